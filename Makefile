@@ -1,0 +1,59 @@
+# Every target sets up what it needs; nothing but Python 3, make and a C compiler must be there.
+
+DATASET ?= taxi
+PROFILE ?= laptop
+WORKDIR ?= runs
+ARGS ?=
+
+UV := .uv/bin/uv
+UV_VERSION := 0.13.9
+PYTHON := .venv/bin/python
+export UV_PROJECT_ENVIRONMENT := .venv
+# An activated environment elsewhere must not be mistaken for this one.
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast check fix schema tensorboard clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set ...")
+	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
+
+test: .venv/.ready ## run every test
+	@$(PYTHON) -m pytest $(ARGS)
+
+test-fast: .venv/.ready ## run the tests that need no TensorFlow
+	@$(PYTHON) -m pytest -m unit $(ARGS)
+
+check: .venv/.ready ## lint, format, types, import layers, lock
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(UV) lock --check --quiet
+
+fix: .venv/.ready ## repair lint and format
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=--write to accept)
+	@$(PYTHON) -m pipeline.schema --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
+
+tensorboard: .venv/.ready ## open the training logs
+	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs
+
+clean: ## remove the environment (not the runs)
+	rm -rf .venv .uv
+
+# uv goes into an environment of its own: under pyenv, an installed uv is only visible where its
+# Python version is selected.
+$(UV):
+	@python3 -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.ready: uv.lock pyproject.toml Makefile setup/choose_python.py | $(UV)
+	@interpreter=$$(python3 setup/choose_python.py) && \
+	  $(UV) sync --frozen --compile-bytecode --python "$$interpreter"
+	@touch $@

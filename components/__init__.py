@@ -1,0 +1,1 @@
+"""TFX components that TFX itself does not have, one file each."""

@@ -1,0 +1,74 @@
+"""TFX's Pusher, so that a version appears whole or not at all, and a live model is not pushed again.
+
+TFX's own Pusher copies into the version's directory file by file: killed in between, it leaves half
+a model under a name that a server may pick up. It also pushes the same model again whenever the
+Evaluator ran again, which after the first push it always does, because its baseline changed.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.pusher import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
+from tfx.utils import io_utils, proto_utils
+
+from components.model_versions import identity, newest_version
+
+
+class Executor(executor.Executor):
+    """Pushes to a directory of this machine or a mounted volume."""
+
+    def Do(  # noqa: N802
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See the base class."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        destination = proto_utils.json_to_proto(
+            exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
+        )
+        model = Path(self.GetModelPath(input_dict))
+        version = push(model, Path(destination.filesystem.base_directory))
+        io_utils.copy_dir(str(model), pushed.uri)
+        self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
+
+
+class Pusher(component.Pusher):
+    """See the module."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def push(model: Path, directory: Path) -> Path:
+    """Makes `model` the newest version in `directory`.
+
+    Returns:
+      The version's directory: a new one named by the Unix time in seconds, or the live one where it
+      is this very model.
+    """
+    live = newest_version(directory)
+    if live is not None and identity(live) == identity(model) != "":
+        logging.info("Version %s is this model already.", live.name)
+        return live
+    directory.mkdir(parents=True, exist_ok=True)
+    number = max(int(time.time()), int(live.name) + 1 if live else 0)
+    for leftover in directory.glob(".*.unfinished"):
+        shutil.rmtree(leftover)
+    unfinished = directory / f".{number}.unfinished"
+    shutil.copytree(model, unfinished)
+    os.rename(unfinished, directory / str(number))
+    return directory / str(number)

@@ -1,0 +1,60 @@
+"""Runs the pipeline on this machine.
+
+    python local_runner.py                                  # taxi, on a laptop
+    python local_runner.py --dataset my_table --set training.epochs=3
+    python local_runner.py --from Trainer --set model.hidden_units=[64]
+
+Exit status: 0 the run finished (also when the model was not blessed), 1 a step or a gate failed,
+2 wrong arguments or configuration.
+"""
+
+import argparse
+import sys
+
+from pipeline import config, local, workspace
+from trainer_module.sections import ConfigurationError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, checks, runs; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    request = local.Request(options.from_node, options.to_node, not options.no_cache, options.verbose)
+    try:
+        loaded = config.load(options.dataset, options.profile, options.set)
+        files = workspace.workspace_of(options.workdir, loaded.name)
+        if options.dry_run:
+            source = local.check(loaded, files, request)
+            print(f"Would run {', '.join(n for n in local.NODES if n in request.selected)}")
+            print(f"on {source}, into {files.root}")
+            return 0
+        summary = local.run(loaded, files, request)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        if options.verbose:
+            raise
+        return 2
+    if summary.error:
+        print(summary.error, file=sys.stderr)
+    return 0 if summary.status == "succeeded" else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    parser.add_argument("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
+    parser.add_argument("--workdir", default="runs", help="where everything is written (%(default)s)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting"
+    )
+    parser.add_argument("--from", dest="from_node", metavar="NODE", help="re-use what earlier nodes made")
+    parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after this node")
+    parser.add_argument("--no-cache", action="store_true", help="run every node")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, run nothing")
+    parser.add_argument("--verbose", action="store_true", help="show library logs and tracebacks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The TFX graph, its configuration, and what a run reports."""

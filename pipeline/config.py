@@ -1,0 +1,323 @@
+"""One configuration from a dataset file, a profile and command-line overrides.
+
+Nothing here imports TensorFlow: a mistake is reported in well under a second, in one sentence that
+names the file, the key and the fix. Beside the standard library (and `tomli`, which is the standard
+library's `tomllib` before Python 3.11) only `trainer_module.settings` is used, which is bound by the
+same rule: features, label, model and training are defined once, where they are used.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.metrics import METRIC_CLASSES
+from trainer_module.sections import (
+    ConfigurationError,
+    check_keys,
+    read_section,
+    refuse_unknown_keys,
+    require,
+)
+from trainer_module.settings import Label, Model, Settings, Training, read_features
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+Tables = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`."""
+
+    format: Literal["csv", "parquet", "tfrecord"]
+    path: str
+    package: str | None = None
+    schema: str | None = None
+
+    @property
+    def pattern(self) -> str:
+        """Which files of the directory are the table's."""
+        return {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the rows that train and that judge, by hash of the row."""
+
+    train: int = 2
+    eval: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("train", "eval"):
+            require(
+                getattr(self, name) >= 1,
+                f"{name} is {getattr(self, name)}; each split needs a share of at least 1, or it would be empty.",
+            )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Columns whose values are evaluated apart, besides the whole eval split."""
+
+    slices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one metric must satisfy for a model to be blessed.
+
+    `min` and `max` bound the whole eval split, `slice_min` and `slice_max` every value of a slice
+    column, `max_drop` and `max_rise` the change against the model that is live.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    max_rise: float | None = None
+    slice_min: dict[str, float] | None = None
+    slice_max: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            any(value is not None for value in vars(self).values()),
+            "is empty: give min, max, max_drop, max_rise, slice_min or slice_max.",
+        )
+        require(
+            self.max_drop is None or self.max_rise is None,
+            "has both max_drop and max_rise: only one of them makes a change bad.",
+        )
+        for name in ("max_drop", "max_rise"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class Beam:
+    """How Beam runs the data steps; `options` are passed to Beam as they are."""
+
+    runner: str = "DirectRunner"
+    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
+    direct_num_workers: int = 1
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            self.direct_num_workers >= 0,
+            f"direct_num_workers is {self.direct_num_workers}; it must be 0 (one per core) or more.",
+        )
+
+    def arguments(self) -> list[str]:
+        """Beam's command-line arguments."""
+        direct = (
+            [
+                f"--direct_running_mode={self.direct_running_mode}",
+                f"--direct_num_workers={self.direct_num_workers}",
+            ]
+            if self.runner == "DirectRunner"
+            else []
+        )
+        # Without a container image or a setup option TFX builds an sdist of itself before every Beam
+        # step (trap 6: 2.5 s a step); the DirectRunner never looks at the image.
+        return [f"--runner={self.runner}", "--sdk_container_image=unused", *direct, *self.options]
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
+
+    name: str
+    profile: str
+    dataset_file: Path
+    source: Source
+    splits: Splits
+    settings: Settings
+    evaluation: Evaluation
+    gates: dict[str, Gate]
+    beam: Beam
+
+    @property
+    def schema_file(self) -> Path | None:
+        """The reviewed schema, or None where SchemaGen is to infer one."""
+        return self.dataset_file.parent / self.source.schema if self.source.schema else None
+
+
+_DATASET_SECTIONS = ("name", "source", "splits", "label", "features", "model", "training", "evaluation", "gates")
+_PROFILE_SECTIONS = ("extends", "training", "beam")
+_SECTIONS: dict[str, type] = {
+    "source": Source,
+    "splits": Splits,
+    "label": Label,
+    "model": Model,
+    "training": Training,
+    "evaluation": Evaluation,
+    "beam": Beam,
+}
+
+
+def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads and checks a whole configuration.
+
+    Args:
+      dataset: A name in ``datasets/`` or a path to a TOML file.
+      profile: A name in ``profiles/`` or a path to a TOML file.
+      overrides: ``section.key=value`` texts; the value is TOML, or a bare text.
+
+    Later layers win: dataset, profile (after what it extends), overrides.
+
+    Raises:
+      ConfigurationError: In one sentence that names the file or flag, the key and the fix.
+    """
+    dataset_file = find("dataset", dataset, ROOT / "datasets")
+    profile_file = find("profile", profile, ROOT / "profiles")
+    layers = [
+        (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
+        *_read_profile(profile_file, seen=()),
+        *(("--set " + text, _read_override(text)) for text in overrides),
+    ]
+    tables: Tables = {}
+    for where, layer in layers:
+        _check_layer(layer, where)
+        _merge(tables, layer)
+    return _build(tables, dataset_file, profile_file.stem)
+
+
+def find(what: str, name: str, folder: Path) -> Path:
+    """The TOML file that a name or a path on the command line means.
+
+    Raises:
+      ConfigurationError: If there is none; the message lists the names that exist.
+    """
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        raise ConfigurationError(
+            f"There is no {what} '{name}': give a path to a .toml file or one of {known}."
+        )
+    return path.resolve()
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _read_layer(path: Path, sections: Sequence[str]) -> Tables:
+    where = _shown(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{where} is not valid TOML: {error}.") from error
+    refuse_unknown_keys(tables, sections, f"{where}:")
+    return tables
+
+
+def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]]:
+    if path in seen:
+        raise ConfigurationError(f"{_shown(path)} extends itself: remove one 'extends'.")
+    tables = _read_layer(path, _PROFILE_SECTIONS)
+    extended = tables.pop("extends", None)
+    if extended is None:
+        return [(_shown(path), tables)]
+    if not isinstance(extended, str):
+        raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
+    lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
+    return [*lower, (_shown(path), tables)]
+
+
+def _read_override(text: str) -> Tables:
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigurationError(f"--set {text!r} must look like section.key=value.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    refuse_unknown_keys(parsed, {*_SECTIONS, "features", "gates"}, f"--set {text}:")
+    return parsed
+
+
+def _check_layer(layer: Tables, where: str) -> None:
+    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
+    for section, kind in _SECTIONS.items():
+        if section in layer:
+            check_keys(kind, layer[section], f"{where}: [{section}]")
+
+
+def _merge(lower: Tables, upper: Mapping[str, Any]) -> None:
+    if "global_batch_size" in upper:
+        lower.pop("batch_size_per_replica", None)
+    if "batch_size_per_replica" in upper:
+        lower.pop("global_batch_size", None)
+    for key, value in upper.items():
+        if isinstance(value, Mapping) and isinstance(lower.get(key), dict):
+            _merge(lower[key], value)
+        else:
+            lower[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
+    where = f"{_shown(dataset_file)}:"
+    name = tables.get("name")
+    # A pipeline name is a folder, a TF Serving model name and a Kubernetes label at once.
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?", name):
+        raise ConfigurationError(
+            f"{where} name is {name!r}; it must be lower-case letters, digits and hyphens, for example 'taxi'."
+        )
+
+    def section(kind: type, key: str) -> Any:
+        return read_section(kind, tables.get(key, {}), f"{where} [{key}]")
+
+    config = Config(
+        name=name,
+        profile=profile,
+        dataset_file=dataset_file,
+        source=section(Source, "source"),
+        splits=section(Splits, "splits"),
+        settings=Settings(
+            features=read_features(tables.get("features", {}), f"{where} [features]"),
+            label=section(Label, "label"),
+            model=section(Model, "model"),
+            training=read_section(Training, tables.get("training", {}), "[training]"),
+        ),
+        evaluation=section(Evaluation, "evaluation"),
+        gates=_read_gates(tables.get("gates", {}), where),
+        beam=section(Beam, "beam"),
+    )
+    _check_across(config, where)
+    return config
+
+
+def _read_gates(table: Any, where: str) -> dict[str, Gate]:
+    if not isinstance(table, Mapping) or not table:
+        raise ConfigurationError(
+            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
+            "example [gates.auc] min = 0.7."
+        )
+    return {metric: read_section(Gate, gate, f"{where} [gates.{metric}]") for metric, gate in table.items()}
+
+
+def _check_across(config: Config, where: str) -> None:
+    """Checks that span sections."""
+    settings, task = config.settings, config.settings.label.task
+    for feature in settings.features:
+        if feature.name == settings.label.column:
+            raise ConfigurationError(
+                f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
+            )
+    refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
+    for metric, gate in config.gates.items():
+        for column in {**(gate.slice_min or {}), **(gate.slice_max or {})}:
+            if column not in config.evaluation.slices:
+                raise ConfigurationError(
+                    f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
+                    "lacks: add it there."
+                )

@@ -1,0 +1,85 @@
+"""What a person sees of a run: a line a node, and nothing of what the libraries say.
+
+TensorFlow, Beam and absl write to the process's standard output and error from C++ and from threads,
+so the file descriptors themselves are turned to the log file while the terminal's are kept aside.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+
+@contextlib.contextmanager
+def quiet(log_file: Path) -> Iterator[TextIO]:
+    """Sends everything written to standard output and error to `log_file`.
+
+    Yields:
+      A text stream to what standard output was before.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log_file.open("ab") as log, os.fdopen(os.dup(saved[0]), "w", buffering=1) as terminal:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for target, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, target)
+                os.close(descriptor)
+
+
+class Progress(logging.Handler):
+    """Follows a run through the log messages of TFX's local runner and of the trainer.
+
+    TFX has no callback for "a node starts"; it logs it. `tests/e2e` fails if the wording changes.
+    """
+
+    _STARTS = "Component %s is running."
+    _CACHED = "A cached execution %d is used."
+    _FINISHED = "Component %s is finished."
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+        self._status = console.status("Loading TFX and TensorFlow")
+        self._state = ""
+        self._started = 0.0
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Shows progress inside the block."""
+        watched = [logging.getLogger(name) for name in ("absl", "trainer_module")]
+        for logger in watched:
+            logger.addHandler(self)
+            logger.setLevel(logging.INFO)
+        try:
+            with self._status:
+                yield
+        finally:
+            for logger in watched:
+                logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Turns a log message into a line or a change of the status."""
+        if record.name.startswith("trainer_module"):
+            self._console.print(f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        elif record.msg == self._STARTS:
+            self._state, self._started = "executed", time.monotonic()
+            self._status.update(f"{record.args[0]} …")  # type: ignore[index]
+        elif record.msg == self._CACHED:
+            self._state = "cached"
+        elif record.msg == self._FINISHED:
+            seconds = time.monotonic() - self._started
+            node = record.args[0]  # type: ignore[index]
+            self._console.print(f"  {node:<18}{self._state:<10}{seconds:7.1f} s", highlight=False)

@@ -1,0 +1,154 @@
+"""The one TFX graph, wired from top to bottom; every runner runs this."""
+
+from tfx.components.example_gen.component import FileBasedExampleGen
+from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
+from tfx.components.example_gen.custom_executors import parquet_executor
+from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.component import SchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+
+from components.baseline_model import BaselineModel
+from components.data_gate import DataGate
+from components.evaluator import Evaluator
+from components.pusher import Pusher
+from components.reviewed_schema import ReviewedSchema
+from pipeline.config import ROOT, Config, Source, Splits
+from pipeline.fingerprint import fingerprint
+from pipeline.quality import evaluation_config
+from pipeline.workspace import Workspace
+
+
+def build(
+    config: Config, workspace: Workspace, source_directory: str, live_model: str = "", cache: bool = True
+) -> Pipeline:
+    """Wires the graph.
+
+    Args:
+      config: What the run does.
+      workspace: Where its files go.
+      source_directory: The folder of the dataset's files.
+      live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
+      cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
+    """
+    settings = config.settings.to_json()
+
+    examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
+
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+
+    schema = _schema(config, statistics).with_id("SchemaGen")
+
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+
+    gate = DataGate(
+        statistics=statistics.outputs["statistics"],
+        anomalies=validator.outputs["anomalies"],
+        code_fingerprint=fingerprint(ROOT, "components.data_gate"),
+    )
+
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="trainer_module.preprocessing.preprocessing_fn",
+        custom_config={
+            "features": settings["features"],
+            "label": settings["label"],
+            "code_fingerprint": fingerprint(ROOT, "trainer_module.preprocessing"),
+        },
+        # Statistics of the transformed examples would cost a third of the step; nothing reads them.
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(gate)
+
+    trainer = Trainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        run_fn="trainer_module.run.run_fn",
+        # Required by TFX and unused: the configuration is in epochs (trap 10).
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={**settings, "code_fingerprint": fingerprint(ROOT, "trainer_module.run")},
+    )
+
+    baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)
+
+    evaluator = Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        schema=schema.outputs["schema"],
+        eval_config=evaluation_config(config),
+    )
+
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(workspace.serving))
+        ),
+    )
+
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(workspace.artifacts),
+        components=[
+            examples,
+            statistics,
+            schema,
+            validator,
+            gate,
+            transform,
+            trainer,
+            baseline,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=cache,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),
+        beam_pipeline_args=config.beam.arguments(),
+    )
+
+
+def _example_gen(source: Source, directory: str, splits: Splits) -> BaseComponent:
+    output = example_gen_pb2.Output(
+        split_config=example_gen_pb2.SplitConfig(
+            splits=[
+                example_gen_pb2.SplitConfig.Split(name="train", hash_buckets=splits.train),
+                example_gen_pb2.SplitConfig.Split(name="eval", hash_buckets=splits.eval),
+            ]
+        )
+    )
+    table = example_gen_pb2.Input(
+        splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)]
+    )
+    match source.format:
+        case "csv":
+            return CsvExampleGen(directory, input_config=table, output_config=output)
+        case "tfrecord":
+            return ImportExampleGen(directory, input_config=table, output_config=output)
+        case "parquet":
+            return FileBasedExampleGen(
+                directory,
+                input_config=table,
+                output_config=output,
+                custom_executor_spec=executor_spec.BeamExecutorSpec(parquet_executor.Executor),
+            )
+    raise AssertionError(source.format)
+
+
+def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:
+    if config.schema_file is not None:
+        return ReviewedSchema(schema_text=config.schema_file.read_text())
+    # No fixed shapes: a column that happened to be complete in training may be missing in a request.
+    return SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)

@@ -1,0 +1,137 @@
+"""Looks at the data and the work directory before anything heavy is imported.
+
+What is wrong here would otherwise surface minutes later, inside a Beam stage.
+"""
+
+import csv
+import importlib.resources
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.nodes import NODES
+from pipeline.workspace import Workspace
+from trainer_module.sections import ConfigurationError
+
+
+def find_source(config: Config) -> Path:
+    """The folder of the dataset's files, looked into.
+
+    Raises:
+      ConfigurationError: If the folder or the files are missing, or a file lacks a column.
+    """
+    source = config.source
+    if source.package is None:
+        directory = (config.dataset_file.parent / source.path).resolve()
+    else:
+        try:
+            directory = Path(str(importlib.resources.files(source.package) / source.path))
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"[source] package '{source.package}' is not installed: install it, or remove the key "
+                "and give a path."
+            ) from error
+    if not directory.is_dir():
+        raise ConfigurationError(
+            f"[source] path {directory} is not a directory: put the table's files in a directory and "
+            "name that directory."
+        )
+    files = sorted(file for file in directory.glob(source.pattern) if file.is_file())
+    if not files:
+        raise ConfigurationError(
+            f"{directory} has no file that matches '{source.pattern}': add one, or mend [source]."
+        )
+    if source.format == "csv":
+        _check_headers(config, files)
+    return directory
+
+
+def _check_headers(config: Config, files: Sequence[Path]) -> None:
+    """CsvExampleGen reads the first file's header only, and finds a wrong one late or never."""
+    label = config.settings.label
+    readers = [
+        *((feature.name, "[features] names") for feature in config.settings.features),
+        *((column, "[label] reads") for column in label.columns),
+        *((column, "[evaluation] slices names") for column in config.evaluation.slices),
+    ]
+    first: list[str] | None = None
+    for file in files:
+        with file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
+            rows = csv.reader(lines)
+            header, row = next(rows, None), next(rows, None)
+        if header is None or row is None:
+            raise ConfigurationError(f"{file} has no rows below a header line: remove or fill it.")
+        for column, reader in readers:
+            if column not in header:
+                raise ConfigurationError(
+                    f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
+                )
+        if first is not None and header != first:
+            raise ConfigurationError(
+                f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
+                "same header."
+            )
+        first = header
+
+
+def check_schema(config: Config) -> None:
+    """Refuses a schema file that is named and not there.
+
+    Raises:
+      ConfigurationError: With the command that makes one.
+    """
+    if config.schema_file is not None and not config.schema_file.is_file():
+        raise ConfigurationError(
+            f"[source] schema {config.schema_file} does not exist: make one with `make schema "
+            f"DATASET={config.name}`, or remove the key to have it inferred at every run."
+        )
+
+
+def check_workspace(workspace: Workspace) -> None:
+    """Makes the workspace and looks whether it can be used.
+
+    Raises:
+      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+    """
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        workspace.logs.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."
+        ) from error
+    if not os.access(workspace.root, os.W_OK):
+        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
+    if workspace.metadata.exists():
+        _check_store(workspace.metadata)
+
+
+def _check_store(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise ConfigurationError(
+            f"The metadata store {path} is damaged ({verdict}): move it away to start a new one; models "
+            "already pushed are not affected."
+        )
+
+
+def check_nodes(from_node: str | None, to_node: str | None) -> None:
+    """Refuses node names that the graph lacks, and ranges that are empty.
+
+    Raises:
+      ConfigurationError: With the names that exist.
+    """
+    for flag, node in (("--from", from_node), ("--to", to_node)):
+        if node is not None and node not in NODES:
+            raise ConfigurationError(f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}.")
+    if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
+        raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")

@@ -1,0 +1,102 @@
+"""What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+
+from pipeline.record import NodeRecord
+
+_CANDIDATE = (None, "", "candidate")
+
+
+def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
+    """The candidate's metrics on the whole eval split; empty where the Evaluator did not finish."""
+    evaluation = _output(records, "Evaluator", "evaluation")
+    if evaluation is None:
+        return {}
+    metrics: dict[str, float] = {}
+    for slice_metrics in tfma.load_metrics(evaluation.uri):
+        if slice_metrics.slice_key.single_slice_keys:
+            continue
+        for entry in slice_metrics.metric_keys_and_values:
+            value = entry.value.double_value.value
+            is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
+            if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
+                metrics[entry.key.name] = value
+    return metrics
+
+
+def blessed(records: Mapping[str, NodeRecord]) -> bool:
+    """Whether every gate was passed."""
+    blessing = _output(records, "Evaluator", "blessing")
+    return blessing is not None and blessing.custom_properties["blessed"].int_value == 1
+
+
+def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
+    """One sentence for each gate that the candidate did not pass."""
+    evaluation = _output(records, "Evaluator", "evaluation")
+    if evaluation is None:
+        return ()
+    sentences = []
+    for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
+        keys = [
+            f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys
+        ]
+        where = " and ".join(keys) or "the whole eval split"
+        for failure in validation.failures:
+            sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")
+    return tuple(sentences)
+
+
+def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
+    """The directory of the version that this run's model is served from, if it was pushed."""
+    pushed = _output(records, "Pusher", "pushed_model")
+    if pushed is None or pushed.custom_properties["pushed"].int_value != 1:
+        return None
+    path = pushed.custom_properties["pushed_destination"].string_value
+    return path if Path(path).is_dir() else None
+
+
+def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
+    """Strategy, replicas, precision and batch size of the training that made the model."""
+    model_run = _output(records, "Trainer", "model_run")
+    if model_run is None:
+        return {}
+    report = json.loads((Path(model_run.uri) / "training.json").read_text())
+    keys = (
+        "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
+    )  # fmt: skip
+    return {key: report[key] for key in keys}
+
+
+def _output(records: Mapping[str, NodeRecord], node: str, key: str) -> Any:
+    record = records.get(node)
+    return record.outputs.get(key) if record and record.state in ("executed", "cached") else None
+
+
+def _slice_value(key: Any) -> Any:
+    value = getattr(key, key.WhichOneof("kind"))
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _explain(failure: Any) -> str:
+    value = failure.metric_value.double_value.value
+    threshold = failure.metric_threshold
+    if failure.message.strip() == "Metric not found.":
+        return "could not be computed"
+    if threshold.HasField("value_threshold"):
+        bounds = threshold.value_threshold
+        asked = []
+        if bounds.HasField("lower_bound"):
+            asked.append(f"at least {bounds.lower_bound.value:g}")
+        if bounds.HasField("upper_bound"):
+            asked.append(f"at most {bounds.upper_bound.value:g}")
+        return f"{value:.4f}, the gate asks for {' and '.join(asked)}"
+    return (
+        f"changed by {value:+.4f} against the live model, the gate allows "
+        f"{threshold.change_threshold.absolute.value:+g}"
+    )

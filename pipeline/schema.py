@@ -1,0 +1,71 @@
+"""Infers a dataset's schema, and shows how it differs from the committed one.
+
+    make schema DATASET=my_table              # shows the difference
+    make schema DATASET=my_table ARGS=--write # accepts it: read the diff before committing
+
+Exit status: 0 no difference (or written), 1 there is a difference, 2 wrong configuration.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from pathlib import Path
+
+from pipeline import config, local, workspace
+from trainer_module.sections import ConfigurationError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, infers, compares; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    parser.add_argument("--workdir", default="runs", help="where everything is written (%(default)s)")
+    parser.add_argument("--write", action="store_true", help="replace the committed schema")
+    options = parser.parse_args(arguments)
+    try:
+        loaded = config.load(options.dataset, "laptop")
+        committed = loaded.schema_file or loaded.dataset_file.with_suffix(".schema.pbtxt")
+        inferred = _infer(loaded, options.workdir)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if inferred is None:
+        return 1
+    before = committed.read_text() if committed.is_file() else ""
+    difference = difflib.unified_diff(
+        before.splitlines(True), inferred.splitlines(True), str(committed), "inferred from the data"
+    )
+    text = "".join(difference)
+    print(text or f"{committed} is what the data says.")
+    if not text:
+        return 0
+    if not options.write:
+        print(f"To accept this as {committed}: make schema DATASET={options.dataset} ARGS=--write")
+        return 1
+    committed.write_text(inferred)
+    print(f"Wrote {committed}: review it, and name it in [source] schema.")
+    return 0
+
+
+def _infer(loaded: config.Config, workdir: str) -> str | None:
+    """The schema that the first nodes of the graph infer, as text; None if a node failed."""
+    without_schema = dataclasses.replace(
+        loaded, source=dataclasses.replace(loaded.source, schema=None), name=f"{loaded.name}-schema"
+    )
+    files = workspace.workspace_of(workdir, without_schema.name)
+    summary = local.run(without_schema, files, local.Request(to_node="SchemaGen"))
+    if summary.error:
+        print(summary.error, file=sys.stderr)
+        return None
+    from pipeline import record
+
+    store = record.open_store(files)
+    schema = record.read_run(store, record.latest_run_id(store))["SchemaGen"].outputs["schema"]
+    return (Path(schema.uri) / "schema.pbtxt").read_text()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Where a run's files lie: `WORKDIR/<pipeline name>/…`; standard library only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of one pipeline; absolute, so that they mean the same in every process."""
+
+    root: Path
+    model_name: str
+
+    @property
+    def metadata(self) -> Path:
+        """The ML Metadata store, an SQLite file."""
+        return self.root / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """TFX's pipeline root: `<node>/<output>/<execution>/`."""
+        return self.root / "artifacts"
+
+    @property
+    def serving(self) -> Path:
+        """What TensorFlow Serving is pointed at: `<version>/saved_model.pb`."""
+        return self.root / "serving" / self.model_name
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's log directory, and the text log of each run."""
+        return self.root / "logs"
+
+    @property
+    def summary(self) -> Path:
+        """What the last run did, as JSON."""
+        return self.root / "run_summary.json"
+
+
+def workspace_of(workdir: str, pipeline_name: str) -> Workspace:
+    """The workspace of a pipeline below `workdir`, which need not exist yet."""
+    return Workspace(Path(workdir).absolute() / pipeline_name, pipeline_name)

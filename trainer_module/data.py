@@ -1,0 +1,135 @@
+"""Transformed examples, from files to batches: the whole input pipeline in two short functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from trainer_module.preprocessing import CATEGORICAL
+from trainer_module.sections import ConfigurationError
+from trainer_module.settings import LABEL
+
+_PARSE_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Shard:
+    """This input pipeline's part of the data: the `index`-th of `count` workers."""
+
+    index: int = 0
+    count: int = 1
+
+    def by_file(self, files: Sequence[str]) -> bool:
+        """Whether to divide the files rather than the rows.
+
+        Files can be divided only where they give every worker equally many: TFX Transform writes
+        one file a split on a laptop, on which TensorFlow's default sharding fails (trap 2).
+        """
+        return len(files) % self.count == 0
+
+
+def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard = Shard()) -> tf.data.Dataset:
+    """Parsed rows in file order, in batches of up to 1024.
+
+    Args:
+      files: Gzip-compressed TFRecord files of tf.Example, as Transform writes them.
+      feature_spec: Of the transformed features, as `tf.io.parse_example` wants it.
+      shard: Which rows to read; the shards of all workers hold every row exactly once.
+
+    Yields:
+      Dicts of tensors [up to 1024, ...], label included.
+    """
+    paths = tf.data.Dataset.from_tensor_slices(sorted(files))
+    if shard.by_file(files):
+        paths = paths.shard(shard.count, shard.index)
+    records = paths.interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    if not shard.by_file(files):
+        records = records.shard(shard.count, shard.index)
+    return records.batch(_PARSE_BATCH).map(
+        lambda serialized: tf.io.parse_example(serialized, feature_spec),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def make_batches(
+    rows: tf.data.Dataset,
+    batch_size: int,
+    *,
+    cache: str = "none",
+    cache_directory: Path | None = None,
+    shuffle_rows: int = 0,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches for `fit` and `evaluate`: cache, shuffle, batch, prefetch, in this order.
+
+    Args:
+      rows: From `read_rows`.
+      batch_size: Rows a batch; the last batch of an epoch may have fewer.
+      cache: "memory", "disk" (in `cache_directory`) or "none": what later epochs read from.
+      cache_directory: Must exist if `cache` is "disk".
+      shuffle_rows: Rows in the shuffle buffer, 0 for file order; each epoch is shuffled anew.
+      seed: Of the shuffle.
+
+    Yields:
+      (features, label), features a dict without the label.
+    """
+    if cache == "memory":
+        rows = rows.cache()
+    elif cache == "disk":
+        assert cache_directory is not None
+        rows = rows.cache(str(cache_directory / "rows"))
+    rows = rows.unbatch()
+    if shuffle_rows:
+        rows = rows.shuffle(shuffle_rows, seed=seed, reshuffle_each_iteration=True)
+    batches = rows.batch(batch_size).map(_split_label, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def count_rows(files: Sequence[str]) -> int:
+    """Number of rows in all `files`: what turns epochs into steps (trap 10)."""
+    records = tf.data.TFRecordDataset(sorted(files), "GZIP", num_parallel_reads=tf.data.AUTOTUNE)
+    sizes = records.batch(10_000).map(lambda batch: tf.size(batch, tf.int64))
+    return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
+
+
+def check_labels(rows: tf.data.Dataset, split: str, task: str) -> None:
+    """Refuses a split from which nothing can be learned or judged; reads no more than it needs.
+
+    Raises:
+      ConfigurationError: If the split is empty, its labels are all of one class, or a label of a
+        regression is not a number.
+    """
+    seen: set[float] = set()
+    for batch in rows:
+        labels = batch[LABEL].numpy()
+        if task == "regression" and not all(map(_is_number, labels.tolist())):
+            raise ConfigurationError(
+                f"The {split} split has rows without a label: a regression needs a number in every row."
+            )
+        seen.update(labels.tolist())
+        if len(seen) > 1:
+            return
+    if not seen:
+        raise ConfigurationError(f"The {split} split is empty: bring more rows, or change [splits].")
+    if task != "regression":
+        raise ConfigurationError(
+            f"Every label in the {split} split is of class {seen.pop():g}: there is nothing to tell apart; "
+            "check the label expression and the data."
+        )
+
+
+def _is_number(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    features = {name: value for name, value in row.items() if name != LABEL}
+    if CATEGORICAL in features:
+        features[CATEGORICAL] = tf.cast(features[CATEGORICAL], tf.int32)
+    return features, row[LABEL]

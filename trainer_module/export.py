@@ -1,0 +1,152 @@
+"""One SavedModel, several signatures, always traced under float32 (trap 1).
+
+serving_default     serialized tf.Example → predictions: TF Serving's Classify-like clients, Evaluator
+predict_raw         one tensor for each raw column → predictions: REST and gRPC clients
+transform_features  serialized tf.Example → transformed features and, where it is there, the label
+app                 transformed numbers and ids → predictions: TFLite and TF.js, built-in ops only
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras as keras
+
+from trainer_module import precision
+from trainer_module.model import PREDICTIONS, build_model
+from trainer_module.preprocessing import CATEGORICAL, NUMERIC
+from trainer_module.settings import Bucketized, Numeric, Settings
+
+_LOG = logging.getLogger(__name__)
+Tensors = dict[str, tf.Tensor]
+
+
+def export_model(
+    trained: keras.Model,
+    settings: Settings,
+    transform_output: tft.TFTransformOutput,
+    directory: str,
+) -> None:
+    """Writes the SavedModel for `trained`, whatever strategy and precision it was trained under.
+
+    Args:
+      trained: A model from `build_model`; only its weights are taken.
+      settings: What it was built from.
+      transform_output: The preprocessing to export with it.
+      directory: Appears only when it is complete; a half-written export never bears this name.
+    """
+    started = time.monotonic()
+    with precision.policy("float32"):
+        archive = _archive(trained, settings, transform_output)
+        unfinished = f"{directory.rstrip('/')}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        tf.saved_model.save(archive, unfinished, signatures=archive.endpoints)
+    os.replace(unfinished, directory)
+    _LOG.info("exported the model in %.1f s", time.monotonic() - started)
+
+
+class _Archive(tf.Module):
+    """Holds what the signatures capture: variables of the model, tables of the preprocessing."""
+
+    endpoints: Mapping[str, Callable[..., Tensors]]
+
+
+def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFTransformOutput) -> _Archive:
+    model = build_model(settings, outputs=trained.output_shape[-1])
+    model.set_weights(trained.get_weights())
+    archive = _Archive()
+    # The variables, not the Keras model: saving the model itself would trace every layer again for
+    # Keras's own reload, which nothing here uses and which costs more than all signatures together.
+    archive.model_variables = model.variables
+    archive.preprocessing = transform_output.transform_features_layer()
+
+    raw_spec = transform_output.raw_feature_spec()
+    feature_names = [feature.name for feature in settings.features]
+    serving_spec = {name: raw_spec[name] for name in feature_names}
+    labelled_spec = {**serving_spec, **{name: raw_spec[name] for name in settings.label.columns}}
+
+    def predict(transformed: Tensors) -> Tensors:
+        inputs = {name: transformed[name] for name in model.input_names}
+        if CATEGORICAL in inputs:
+            inputs[CATEGORICAL] = tf.cast(inputs[CATEGORICAL], tf.int32)
+        return {PREDICTIONS: model(inputs, training=False)}
+
+    serialized = tf.TensorSpec([None], tf.string, name="examples")
+
+    @tf.function(input_signature=[serialized])
+    def serving_default(examples: tf.Tensor) -> Tensors:
+        return predict(archive.preprocessing(tf.io.parse_example(examples, serving_spec)))
+
+    @tf.function(input_signature=[serialized])
+    def transform_features(examples: tf.Tensor) -> Tensors:
+        return archive.preprocessing(tf.io.parse_example(examples, labelled_spec))
+
+    @tf.function(input_signature=[_raw_inputs(settings, serving_spec)])
+    def predict_raw(columns: Tensors) -> Tensors:
+        raw = {name: _with_missing(columns[name], serving_spec[name]) for name in feature_names}
+        return predict(archive.preprocessing(raw))
+
+    @tf.function(input_signature=[_app_inputs(settings)])
+    def app(transformed: Tensors) -> Tensors:
+        return predict(transformed)
+
+    archive.endpoints = {
+        "serving_default": serving_default,
+        "predict_raw": predict_raw,
+        "transform_features": transform_features,
+        "app": app,
+    }
+    return archive
+
+
+def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
+    """What a client of `predict_raw` sends: [None] for each column.
+
+    Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
+    columns a negative integer or the empty text does.
+    """
+    quantities = (Numeric, Bucketized)
+    return {
+        feature.name: tf.TensorSpec(
+            [None],
+            tf.float32 if isinstance(feature, quantities) else spec[feature.name].dtype,
+            name=feature.name,
+        )
+        for feature in settings.features
+    }
+
+
+def _with_missing(
+    column: tf.Tensor, spec: tf.io.VarLenFeature | tf.io.FixedLenFeature
+) -> tf.SparseTensor | tf.Tensor:
+    if isinstance(spec, tf.io.FixedLenFeature):
+        return tf.cast(tf.reshape(column, [-1, *spec.shape]), spec.dtype)
+    if column.dtype == tf.string:
+        present = tf.not_equal(column, "")
+    elif column.dtype.is_floating:
+        present = tf.logical_not(tf.math.is_nan(column))
+    else:
+        present = column >= 0
+    rows = tf.where(present)
+    indices = tf.concat([rows, tf.zeros_like(rows)], axis=1)
+    values = tf.boolean_mask(column, present)
+    shape = tf.stack([tf.size(column, tf.int64), 1])
+    if column.dtype != spec.dtype:
+        values = tf.cast(values, spec.dtype)
+    return tf.SparseTensor(indices, values, shape)
+
+
+def _app_inputs(settings: Settings) -> dict[str, tf.TensorSpec]:
+    inputs = {}
+    if settings.numeric:
+        inputs[NUMERIC] = tf.TensorSpec([None, len(settings.numeric)], tf.float32, name=NUMERIC)
+    if settings.categorical:
+        # int32: TF.js has no 64-bit integers.
+        inputs[CATEGORICAL] = tf.TensorSpec(
+            [None, len(settings.categorical)], tf.int32, name=CATEGORICAL
+        )
+    return inputs

@@ -1,0 +1,86 @@
+"""A wide-and-deep network on one embedding gather.
+
+After Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016): a linear part that
+remembers single categories, and a deep part that generalises over their embeddings. Ids of all
+features live in one table, at an offset for each feature, so that a step does one gather instead of
+one for every column; a gather also converts to TFLite built-ins, which one-hot encodings do not
+(trap 4), and gives sparse gradients.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from trainer_module.preprocessing import CATEGORICAL, NUMERIC
+from trainer_module.settings import Settings
+
+PREDICTIONS = "predictions"
+"""Name of the model's output: float32 [batch, outputs]."""
+
+_LOSSES = {
+    "binary": "binary_crossentropy",
+    "multiclass": "sparse_categorical_crossentropy",
+    "regression": "mean_squared_error",
+}
+_ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": None}
+
+
+def build_model(settings: Settings, outputs: int = 1) -> keras.Model:
+    """An uncompiled model under the current precision policy.
+
+    Args:
+      settings: Features, sizes and task.
+      outputs: 1, or the number of classes of a multiclass label.
+
+    Returns:
+      A model from {`NUMERIC`: float32 [batch, numbers], `CATEGORICAL`: int32 [batch, ids]} (those
+      that there are) to float32 [batch, outputs]: probabilities, or the number itself. The head is
+      float32 under every policy: a half-precision sigmoid loses small probabilities.
+    """
+    inputs, wide, deep = {}, [], []
+    if settings.numeric:
+        inputs[NUMERIC] = keras.Input((len(settings.numeric),), dtype="float32", name=NUMERIC)
+        wide.append(inputs[NUMERIC])
+        deep.append(inputs[NUMERIC])
+    if settings.categorical:
+        sizes = [feature.ids for feature in settings.categorical]
+        inputs[CATEGORICAL] = keras.Input((len(sizes),), dtype="int32", name=CATEGORICAL)
+        offsets = np.cumsum([0, *sizes[:-1]])
+        rows = inputs[CATEGORICAL] + tf.constant(offsets, tf.int32)
+        width = settings.model.embedding_dim + outputs
+        gathered = keras.layers.Embedding(sum(sizes), width, name="categories")(rows)
+        # The first columns of each row are the wide part's weights, the others the embedding.
+        wide.append(keras.layers.Flatten()(gathered[:, :, :outputs]))
+        deep.append(keras.layers.Flatten()(gathered[:, :, outputs:]))
+    hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
+    for layer, units in enumerate(settings.model.hidden_units):
+        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
+        if settings.model.dropout:
+            hidden = keras.layers.Dropout(settings.model.dropout)(hidden)
+    head = keras.layers.Concatenate()([*wide, hidden])
+    logits = keras.layers.Dense(outputs, dtype="float32", name="logits")(head)
+    predictions = keras.layers.Activation(
+        _ACTIVATIONS[settings.label.task], dtype="float32", name=PREDICTIONS
+    )(logits)
+    return keras.Model(inputs, predictions, name="wide_and_deep")
+
+
+def compile_model(
+    model: keras.Model, settings: Settings, learning_rate: float, steps_per_execution: int
+) -> None:
+    """Loss, metrics and optimizer for the task; with loss scaling where the policy asks for it."""
+    # Keras wraps the optimizer in a LossScaleOptimizer by itself under mixed_float16.
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=_LOSSES[settings.label.task],
+        metrics=_metrics(settings.label.task),
+        steps_per_execution=steps_per_execution,
+    )
+
+
+def _metrics(task: str) -> list[keras.metrics.Metric]:
+    if task == "binary":
+        return [keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="binary_accuracy")]
+    if task == "multiclass":
+        return [keras.metrics.SparseCategoricalAccuracy(name="sparse_categorical_accuracy")]
+    return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]

@@ -1,0 +1,170 @@
+"""Raw columns to what the model reads: one matrix of numbers, one matrix of ids, one label.
+
+TFX Transform calls `preprocessing_fn` over the training split, and the graph that it traces is
+exported with the model, so that training and serving cannot disagree. Packing the features into two
+matrices, instead of one tensor each, makes an example a record of three features: cheaper to parse,
+one embedding gather in the model, and two inputs for an app.
+
+Missing means absent, NaN, or the empty text. It becomes the mean of a number, and an id of its own
+for everything else.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from trainer_module import expression
+from trainer_module.sections import read_section
+from trainer_module.settings import (
+    LABEL,
+    Bucketized,
+    Categorical,
+    Feature,
+    Hashed,
+    Label,
+    Numeric,
+    Vocabulary,
+    read_features,
+)
+
+NUMERIC = "numeric"
+"""Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
+CATEGORICAL = "categorical"
+"""Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
+LABEL_VOCABULARY = "label_classes"
+"""Vocabulary asset with the classes of a multiclass label, most frequent first."""
+
+# Error of approximate quantiles, as a share of the rows: TFT's own default for bucketize.
+_QUANTILE_ERROR = 0.01
+
+
+def preprocessing_fn(
+    inputs: Mapping[str, tf.SparseTensor | tf.Tensor], custom_config: Mapping[str, Any]
+) -> dict[str, tf.Tensor]:
+    """The transformation, traced by TFT.
+
+    Args:
+      inputs: Raw columns by name, each at most one value a row: sparse, or dense [batch, 1].
+      custom_config: The tables ``features`` and ``label`` of `Settings.to_json`.
+
+    Returns:
+      `NUMERIC` and `CATEGORICAL` (where there are such features) and `LABEL`: int64 [batch] for a
+      class, float32 [batch] for a number.
+    """
+    features = read_features(custom_config["features"], "[features]")
+    label = read_section(Label, custom_config["label"], "[label]")
+    outputs = {LABEL: _label(label, inputs)}
+    numeric = [feature for feature in features if isinstance(feature, Numeric)]
+    if numeric:
+        outputs[NUMERIC] = _scale(tf.stack([_number(inputs[f.name]) for f in numeric], axis=1))
+    categorical = [feature for feature in features if not isinstance(feature, Numeric)]
+    if categorical:
+        boundaries = _boundaries(features, inputs)
+        ids = [_ids(feature, inputs[feature.name], boundaries) for feature in categorical]
+        outputs[CATEGORICAL] = tf.stack(ids, axis=1)
+    return outputs
+
+
+def _dense(column: tf.SparseTensor | tf.Tensor, default: Any) -> tf.Tensor:
+    """The first value of each row, shape [batch]; `default` where there is none."""
+    if not isinstance(column, tf.SparseTensor):
+        return tf.reshape(column, [-1])
+    first = tf.sparse.slice(column, [0, 0], tf.stack([column.dense_shape[0], 1]))
+    first = tf.SparseTensor(first.indices, first.values, tf.stack([column.dense_shape[0], 1]))
+    return tf.squeeze(tf.sparse.to_dense(first, default), axis=1)
+
+
+def _number(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
+    """float32 [batch], NaN where missing."""
+    if isinstance(column, tf.SparseTensor):
+        column = tf.SparseTensor(
+            column.indices, tf.cast(column.values, tf.float32), column.dense_shape
+        )
+    return _dense(tf.cast(column, tf.float32), float("nan"))
+
+
+def _text(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
+    """string [batch], empty where missing; integers are written in decimal."""
+    if column.dtype == tf.string:
+        return _dense(column, "")
+    if isinstance(column, tf.SparseTensor):
+        return _dense(
+            tf.SparseTensor(
+                column.indices, tf.strings.as_string(column.values), column.dense_shape
+            ),
+            "",
+        )
+    return _dense(tf.strings.as_string(column), "")
+
+
+def _scale(numbers: tf.Tensor) -> tf.Tensor:
+    # One analyzer for the whole matrix; TFT ignores NaN in means, variances and quantiles.
+    scaled = tft.scale_to_z_score(numbers, elementwise=True)
+    return tf.where(tf.math.is_nan(scaled), tf.zeros_like(scaled), scaled)
+
+
+def _boundaries(
+    features: tuple[Feature, ...], inputs: Mapping[str, tf.SparseTensor | tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """Quantile boundaries [1, buckets - 1] by feature: one analyzer for each number of buckets."""
+    bucketized = [feature for feature in features if isinstance(feature, Bucketized)]
+    boundaries = {}
+    for buckets in sorted({feature.buckets for feature in bucketized}):
+        alike = [feature for feature in bucketized if feature.buckets == buckets]
+        matrix = tf.stack([_number(inputs[feature.name]) for feature in alike], axis=1)
+        rows = tft.quantiles(matrix, buckets, _QUANTILE_ERROR, reduce_instance_dims=False)
+        for row, feature in enumerate(alike):
+            boundaries[feature.name] = rows[row : row + 1]
+    return boundaries
+
+
+def _ids(
+    feature: Feature, column: tf.SparseTensor | tf.Tensor, boundaries: Mapping[str, tf.Tensor]
+) -> tf.Tensor:
+    """int64 [batch] in [0, feature.ids); the last id means missing."""
+    match feature:
+        case Bucketized():
+            number = _number(column)
+            missing = tf.math.is_nan(number)
+            found = tft.apply_buckets(
+                tf.where(missing, tf.zeros_like(number), number), boundaries[feature.name]
+            )
+        case Vocabulary():
+            text = _text(column)
+            missing = tf.equal(text, "")
+            found = tft.compute_and_apply_vocabulary(
+                text,
+                top_k=feature.size,
+                num_oov_buckets=feature.oov_buckets,
+                vocab_filename=feature.name,
+            )
+        case Hashed():
+            text = _text(column)
+            missing = tf.equal(text, "")
+            found = tf.strings.to_hash_bucket_fast(text, feature.buckets)
+        case Categorical():
+            number = _dense(column, tf.int64.min)
+            missing = tf.equal(number, tf.int64.min)
+            known = (number >= 0) & (number < feature.size)
+            found = tf.where(known, number, feature.size)
+        case _:
+            raise AssertionError(feature)
+    return tf.where(missing, tf.constant(feature.ids - 1, tf.int64), tf.cast(found, tf.int64))
+
+
+def _label(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> tf.Tensor:
+    if label.task == "multiclass":
+        return tft.compute_and_apply_vocabulary(
+            _text(inputs[label.columns[0]]), vocab_filename=LABEL_VOCABULARY
+        )
+    operands = {
+        name: _text(inputs[name]) if inputs[name].dtype == tf.string else _number(inputs[name])
+        for name in label.columns
+    }
+    if label.expression is not None:
+        value = expression.evaluate(label.expression, operands)
+    else:
+        value = operands[label.columns[0]]
+    return tf.cast(value, tf.float32 if label.task == "regression" else tf.int64)

@@ -1,0 +1,299 @@
+"""What the learner must be told: features, label, model and training; standard library only.
+
+These dataclasses are the one definition of the corresponding TOML tables. `pipeline.config` reads
+the same tables through them, and TFX carries them to Transform and Trainer as plain JSON values
+(`to_json`, `from_json`), so that a change of any value is seen by the caches.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from trainer_module import expression
+from trainer_module.sections import ConfigurationError, read_section, refuse_unknown_keys, require
+
+LABEL = "label"
+"""Name of the transformed label, and of nothing else."""
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A quantity, scaled to zero mean and unit variance over the training split; missing → 0."""
+
+    kind: ClassVar[str] = "numeric"
+    name: str
+
+
+@dataclass(frozen=True)
+class Bucketized:
+    """A quantity cut at its training quantiles into `buckets` ids; missing has an id of its own."""
+
+    kind: ClassVar[str] = "bucketized"
+    name: str
+    buckets: int = 10
+
+    def __post_init__(self) -> None:
+        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
+
+    @property
+    def ids(self) -> int:
+        """Number of ids: the buckets and missing."""
+        return self.buckets + 1
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A category known from the training split: its `size` most frequent values, each with an id.
+
+    Unseen values share `oov_buckets` ids by hash; missing and empty have an id of their own.
+    """
+
+    kind: ClassVar[str] = "vocabulary"
+    name: str
+    size: int = 1000
+    oov_buckets: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, f"size is {self.size}; it must be at least 1.")
+        require(
+            self.oov_buckets >= 1,
+            f"oov_buckets is {self.oov_buckets}; it must be at least 1, "
+            "because production meets values that training has not.",
+        )
+
+    @property
+    def ids(self) -> int:
+        """Number of ids: known values, out-of-vocabulary buckets, and missing."""
+        return self.size + self.oov_buckets + 1
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A category of too many values to list, hashed into `buckets` ids; missing has its own."""
+
+    kind: ClassVar[str] = "hashed"
+    name: str
+    buckets: int = 1000
+
+    def __post_init__(self) -> None:
+        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
+
+    @property
+    def ids(self) -> int:
+        """Number of ids: the hash buckets and missing."""
+        return self.buckets + 1
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """An integer that is already an id in [0, size); others share one id, missing has another."""
+
+    kind: ClassVar[str] = "categorical"
+    name: str
+    size: int
+
+    def __post_init__(self) -> None:
+        require(self.size >= 2, f"size is {self.size}; it must be at least 2.")
+
+    @property
+    def ids(self) -> int:
+        """Number of ids: the declared ones, unknown, and missing."""
+        return self.size + 2
+
+
+Feature = Numeric | Bucketized | Vocabulary | Hashed | Categorical
+_KINDS: dict[str, type] = {
+    kind.kind: kind  # type: ignore[attr-defined]
+    for kind in (Numeric, Bucketized, Vocabulary, Hashed, Categorical)
+}
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is predicted: a column, or an expression over columns, and the task it makes."""
+
+    task: Literal["binary", "multiclass", "regression"]
+    column: str | None = None
+    expression: str | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            (self.column is None) != (self.expression is None),
+            "needs either 'column' or 'expression', and not both.",
+        )
+        if self.expression is not None:
+            require(
+                bool(expression.columns_of(self.expression)),
+                f"expression {self.expression!r} reads no column.",
+            )
+        if self.task == "multiclass":
+            require(
+                self.column is not None, "with task 'multiclass' needs 'column', whose values are the classes."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that the label is made of."""
+        if self.column is not None:
+            return (self.column,)
+        assert self.expression is not None
+        return expression.columns_of(self.expression)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Size of the wide-and-deep network; see `trainer_module.model`."""
+
+    embedding_dim: int = 8
+    hidden_units: tuple[int, ...] = (128, 64)
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.embedding_dim >= 1, f"embedding_dim is {self.embedding_dim}; it must be at least 1.")
+        require(
+            bool(self.hidden_units) and min(self.hidden_units) >= 1,
+            f"hidden_units is {list(self.hidden_units)}; give at least one layer of at least 1 unit.",
+        )
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, how fast and on what to train. Epochs, never steps (trap 10).
+
+    Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
+    """
+
+    epochs: int = 10
+    global_batch_size: int | None = None
+    batch_size_per_replica: int | None = None
+    learning_rate: float = 0.001
+    learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
+    early_stopping_patience: int = 3
+    cache: Literal["memory", "disk", "none"] = "memory"
+    shuffle_rows: int = 100_000
+    seed: int = 42
+    steps_per_execution: int = 16
+    strategy: Literal["auto", "none", "one_device", "mirrored", "multi_worker"] = "auto"
+    workers: int = 1
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "workers", "steps_per_execution", "shuffle_rows"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
+        require(
+            self.early_stopping_patience >= 0,
+            f"early_stopping_patience is {self.early_stopping_patience}; it must be 0 (off) or more.",
+        )
+        require(
+            0 < self.learning_rate <= 10,
+            f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
+        )
+        sizes = (self.global_batch_size, self.batch_size_per_replica)
+        require(
+            sizes.count(None) == 1,
+            "needs either 'global_batch_size' or 'batch_size_per_replica', and not both.",
+        )
+        for name in ("global_batch_size", "batch_size_per_replica"):
+            size = getattr(self, name)
+            require(size is None or size >= 1, f"{name} is {size}; it must be at least 1.")
+        require(
+            self.learning_rate_scaling == "none" or self.batch_size_per_replica is not None,
+            f"learning_rate_scaling is {self.learning_rate_scaling!r}, but a global_batch_size does not grow "
+            "with the replicas: give batch_size_per_replica, or set learning_rate_scaling = \"none\".",
+        )
+        require(
+            self.workers == 1 or self.strategy == "multi_worker",
+            f"workers is {self.workers} with strategy '{self.strategy}': "
+            "several workers need strategy = \"multi_worker\".",
+        )
+        require(
+            self.global_batch_size is None or self.global_batch_size % self.workers == 0,
+            f"global_batch_size {self.global_batch_size} cannot be divided among {self.workers} workers: "
+            f"make it a multiple of {self.workers}.",
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the learner needs to know besides the data itself."""
+
+    features: tuple[Feature, ...]
+    label: Label
+    model: Model
+    training: Training
+
+    @property
+    def numeric(self) -> tuple[Numeric, ...]:
+        """Features that reach the model as numbers, in their column order."""
+        return tuple(feature for feature in self.features if isinstance(feature, Numeric))
+
+    @property
+    def categorical(self) -> tuple[Bucketized | Vocabulary | Hashed | Categorical, ...]:
+        """Features that reach the model as ids, in their column order."""
+        return tuple(feature for feature in self.features if not isinstance(feature, Numeric))
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as the tables that `from_json` reads."""
+        features = {
+            feature.name: {"kind": feature.kind, **_without(dataclasses.asdict(feature), "name")}
+            for feature in self.features
+        }
+        return {
+            "features": features,
+            "label": _given(self.label),
+            "model": _given(self.model),
+            "training": _given(self.training),
+        }
+
+    @classmethod
+    def from_json(cls, tables: Mapping[str, Any], where: str = "settings:") -> "Settings":
+        """Reads the tables ``features``, ``label``, ``model`` and ``training``.
+
+        Raises:
+          ConfigurationError: In one sentence, with `where` naming the file.
+        """
+        return cls(
+            features=read_features(tables.get("features", {}), f"{where} [features]"),
+            label=read_section(Label, tables.get("label", {}), f"{where} [label]"),
+            model=read_section(Model, tables.get("model", {}), f"{where} [model]"),
+            training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
+        )
+
+
+def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
+    """Reads ``name = { kind = "...", ... }`` entries.
+
+    Raises:
+      ConfigurationError: If a kind is unknown, a key is wrong, or there is no feature.
+    """
+    if not isinstance(table, Mapping) or not table:
+        raise ConfigurationError(f"{where} is empty: name at least one feature and its kind.")
+    features = []
+    for name, entry in table.items():
+        here = f"{where} {name}"
+        if not isinstance(entry, Mapping) or "kind" not in entry:
+            raise ConfigurationError(f'{here} needs a kind, for example {{ kind = "numeric" }}.')
+        if entry["kind"] not in _KINDS:
+            raise ConfigurationError(
+                f"{here} has kind {entry['kind']!r}; it must be one of {', '.join(sorted(_KINDS))}."
+            )
+        kind = _KINDS[entry["kind"]]
+        known = ["kind", *(field.name for field in dataclasses.fields(kind) if field.name != "name")]
+        refuse_unknown_keys(entry, known, here)
+        features.append(read_section(kind, {"name": name, **_without(entry, "kind")}, here))
+    return tuple(features)
+
+
+def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name != key}
+
+
+def _given(section: Any) -> dict[str, Any]:
+    values = dataclasses.asdict(section)
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value is not None
+    }
