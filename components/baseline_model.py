@@ -16,7 +16,7 @@ from components.model_versions import identity, newest_version
 
 
 @component
-def BaselineModel(  # noqa: N802 - TFX components are named like classes
+def BaselineModel(
     push_directory: Parameter[str],
     live_model: Parameter[str],
     model: OutputArtifact[standard_artifacts.Model],

@@ -17,7 +17,7 @@ class DataGateError(RuntimeError):
 
 
 @component
-def DataGate(  # noqa: N802
+def DataGate(
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     code_fingerprint: Parameter[str],
@@ -56,11 +56,8 @@ def DataGate(  # noqa: N802
 
 def _table(rows: list[tuple[str, str, anomalies_pb2.AnomalyInfo]]) -> str:
     cells = [("split", "feature", "anomaly", "details")]
-    cells += [
-        (split, name, anomaly.short_description, anomaly.description) for split, name, anomaly in rows
-    ]
+    cells += [(split, name, anomaly.short_description, anomaly.description) for split, name, anomaly in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
     return "\n".join(
-        "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]])
-        for row in cells
+        "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]) for row in cells
     )

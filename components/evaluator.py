@@ -17,7 +17,7 @@ from tfx.utils import path_utils
 class Executor(executor.Executor):
     """Drops a baseline that holds no model."""
 
-    def Do(  # noqa: N802
+    def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],

@@ -26,7 +26,7 @@ from components.model_versions import identity, newest_version
 class Executor(executor.Executor):
     """Pushes to a directory of this machine or a mounted volume."""
 
-    def Do(  # noqa: N802
+    def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],

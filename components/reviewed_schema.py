@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 
 
 @component
-def ReviewedSchema(  # noqa: N802
+def ReviewedSchema(
     schema_text: Parameter[str],
     schema: OutputArtifact[standard_artifacts.Schema],
 ) -> None:

@@ -148,7 +148,17 @@ class Config:
         return self.dataset_file.parent / self.source.schema if self.source.schema else None
 
 
-_DATASET_SECTIONS = ("name", "source", "splits", "label", "features", "model", "training", "evaluation", "gates")
+_DATASET_SECTIONS = (
+    "name",
+    "source",
+    "splits",
+    "label",
+    "features",
+    "model",
+    "training",
+    "evaluation",
+    "gates",
+)
 _PROFILE_SECTIONS = ("extends", "training", "beam")
 _SECTIONS: dict[str, type] = {
     "source": Source,

@@ -73,7 +73,9 @@ class Progress(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Turns a log message into a line or a change of the status."""
         if record.name.startswith("trainer_module"):
-            self._console.print(f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(
+                f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True
+            )
         elif record.msg == self._STARTS:
             self._state, self._started = "executed", time.monotonic()
             self._status.update(f"{record.args[0]} …")  # type: ignore[index]

@@ -46,9 +46,7 @@ def build(
 
     schema = _schema(config, statistics).with_id("SchemaGen")
 
-    validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
 
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
@@ -129,9 +127,7 @@ def _example_gen(source: Source, directory: str, splits: Splits) -> BaseComponen
             ]
         )
     )
-    table = example_gen_pb2.Input(
-        splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)]
-    )
+    table = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)])
     match source.format:
         case "csv":
             return CsvExampleGen(directory, input_config=table, output_config=output)

@@ -127,9 +127,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
     store = record.open_store(workspace)
     records = record.read_run(store, record.latest_run_id(store))
     notes = []
-    unchanged = all(
-        records[node].state == "cached" for node in ("Transform", "Trainer") if node in records
-    )
+    unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
     if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
         notes.append(
             "the Evaluator ran again because the live model changed since the last run: the model is "

@@ -132,6 +132,8 @@ def check_nodes(from_node: str | None, to_node: str | None) -> None:
     """
     for flag, node in (("--from", from_node), ("--to", to_node)):
         if node is not None and node not in NODES:
-            raise ConfigurationError(f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}.")
+            raise ConfigurationError(
+                f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}."
+            )
     if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
         raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")

@@ -14,9 +14,7 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
-    metrics = [
-        tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))
-    ]
+    metrics = [tfma.MetricConfig(class_name="ExampleCount", config=json.dumps({"name": "example_count"}))]
     for name, class_name in METRIC_CLASSES[config.settings.label.task].items():
         metric = tfma.MetricConfig(class_name=class_name, config=json.dumps({"name": name}))
         if name in config.gates:

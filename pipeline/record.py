@@ -43,8 +43,7 @@ def read_run(store: mlmd.MetadataStore, run_id: int) -> dict[str, NodeRecord]:
             # The name is "<pipeline name>.<node id>".
             records[nodes[0].name.rpartition(".")[2]] = NodeRecord(
                 state=_STATES.get(execution.last_known_state, "failed"),
-                seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch)
-                / 1000,
+                seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
                 outputs=_outputs(store, execution.id),
             )
     return records

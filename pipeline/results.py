@@ -43,9 +43,7 @@ def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
         return ()
     sentences = []
     for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
-        keys = [
-            f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys
-        ]
+        keys = [f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys]
         where = " and ".join(keys) or "the whole eval split"
         for failure in validation.failures:
             sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")

@@ -25,12 +25,12 @@ def choose_line():
         name, version = platform.libc_ver()
         numbers = tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else (0, 0)
         if numbers >= (2, 39):
-            return NEW_LINE, "glibc {} is 2.39 or later".format(version)
+            return NEW_LINE, f"glibc {version} is 2.39 or later"
         if numbers >= (2, 17):
-            return OLD_LINE, "glibc {} is older than 2.39, which TFX 1.21 needs".format(version)
+            return OLD_LINE, f"glibc {version} is older than 2.39, which TFX 1.21 needs"
     sys.exit(
-        "{} on {} has no wheels of TFX: use x86-64 Linux with glibc 2.17 or later, or a Mac with Apple "
-        "silicon.".format(system, machine)
+        f"{system} on {machine} has no wheels of TFX: use x86-64 Linux with glibc 2.17 or later, or a Mac with Apple "
+        "silicon."
     )
 
 
@@ -46,7 +46,7 @@ def find(versions):
 
 
 def version_of(interpreter):
-    """"3.10" and so on, or None where it does not run (a pyenv shim of a version not selected)."""
+    """ "3.10" and so on, or None where it does not run (a pyenv shim of a version not selected)."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         return subprocess.check_output(
@@ -60,9 +60,9 @@ def main():
     (line, versions), reason = choose_line()
     interpreter = find(versions)
     if interpreter is None:
-        print("{} because {}: no Python {} here, uv will fetch one".format(line, reason, versions[0]), file=sys.stderr)
+        print(f"{line} because {reason}: no Python {versions[0]} here, uv will fetch one", file=sys.stderr)
     else:
-        print("{} because {}: {}".format(line, reason, interpreter), file=sys.stderr)
+        print(f"{line} because {reason}: {interpreter}", file=sys.stderr)
     print(interpreter or versions[0])
 
 

@@ -96,7 +96,7 @@ def choose_distribution(asked: str, workers: int, cluster: Cluster) -> Distribut
         )
     if name != "multi_worker" and cluster.workers > 1:
         raise ConfigurationError(
-            f"TF_CONFIG names {cluster.workers} workers but strategy is '{asked}': use \"multi_worker\" or \"auto\"."
+            f'TF_CONFIG names {cluster.workers} workers but strategy is \'{asked}\': use "multi_worker" or "auto".'
         )
     return Distribution(name, reason, _make_strategy(name, len(gpus)), cluster)
 

@@ -146,7 +146,5 @@ def _app_inputs(settings: Settings) -> dict[str, tf.TensorSpec]:
         inputs[NUMERIC] = tf.TensorSpec([None, len(settings.numeric)], tf.float32, name=NUMERIC)
     if settings.categorical:
         # int32: TF.js has no 64-bit integers.
-        inputs[CATEGORICAL] = tf.TensorSpec(
-            [None, len(settings.categorical)], tf.int32, name=CATEGORICAL
-        )
+        inputs[CATEGORICAL] = tf.TensorSpec([None, len(settings.categorical)], tf.int32, name=CATEGORICAL)
     return inputs

@@ -79,9 +79,7 @@ def _dense(column: tf.SparseTensor | tf.Tensor, default: Any) -> tf.Tensor:
 def _number(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
     """float32 [batch], NaN where missing."""
     if isinstance(column, tf.SparseTensor):
-        column = tf.SparseTensor(
-            column.indices, tf.cast(column.values, tf.float32), column.dense_shape
-        )
+        column = tf.SparseTensor(column.indices, tf.cast(column.values, tf.float32), column.dense_shape)
     return _dense(tf.cast(column, tf.float32), float("nan"))
 
 
@@ -91,9 +89,7 @@ def _text(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
         return _dense(column, "")
     if isinstance(column, tf.SparseTensor):
         return _dense(
-            tf.SparseTensor(
-                column.indices, tf.strings.as_string(column.values), column.dense_shape
-            ),
+            tf.SparseTensor(column.indices, tf.strings.as_string(column.values), column.dense_shape),
             "",
         )
     return _dense(tf.strings.as_string(column), "")

@@ -34,8 +34,7 @@ def read_section(section: type[Section], table: Mapping[str, Any], where: str) -
     values = check_keys(section, table, where)
     for field in dataclasses.fields(section):  # type: ignore[arg-type]
         has_default = (
-            field.default is not dataclasses.MISSING
-            or field.default_factory is not dataclasses.MISSING
+            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         )
         if field.name not in table and not has_default:
             raise ConfigurationError(f"{where} lacks the required key '{field.name}': add it.")
@@ -99,9 +98,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigurationError(
-            f"{where} is {value!r}, {_describe(value)}; it must be {_NAMES[kind]}."
-        )
+        raise ConfigurationError(f"{where} is {value!r}, {_describe(value)}; it must be {_NAMES[kind]}.")
     return value
 
 

@@ -129,7 +129,8 @@ class Label:
             )
         if self.task == "multiclass":
             require(
-                self.column is not None, "with task 'multiclass' needs 'column', whose values are the classes."
+                self.column is not None,
+                "with task 'multiclass' needs 'column', whose values are the classes.",
             )
 
     @property
@@ -201,12 +202,12 @@ class Training:
         require(
             self.learning_rate_scaling == "none" or self.batch_size_per_replica is not None,
             f"learning_rate_scaling is {self.learning_rate_scaling!r}, but a global_batch_size does not grow "
-            "with the replicas: give batch_size_per_replica, or set learning_rate_scaling = \"none\".",
+            'with the replicas: give batch_size_per_replica, or set learning_rate_scaling = "none".',
         )
         require(
             self.workers == 1 or self.strategy == "multi_worker",
             f"workers is {self.workers} with strategy '{self.strategy}': "
-            "several workers need strategy = \"multi_worker\".",
+            'several workers need strategy = "multi_worker".',
         )
         require(
             self.global_batch_size is None or self.global_batch_size % self.workers == 0,
@@ -270,7 +271,7 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
     """
     if not isinstance(table, Mapping) or not table:
         raise ConfigurationError(f"{where} is empty: name at least one feature and its kind.")
-    features = []
+    features: list[Feature] = []
     for name, entry in table.items():
         here = f"{where} {name}"
         if not isinstance(entry, Mapping) or "kind" not in entry:

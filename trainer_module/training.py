@@ -18,7 +18,7 @@ from trainer_module.distribution import Distribution
 from trainer_module.export import export_model
 from trainer_module.model import build_model, compile_model
 from trainer_module.precision import Precision
-from trainer_module.preprocessing import CATEGORICAL, LABEL_VOCABULARY
+from trainer_module.preprocessing import LABEL_VOCABULARY
 from trainer_module.sections import ConfigurationError
 from trainer_module.settings import Settings, Training
 
