@@ -122,23 +122,27 @@ def _from_memory(
     Measured in `benchmarks/input_pipeline.py`.
     """
     parsed = list(rows.as_numpy_iterator())
-    columns = {name: tf.constant(np.concatenate([part[name] for part in parsed])) for name in parsed[0]}
+    columns = {name: np.concatenate([part[name] for part in parsed]) for name in parsed[0]}
     count, places = len(columns[LABEL]), batch_size * batches_a_pass
-    generator = tf.random.Generator.from_seed(seed)
+    # As a dataset of one element, and not captured by `gather`: a captured tensor lies on the GPU where
+    # there is one, and the whole table would be copied to the host for every batch.
+    table = tf.data.Dataset.from_tensors(columns).repeat()
 
-    def one_pass(_: tf.Tensor) -> tf.data.Dataset:
+    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.range(count)
         if shuffle:
-            order = tf.argsort(generator.uniform([count]))
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
         order = tf.pad(order, [[0, places - count]], constant_values=-1)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
 
-    def gather(places: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in columns.items()}
+    def gather(
+        places: tf.Tensor, table: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
         return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
 
-    passes = tf.data.Dataset.counter().flat_map(one_pass)
-    return passes.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.zip((tf.data.Dataset.counter().flat_map(one_pass), table))
+    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
