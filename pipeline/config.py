@@ -129,6 +129,24 @@ class Beam:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """What a model may take to be loaded and to answer; ServingCheck refuses one that takes more.
+
+    Seconds to load (starting TensorFlow included) and for each answer, MiB of memory of the whole
+    process, rows of the largest request.
+    """
+
+    load_seconds: float = 120
+    answer_seconds: float = 30
+    memory_mib: int = 4096
+    large_batch: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("load_seconds", "answer_seconds", "memory_mib", "large_batch"):
+            require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}; it must be above 0.")
+
+
+@dataclass(frozen=True)
 class Config:
     """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
 
@@ -141,6 +159,7 @@ class Config:
     evaluation: Evaluation
     gates: dict[str, Gate]
     beam: Beam
+    serving: Serving
 
     @property
     def schema_file(self) -> Path | None:
@@ -159,7 +178,7 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "serving")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
@@ -168,6 +187,7 @@ _SECTIONS: dict[str, type] = {
     "training": Training,
     "evaluation": Evaluation,
     "beam": Beam,
+    "serving": Serving,
 }
 
 
@@ -301,6 +321,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         evaluation=section(Evaluation, "evaluation"),
         gates=_read_gates(tables.get("gates", {}), where),
         beam=section(Beam, "beam"),
+        serving=section(Serving, "serving"),
     )
     _check_across(config, where)
     return config

@@ -1,5 +1,7 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
+import json
+
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 from tfx.components.example_gen.custom_executors import parquet_executor
@@ -20,6 +22,7 @@ from components.data_gate import DataGate
 from components.evaluator import Evaluator
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
+from components.serving_check import ServingCheck
 from pipeline.config import ROOT, Config, Source, Splits
 from pipeline.fingerprint import fingerprint
 from pipeline.quality import evaluation_config
@@ -89,9 +92,27 @@ def build(
         eval_config=evaluation_config(config),
     )
 
-    pusher = Pusher(
+    serving_check = ServingCheck(
         model=trainer.outputs["model"],
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        model_name=config.name,
+        settings=json.dumps(settings),
+        limits=json.dumps(
+            {
+                "load_seconds": config.serving.load_seconds,
+                "answer_seconds": config.serving.answer_seconds,
+                "memory_mib": config.serving.memory_mib,
+            }
+        ),
+        large_batch=config.serving.large_batch,
+        code_fingerprint=fingerprint(ROOT, "components.serving_check"),
+    )
+
+    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
+    pusher = Pusher(
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving_check.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(workspace.serving))
         ),
@@ -110,6 +131,7 @@ def build(
             trainer,
             baseline,
             evaluator,
+            serving_check,
             pusher,
         ],
         enable_cache=cache,

@@ -10,5 +10,6 @@ NODES = (
     "Trainer",
     "BaselineModel",
     "Evaluator",
+    "ServingCheck",
     "Pusher",
 )

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from components.serving_check import REFUSED
 from pipeline.record import NodeRecord
 
 _CANDIDATE = (None, "", "candidate")
@@ -31,23 +32,29 @@ def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
 
 
 def blessed(records: Mapping[str, NodeRecord]) -> bool:
-    """Whether every gate was passed."""
-    blessing = _output(records, "Evaluator", "blessing")
-    return blessing is not None and blessing.custom_properties["blessed"].int_value == 1
+    """Whether every gate was passed, and the serving check."""
+    blessings = [_output(records, node, "blessing") for node in ("Evaluator", "ServingCheck")]
+    return all(each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings)
 
 
 def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
-    """One sentence for each gate that the candidate did not pass."""
+    """One sentence for each gate that the candidate did not pass, and of the serving check."""
+    sentences = list(_unservable(records))
     evaluation = _output(records, "Evaluator", "evaluation")
     if evaluation is None:
-        return ()
-    sentences = []
+        return tuple(sentences)
     for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
         keys = [f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys]
         where = " and ".join(keys) or "the whole eval split"
         for failure in validation.failures:
             sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")
     return tuple(sentences)
+
+
+def _unservable(records: Mapping[str, NodeRecord]) -> Iterator[str]:
+    blessing = _output(records, "ServingCheck", "blessing")
+    if blessing is not None and (refused := Path(blessing.uri) / REFUSED).is_file():
+        yield from refused.read_text().splitlines()
 
 
 def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
