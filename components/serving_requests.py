@@ -164,7 +164,7 @@ def _requests(
             first.append(request)
         elif len(inputs) == 1 and next(iter(inputs.values())).dtype == tf.string.as_datatype_enum:
             (only,) = inputs
-            request.inputs[only].CopyFrom(tf.make_tensor_proto([_serialize(row) for row in rows], tf.string))
+            request.inputs[only].CopyFrom(tf.make_tensor_proto([serialize(row) for row in rows], tf.string))
             first.append(request)
         elif set(inputs) <= set(transformed):
             then.append(request)
@@ -185,7 +185,8 @@ def _column(rows: Sequence[Row], column: str, data_type: int) -> Any:
     return tf.make_tensor_proto(np.array(values, dtype.as_numpy_dtype), dtype)
 
 
-def _serialize(row: Row) -> bytes:
+def serialize(row: Row) -> bytes:
+    """A row as a serialized tf.Example."""
     example = tf.train.Example()
     for name, values in row.items():
         if values:
