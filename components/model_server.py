@@ -49,7 +49,7 @@ def ask_server(
     version = directory / name / "1"
     version.parent.mkdir(parents=True)
     version.symlink_to(model)
-    grpc_port, rest_port = _free_port(), _free_port()
+    grpc_port, rest_port = free_port(), free_port()
     command = [
         binary,
         f"--port={grpc_port}",
@@ -84,7 +84,8 @@ def rest_body(request: predict_pb2.PredictRequest) -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

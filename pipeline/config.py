@@ -143,6 +143,26 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class App:
+    """What the model is made into for apps: nothing, TFLite variants, TF.js.
+
+    Off by default: three TFLite variants take about 15 s, a quarter of a laptop's whole run.
+    `max_quality_drop` is the AUC (accuracy, or r², by task) that a variant may lose.
+    """
+
+    formats: tuple[str, ...] = ()
+    max_quality_drop: float = 0.005
+
+    def __post_init__(self) -> None:
+        known = ("float32", "dynamic", "int8", "tfjs")
+        for name in self.formats:
+            require(name in known, f"formats has {name!r}; it may have {', '.join(map(repr, known))}.")
+        require(
+            self.max_quality_drop >= 0, f"max_quality_drop is {self.max_quality_drop}; it must be 0 or more."
+        )
+
+
+@dataclass(frozen=True)
 class Config:
     """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
 
@@ -156,6 +176,7 @@ class Config:
     gates: dict[str, Gate]
     beam: Beam
     serving: Serving
+    app: App
 
     @property
     def schema_file(self) -> Path | None:
@@ -174,7 +195,7 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam", "serving")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
@@ -182,6 +203,7 @@ _SECTIONS: dict[str, type] = {
     "evaluation": Evaluation,
     "beam": Beam,
     "serving": Serving,
+    "app": App,
 }
 
 
@@ -278,6 +300,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         gates=_read_gates(tables.get("gates", {}), where),
         beam=section(Beam, "beam"),
         serving=section(Serving, "serving"),
+        app=section(App, "app"),
     )
     _check_across(config, where)
     return config

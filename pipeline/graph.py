@@ -17,6 +17,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
 
+from components.app_exporter import AppExporter
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
@@ -42,6 +43,8 @@ def build(
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
     """
     settings = config.settings.to_json()
+    # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
+    settings_text = json.dumps(settings, sort_keys=True)
 
     examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
 
@@ -101,7 +104,7 @@ def build(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
         model_name=config.name,
-        settings=json.dumps(settings),
+        settings=settings_text,
         limits=json.dumps(
             {
                 "load_seconds": config.serving.load_seconds,
@@ -122,6 +125,19 @@ def build(
         ),
     )
 
+    app_exporters = [
+        AppExporter(
+            model=trainer.outputs["model"],
+            examples=examples.outputs["examples"],
+            settings=settings_text,
+            formats=formats,
+            max_quality_drop=config.app.max_quality_drop,
+            code_fingerprint=fingerprint(ROOT, "components.app_exporter"),
+        )
+        for formats in [" ".join(config.app.formats)]
+        if formats
+    ]
+
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(workspace.artifacts),
@@ -137,6 +153,7 @@ def build(
             evaluator,
             serving_check,
             pusher,
+            *app_exporters,
         ],
         enable_cache=cache,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),

@@ -12,4 +12,5 @@ NODES = (
     "Evaluator",
     "ServingCheck",
     "Pusher",
+    "AppExporter",
 )

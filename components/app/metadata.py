@@ -41,7 +41,9 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
       EncodingError: If the encoding would give another input than the model's own preprocessing.
     """
     quantities = [f.name for f in settings.features if isinstance(f, (Numeric, Bucketized))]
-    integers = {name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))}
+    integers = {
+        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
+    }
     probe = _Probe(transform, rows[0], integers)
     classes = model / "assets" / LABEL_VOCABULARY
     description = {

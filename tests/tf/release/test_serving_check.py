@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import standard_artifacts
@@ -21,8 +20,6 @@ from components.pusher import Executor as PusherExecutor
 from components.serving_check import REFUSED, ServingCheck, check_model
 from components.serving_requests import UnservableError, make_replays, read_rows, read_signatures
 from components.warmup import WARMUP, read_warmup
-
-pytestmark = pytest.mark.tf
 
 LIMITS = Limits(load_seconds=120, answer_seconds=20, memory_mib=4096)
 FILES = "Split-eval/data.gz"
@@ -191,7 +188,7 @@ def run_component(release, directory: Path, model: Path) -> standard_artifacts.I
     artifact = standard_artifacts.Model()
     artifact.uri = str(model.parent)
     examples = standard_artifacts.Examples()
-    examples.uri, examples.split_names = release.examples, '["eval"]'
+    examples.uri, examples.split_names = str(release.examples), '["eval"]'
     schema = standard_artifacts.Schema()
     schema.uri = str(directory / "schema")
     Path(schema.uri).mkdir()

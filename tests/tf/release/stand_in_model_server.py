@@ -152,7 +152,7 @@ def rest_inputs(body: dict, signature) -> dict[str, np.ndarray]:
     columns = body.get("inputs")
     if columns is None:
         rows = body["instances"]
-        if rows and not isinstance(rows[0], dict) or set(rows[0]) == {"b64"}:
+        if (rows and not isinstance(rows[0], dict)) or set(rows[0]) == {"b64"}:
             columns = rows
         else:
             columns = {name: [row[name] for row in rows] for name in rows[0]}
