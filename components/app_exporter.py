@@ -18,7 +18,6 @@ import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.utils import path_utils
 
 from components.app import encoding, tfjs, tflite
 from components.app.metadata import describe, transform_of
@@ -41,7 +40,7 @@ class AppExportError(RuntimeError):
 
 @component
 def AppExporter(
-    model: InputArtifact[standard_artifacts.Model],
+    pushed_model: InputArtifact[standard_artifacts.PushedModel],
     examples: InputArtifact[standard_artifacts.Examples],
     app_model: OutputArtifact[standard_artifacts.Model],
     settings: Parameter[str],
@@ -49,10 +48,10 @@ def AppExporter(
     max_quality_drop: Parameter[float],
     code_fingerprint: Parameter[str],
 ) -> None:
-    """Writes the app's files into `app_model`.
+    """Writes the app's files into `app_model`, or nothing where no model was pushed.
 
     Args:
-      model: From the Trainer.
+      pushed_model: From the Pusher: what was not good enough for a server is not for an app either.
       examples: Raw, whose whole eval split the variants are compared on.
       app_model: A directory; see `export_app`.
       settings: `Settings.to_json` as JSON text, in the order that TFX gave them to the Trainer.
@@ -64,9 +63,12 @@ def AppExporter(
       AppExportError: If a variant loses too much.
     """
     del code_fingerprint
+    if not pushed_model.get_int_custom_property("pushed"):
+        _LOG.info("nothing is exported: the model was not pushed")
+        return
     files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))
     report = export_app(
-        Path(path_utils.serving_model_dir(model.uri)),
+        Path(pushed_model.uri),
         files,
         Settings.from_json(json.loads(settings)),
         tuple(formats.split()),

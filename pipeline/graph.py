@@ -127,7 +127,7 @@ def build(
 
     app_exporters = [
         AppExporter(
-            model=trainer.outputs["model"],
+            pushed_model=pusher.outputs["pushed_model"],
             examples=examples.outputs["examples"],
             settings=settings_text,
             formats=formats,

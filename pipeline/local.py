@@ -56,6 +56,7 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
       ConfigurationError: In one sentence.
     """
     preflight.check_nodes(request.from_node, request.to_node)
+    preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
     return source
@@ -154,7 +155,7 @@ def _explain(error: BaseException) -> str:
     """The error as a user should read it: our own errors whole, others by type and last line."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; the next run starts where this one stopped."
-    own = (ConfigurationError.__name__, "DataGateError")
+    own = (ConfigurationError.__name__, "DataGateError", "AppExportError", "EncodingError", "ToolError")
     seen: BaseException | None = error
     while seen is not None:
         if type(seen).__name__ in own:

@@ -5,6 +5,7 @@ the model itself: `transform_features` is monotonic in a quantity, so that bisec
 (or integer) values finds every threshold exactly, whatever preprocessing made it.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ def _describe_numeric(probe: "_Probe", name: str, column: int) -> dict[str, Any]
 
     # The greatest value that is not above the mean; the mean is a fraction of a step beyond it.
     below = probe.bisect(name, lambda values: scaled(values) > 0)
+    if not scaled([probe.after(name, below)])[0] > 0:
+        raise EncodingError(
+            f"An app could not encode the feature '{name}' as the model does: no value of it raises the model's "
+            f"input {column}."
+        )
     far = probe.exact(name, below + max(1.0, abs(below)) * 1024)
     at_below, at_far = scaled([below, far])
     deviation = (np.float64(np.float32(far)) - np.float64(np.float32(below))) / (at_far - at_below)
@@ -86,7 +92,7 @@ def _describe_categorical(
     entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind, "missing_id": feature.ids - 1}
     match feature:
         case Bucketized():
-            entry["boundaries"] = [
+            crossed = [
                 probe.after(
                     feature.name,
                     probe.bisect(
@@ -96,6 +102,8 @@ def _describe_categorical(
                 )
                 for bucket in range(feature.buckets - 1)
             ]
+            # A bucket that no value reaches has no boundary that JSON could hold.
+            entry["boundaries"] = [boundary for boundary in crossed if math.isfinite(boundary)]
         case Vocabulary():
             entry["values"] = _words(model / "assets" / feature.name)
             entry["oov_buckets"] = feature.oov_buckets
@@ -135,7 +143,8 @@ class _Probe:
         """The next value of the column's type."""
         if name in self._integers:
             return value + 1
-        return float(np.nextafter(np.float32(value), np.float32(np.inf)))
+        with np.errstate(over="ignore"):
+            return float(np.nextafter(np.float32(value), np.float32(np.inf)))
 
     def exact(self, name: str, value: float) -> float:
         """The value of the column's type next to `value`."""

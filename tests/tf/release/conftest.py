@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_transform.tf_metadata import schema_utils
 
+from components.app_exporter import export_app
 from components.model_server import free_port
 from components.serving_requests import serialize
 from tests.tf.conftest import Row, Transformed, transform
@@ -120,6 +121,31 @@ def _train_and_export(table: Transformed, exported: Path) -> None:
     inputs = {NUMERIC: features[NUMERIC], CATEGORICAL: tf.cast(features[CATEGORICAL], tf.int32)}
     model.fit(inputs, features[LABEL], epochs=4, batch_size=32, verbose=0)
     export_model(model, table.settings, table.output, str(exported))
+
+
+@pytest.fixture(scope="session")
+def export(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What AppExporter leaves of the model: every TFLite variant and TF.js, parity report included."""
+    directory = tmp_path_factory.mktemp("export")
+    files = [str(path) for path in release.examples.glob("*/*")]
+    export_app(release.model, files, release.settings, ("float32", "dynamic", "int8", "tfjs"), directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def plain_rows(release: Release) -> list[dict[str, Any]]:
+    """The raw rows as an app or a client has them: JSON values, missing ones left out."""
+    return [
+        {name: v[0].decode() if isinstance(v[0], bytes) else v[0] for name, v in row.items() if v}
+        for row in release.rows
+    ]
+
+
+@pytest.fixture(scope="session")
+def expected(release: Release) -> np.ndarray:
+    """What the SavedModel answers to the raw rows, [rows, 1]."""
+    signature = tf.saved_model.load(str(release.model)).signatures["serving_default"]
+    return signature(examples=tf.constant([serialize(row) for row in release.rows]))["predictions"].numpy()
 
 
 @pytest.fixture(scope="session")

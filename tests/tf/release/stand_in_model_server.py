@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -85,6 +86,21 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(values))
         return response
 
+    def GetModelMetadata(self, request, context):
+        if list(request.metadata_field) != ["signature_def"]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Metadata field must be signature_def")
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = self._model.name
+        response.metadata["signature_def"].Pack(signature_map(self._model))
+        return response
+
+
+def signature_map(model: Model) -> get_model_metadata_pb2.SignatureDefMap:
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    for name, signature in model.signatures.items():
+        signatures.signature_def[name].CopyFrom(signature)
+    return signatures
+
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, model: Model) -> None:
@@ -107,6 +123,9 @@ def rest_handler(model: Model) -> type[BaseHTTPRequestHandler]:
             if self.path == f"/v1/models/{model.name}":
                 text = json_format.MessageToJson(status_of(model), preserving_proto_field_name=True)
                 self._reply(200, json.loads(text))
+            elif self.path == f"/v1/models/{model.name}/metadata":
+                text = json_format.MessageToJson(signature_map(model), preserving_proto_field_name=True)
+                self._reply(200, {"metadata": {"signature_def": json.loads(text)}})
             else:
                 self._reply(404, {"error": f"Malformed request: GET {self.path}"})
 
