@@ -123,6 +123,10 @@ def build(
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(workspace.serving))
         ),
+        custom_config={
+            "keep_versions": config.serving.keep_versions,
+            "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+        },
     )
 
     app_exporters = [

@@ -1,17 +1,15 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from components import evaluator
 from components.serving_check import REFUSED
 from pipeline.record import NodeRecord
-
-_CANDIDATE = (None, "", "candidate")
 
 
 def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
@@ -19,16 +17,7 @@ def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
     evaluation = _output(records, "Evaluator", "evaluation")
     if evaluation is None:
         return {}
-    metrics: dict[str, float] = {}
-    for slice_metrics in tfma.load_metrics(evaluation.uri):
-        if slice_metrics.slice_key.single_slice_keys:
-            continue
-        for entry in slice_metrics.metric_keys_and_values:
-            value = entry.value.double_value.value
-            is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
-            if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
-                metrics[entry.key.name] = value
-    return metrics
+    return evaluator.overall_metrics(evaluation.uri)
 
 
 def blessed(records: Mapping[str, NodeRecord]) -> bool:
