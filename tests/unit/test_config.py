@@ -126,6 +126,11 @@ def test_workers_must_divide_the_global_batch() -> None:
         ('price = { kind = "numeric" }', 'bought = { kind = "numeric" }', "is the label column itself"),
         ('path = "."', "", "[source] lacks the required key 'path'"),
         ("global_batch_size = 32", "", "needs either 'global_batch_size' or 'batch_size_per_replica'"),
+        (
+            "price =",
+            '"unit price" = { kind = "numeric" }\nunit_price =',
+            "are both called 'unit_price' in requests",
+        ),
         ('column = "bought"', "", "needs either 'column' or 'expression'"),
         ("[label]", "[label", "is not valid TOML"),
     ],
