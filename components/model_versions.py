@@ -164,6 +164,7 @@ def _notes(version: Path) -> Mapping[str, Any]:
 @contextlib.contextmanager
 def _exclusive(directory: Path) -> Iterator[None]:
     """One change at a time; the operating system lifts the lock of a process that was killed."""
-    with (directory / ".lock").open("w") as lock:
+    # Beside the directory: a server that watches it need not meet the lock.
+    with directory.with_name(f".{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from trainer_module.settings import Bucketized, Numeric, Settings
+from trainer_module.settings import Bucketized, Numeric, Settings, request_name
 
 ONE_ROW = "a batch of 1"
 """Name of the case whose requests are also the warm-up requests, together with the others."""
@@ -111,7 +111,7 @@ def make_replays(
         ],
         "unseen categories": [_with_unseen(row, settings) for row in few],
     }
-    columns = {feature.name for feature in settings.features} | set(settings.label.columns)
+    columns = {request_name(feature.name): feature.name for feature in settings.features}
     return [
         Replay(case, request)
         for case, chosen in cases.items()
@@ -149,7 +149,7 @@ def _with_unseen(row: Row, settings: Settings) -> Row:
 
 
 def _requests(
-    model_name: str, signatures: Mapping[str, SignatureDef], rows: Sequence[Row], columns: set[str]
+    model_name: str, signatures: Mapping[str, SignatureDef], rows: Sequence[Row], columns: Mapping[str, str]
 ) -> list[predict_pb2.PredictRequest]:
     transformed = signatures.get("transform_features", SignatureDef()).outputs
     first, then = [], []
@@ -158,9 +158,9 @@ def _requests(
         request.model_spec.name = model_name
         request.model_spec.signature_name = name
         inputs = signature.inputs
-        if set(inputs) <= columns:
-            for column, info in inputs.items():
-                request.inputs[column].CopyFrom(_column(rows, column, info.dtype))
+        if set(inputs) <= set(columns):
+            for asked, info in inputs.items():
+                request.inputs[asked].CopyFrom(_column(rows, columns[asked], info.dtype))
             first.append(request)
         elif len(inputs) == 1 and next(iter(inputs.values())).dtype == tf.string.as_datatype_enum:
             (only,) = inputs

@@ -145,6 +145,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         blessed=results.blessed(records),
         refusals=results.refusals(records),
         pushed_model=results.pushed_model(records),
+        app_export=results.app_export(records),
         distribution=results.distribution(records),
         notes=tuple(notes),
         error=error,

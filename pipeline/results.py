@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from components import evaluator
+from components.app_exporter import PARITY
 from components.serving_check import REFUSED
 from pipeline.record import NodeRecord
 
@@ -53,6 +54,12 @@ def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
         return None
     path = pushed.custom_properties["pushed_destination"].string_value
     return path if Path(path).is_dir() else None
+
+
+def app_export(records: Mapping[str, NodeRecord]) -> str | None:
+    """The directory with the model's variants for apps, if any were made."""
+    exported = _output(records, "AppExporter", "app_model")
+    return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
 
 
 def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:

@@ -16,7 +16,15 @@ import tensorflow as tf
 from components.app.encoding import encode
 from components.serving_requests import Row, serialize
 from trainer_module.preprocessing import CATEGORICAL, LABEL_VOCABULARY, NUMERIC
-from trainer_module.settings import Bucketized, Categorical, Hashed, Numeric, Settings, Vocabulary
+from trainer_module.settings import (
+    Bucketized,
+    Categorical,
+    Hashed,
+    Numeric,
+    Settings,
+    Vocabulary,
+    request_name,
+)
 
 Transform = Callable[[Sequence[Row]], Mapping[str, Any]]
 """Raw rows → the transformed arrays, `NUMERIC` and `CATEGORICAL`."""
@@ -105,7 +113,7 @@ def _describe_categorical(
             # A bucket that no value reaches has no boundary that JSON could hold.
             entry["boundaries"] = [boundary for boundary in crossed if math.isfinite(boundary)]
         case Vocabulary():
-            entry["values"] = _words(model / "assets" / feature.name)
+            entry["values"] = _words(model / "assets" / request_name(feature.name))
             entry["oov_buckets"] = feature.oov_buckets
         case Hashed():
             entry["buckets"] = feature.buckets

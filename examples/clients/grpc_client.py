@@ -8,6 +8,7 @@ request from it, so that it fits any model of this project. Prints one predictio
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def fetch_signature(stub: Any, model: str) -> Any:
 
 def build_request(model: str, signature: Any, rows: list[dict[str, Any]]) -> predict_pb2.PredictRequest:
     """One tensor for each column; what a row lacks is sent as missing: NaN, -1 or the empty text."""
+    # In requests, a column's name has an underscore for whatever is not a letter, a digit or one.
+    rows = [{re.sub(r"[^A-Za-z0-9_]", "_", name): value for name, value in row.items()} for row in rows]
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = SIGNATURE

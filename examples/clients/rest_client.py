@@ -8,6 +8,7 @@ prediction a row, as JSON.
 
 import argparse
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The columnar format; TensorFlow Serving reads NaN, which plain JSON does not have."""
+    # In requests, a column's name has an underscore for whatever is not a letter, a digit or one.
+    rows = [{re.sub(r"[^A-Za-z0-9_]", "_", name): value for name, value in row.items()} for row in rows]
     columns = {}
     for column, info in signature["inputs"].items():
         missing = MISSING[info["dtype"]]

@@ -74,7 +74,8 @@ def copy_project(directory: Path) -> Project:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+            unwanted = shutil.ignore_patterns("__pycache__", ".venv", "node_modules")
+            shutil.copytree(source, directory / part, ignore=unwanted)
         else:
             shutil.copy(source, directory / part)
     return Project(directory)

@@ -34,7 +34,7 @@ TABLES: dict[str, Any] = {
         "duration": {"kind": "numeric"},
         "latitude": {"kind": "bucketized", "buckets": 4},
         "company": {"kind": "vocabulary", "size": 6, "oov_buckets": 3},
-        "street": {"kind": "hashed", "buckets": 50},
+        "street name": {"kind": "hashed", "buckets": 50},
         "tract": {"kind": "hashed", "buckets": 40},
         "hour": {"kind": "categorical", "size": 24},
     },
@@ -47,7 +47,7 @@ TYPES = {
     "duration": tf.int64,
     "latitude": tf.float32,
     "company": tf.string,
-    "street": tf.string,
+    "street name": tf.string,
     "tract": tf.int64,
     "hour": tf.int64,
     "tipped": tf.int64,
@@ -77,12 +77,12 @@ def make_rows(count: int = ROWS) -> list[Row]:
             "duration": [int(miles * 180 + random.integers(200))],
             "latitude": [float(41.8 + random.normal() / 10)],
             "company": [str(random.choice(["Blue", "Green", "Größe & Söhne", "Red", "Taxi 24"])).encode()],
-            "street": [f"street {random.integers(300)}".encode()],
+            "street name": [f"street {random.integers(300)}".encode()],
             "tract": [int(random.integers(17_000_000, 17_001_000))],
             "hour": [hour],
             "tipped": [int(miles + hour / 6 + random.normal() > 5)],
         }
-        for name in ("miles", "latitude", "company", "street", "tract", "hour"):
+        for name in ("miles", "latitude", "company", "street name", "tract", "hour"):
             if random.random() < 0.05:
                 row[name] = []
         rows.append(row)
