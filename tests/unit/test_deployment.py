@@ -38,6 +38,16 @@ SERVER_FLAGS = {
     "prefer_tflite_model", "enable_profiler",
 }  # fmt: skip
 
+# Fields of tensorflow.serving.BatchingParameters and MonitoringConfig.
+CONFIG_FIELDS = {
+    "batching.config": {
+        "max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads",
+        "thread_pool_name", "enable_large_batch_splitting", "max_execution_batch_size",
+        "allowed_batch_sizes", "pad_variable_length_inputs", "value",
+    },
+    "monitoring.config": {"prometheus_config", "enable", "path"},
+}  # fmt: skip
+
 HISTOGRAMS = {
     ":tensorflow:serving:request_latency": {"model_name", "API", "entrypoint"},
     ":tensorflow:serving:runtime_latency": {"model_name", "API", "runtime"},
@@ -194,6 +204,16 @@ def test_the_server_is_given_flags_and_files_that_there_are() -> None:
     kustomization = yaml.safe_load((SERVING / "base" / "kustomization.yaml").read_text())
     mounted = {f"/etc/tensorflow-serving/{name}" for name in kustomization["configMapGenerator"][0]["files"]}
     assert files == mounted
+
+
+@pytest.mark.parametrize("name", sorted(CONFIG_FIELDS))
+def test_configuration_files_have_only_fields_that_the_server_knows(name: str) -> None:
+    text = "\n".join(
+        line for line in (SERVING / "base" / name).read_text().splitlines() if not line.startswith("#")
+    )
+    assert text.count("{") == text.count("}")
+    fields = set(re.findall(r"\b([a-z_]+)\s*[:{]", text))
+    assert fields and fields <= CONFIG_FIELDS[name]
 
 
 def test_a_warm_up_request_is_not_larger_than_the_server_takes() -> None:

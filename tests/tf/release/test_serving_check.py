@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import standard_artifacts
@@ -114,6 +115,37 @@ def test_a_model_that_hangs_is_refused(release, tmp_path) -> None:
         "[serving] answer_seconds."
     ]
     assert time.monotonic() - started < 60
+
+
+def test_a_process_that_hangs_ends_when_the_run_is_killed(release, tmp_path) -> None:
+    def endless(examples):
+        steps = tf.while_loop(lambda step: step >= 0, lambda step: [step * 0], [tf.size(examples)])
+        return ones(examples) * tf.cast(steps[0], tf.float32)
+
+    model = save(tmp_path / "m", endless)
+    requests, progress = tmp_path / "requests", tmp_path / "progress"
+    with tf.io.TFRecordWriter(str(requests)) as writer:
+        log = prediction_log_pb2.PredictionLog()
+        log.predict_log.request.CopyFrom(replays_of(release, model)[0].request)
+        writer.write(log.SerializeToString())
+    command = [sys.executable, "-I", serving_process.__file__, str(model), str(requests), str(tmp_path / "a")]
+    # A parent that starts the process, waits until it hangs, and is gone.
+    parent = (
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen(sys.argv[1:], stderr=subprocess.DEVNULL)\n"
+        "while 'answer' not in (pathlib.Path(sys.argv[-1]).read_text() if pathlib.Path(sys.argv[-1]).exists() else ''):\n"
+        "    time.sleep(0.1)\n"
+        "print(child.pid)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent, *command, str(progress)], capture_output=True, text=True, check=True
+    )
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(int(done.stdout)) and time.monotonic() < deadline:
+        if psutil.Process(int(done.stdout)).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.2)
+    assert not psutil.pid_exists(int(done.stdout))
 
 
 def test_a_model_that_crashes_the_server_is_refused(release, tmp_path) -> None:
