@@ -7,7 +7,6 @@ sources (`model_servers/main.cc`; `servables/tensorflow/util.cc`, `batching/`, T
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from pipeline.config import Serving
+from tests.debian import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVING, MONITORING = DEPLOY / "serving", DEPLOY / "monitoring"
@@ -228,16 +228,7 @@ def test_a_warm_up_request_is_not_larger_than_the_server_takes() -> None:
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    """promtool; installed from Debian's packages where that is allowed."""
-    if shutil.which("promtool") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "capture_output": True}
-        subprocess.run(["apt-get", "update", "-q"], check=True, **quiet)  # type: ignore[call-overload]
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "prometheus"]
-        subprocess.run(install, check=True, **quiet)  # type: ignore[call-overload]
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not here, and without root it cannot be installed: install prometheus")
-    return found
+    return program("promtool", "prometheus")
 
 
 def prometheus(promtool: str, *arguments: str) -> str:

@@ -18,6 +18,7 @@ from tensorflow_transform.tf_metadata import schema_utils
 from components.app_exporter import export_app
 from components.model_server import free_port
 from components.serving_requests import serialize
+from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
 from trainer_module.autograph import leave_keras_alone
 from trainer_module.export import export_model
@@ -126,6 +127,8 @@ def _train_and_export(table: Transformed, exported: Path) -> None:
 @pytest.fixture(scope="session")
 def export(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What AppExporter leaves of the model: every TFLite variant and TF.js, parity report included."""
+    program("node", "nodejs")
+    program("npm", "npm")
     directory = tmp_path_factory.mktemp("export")
     files = [str(path) for path in release.examples.glob("*/*")]
     export_app(release.model, files, release.settings, ("float32", "dynamic", "int8", "tfjs"), directory)

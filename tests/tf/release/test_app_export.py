@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from components.app.encoding import encode, fingerprint64
 from components.app.metadata import EncodingError, describe, transform_of
 from components.app.parity import area_under_curve, quality
 from components.app_exporter import AppExporter, AppExportError, refuse_losses
+from tests.debian import program
 
 ENCODING = Path(tfjs.__file__).with_name("encoding.mjs")
 
@@ -108,7 +108,9 @@ def test_fingerprints_are_tensorflows_in_python_and_in_javascript(tmp_path) -> N
         f"const words = {json.dumps([list(word) for word in words])};\n"
         "console.log(JSON.stringify(words.map((word) => String(fingerprint64(Uint8Array.from(word))))));\n"
     )
-    done = subprocess.run([_node(), str(script)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program("node", "nodejs"), str(script)], capture_output=True, text=True, check=True
+    )
     assert [int(value) for value in json.loads(done.stdout)] == ours
 
 
@@ -145,9 +147,3 @@ def test_the_area_under_the_curve_counts_ties_half() -> None:
     assert area_under_curve(np.zeros(3), np.ones(3)) == 0.5
     assert quality("multiclass", np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
     assert quality("regression", np.array([1.0, 3.0]), np.array([[1.0], [3.0]])) == 1.0
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    assert node, "the tests of what leaves for apps need Node"
-    return node

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from components.app import tfjs
+from tests.debian import program
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
@@ -65,7 +66,7 @@ def test_tfjs_answers_raw_rows_in_node(export, rows_file, expected) -> None:
 
 
 def test_tfjs_answers_raw_rows_in_a_browser(export, rows_file, expected, tmp_path) -> None:
-    chromium = _chromium()
+    chromium = program("chromium", "chromium")
     tfjs.install_runtime()
     server = subprocess.Popen(
         ["node", str(EXAMPLES / "tfjs" / "serve.mjs"), str(export), "0"], stdout=subprocess.PIPE, text=True
@@ -116,19 +117,3 @@ def test_the_server_holds_a_request_against_the_signature(serving, plain_rows) -
         del request.inputs["hour"]
         with pytest.raises(grpc.RpcError, match="required but not sent"):
             stub.Predict(request)
-
-
-def _chromium() -> str:
-    """Chromium; installed from Debian's packages where that is allowed."""
-    found = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-q"], env=environment, check=True, capture_output=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
-            env=environment, check=True, capture_output=True,
-        )  # fmt: skip
-        found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("no browser, and without root none can be installed: install chromium")
-    return found
