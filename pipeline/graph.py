@@ -136,7 +136,14 @@ def build(
             settings=settings_text,
             formats=formats,
             max_quality_drop=config.app.max_quality_drop,
-            code_fingerprint=fingerprint(ROOT, "components.app_exporter"),
+            code_fingerprint=fingerprint(
+                ROOT,
+                "components.app_exporter",
+                "components/app/encoding.mjs",
+                "components/app/converter/uv.lock",
+                "components/app/runtime/package-lock.json",
+                "components/app/runtime/predict.mjs",
+            ),
         )
         for formats in [" ".join(config.app.formats)]
         if formats
