@@ -156,7 +156,14 @@ def _explain(error: BaseException) -> str:
     """The error as a user should read it: our own errors whole, others by type and last line."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "interrupted; the next run starts where this one stopped."
-    own = ("ConfigurationError", "DataGateError", "WorkerError", "AppExportError", "EncodingError", "ToolError")
+    own = (
+        "ConfigurationError",
+        "DataGateError",
+        "WorkerError",
+        "AppExportError",
+        "EncodingError",
+        "ToolError",
+    )
     seen: BaseException | None = error
     while seen is not None:
         if type(seen).__name__ in own:
