@@ -35,7 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
             )
         elif options.command == "config":
             print(
-                serving_config(options.dataset, list_versions(directory), options.canary, options.base_path)
+                serving_config(
+                    options.dataset,
+                    list_versions(directory),
+                    options.canary,
+                    options.stable,
+                    options.base_path,
+                )
             )
         else:
             _show(directory)
@@ -45,24 +51,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def serving_config(model_name: str, versions: list[Version], canary: int, base_path: str) -> str:
+def serving_config(
+    model_name: str, versions: list[Version], canary: int, stable: int | None, base_path: str
+) -> str:
     """A `models.config` that serves two versions, labelled `stable` and `canary`.
 
-    Stable is the newest version below the canary. Clients choose with
+    Without `stable` it is the newest version below the canary. Clients choose with
     ``/v1/models/NAME/labels/canary:predict`` or `model_spec.version_label`.
 
     Raises:
-      VersionError: If there is no such version, or none below it.
+      VersionError: If there is no such version, or none below the canary.
     """
     numbers = [version.number for version in versions]
-    if canary not in numbers:
-        raise VersionError(
-            f"There is no version {canary}; there are: {', '.join(map(str, numbers)) or 'none'}."
-        )
     older = [number for number in numbers if number < canary]
-    if not older:
+    if stable is None and canary in numbers and not older:
         raise VersionError(f"Version {canary} is the oldest: there is none to call stable beside it.")
-    stable = max(older)
+    stable = max(older, default=canary) if stable is None else stable
+    for number in (canary, stable):
+        if number not in numbers:
+            known = ", ".join(map(str, numbers)) or "none"
+            raise VersionError(f"There is no version {number}; there are: {known}.")
     return "\n".join(
         (
             "model_config_list {",
@@ -84,18 +92,24 @@ def _show(directory: Path) -> None:
     if not versions:
         print(f"No version has been pushed to {directory}.")
         return
-    table = Table(title=str(directory), title_justify="left")
-    for column in ("version", "", "pushed", "metrics", "code"):
-        table.add_column(column)
+    table = Table(title=str(directory), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    for column in ("version", "", "pushed (UTC)", "metrics", "code"):
+        table.add_column(column, no_wrap=True)
     for version in versions:
         metrics = version.notes.get("metrics", {})
         shown = [f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name != "example_count"]
-        back = version.notes.get("rolled_back_to")
-        state = ("live" if version.live else "") + (f" (back to {back})" if back else "")
-        pushed = version.notes.get("pushed", "")
-        fingerprint = version.notes.get("code_fingerprint", "")
-        table.add_row(str(version.number), state.strip(), pushed, "\n".join(shown), fingerprint)
-    Console(soft_wrap=True).print(table, highlight=False)
+        if "rolled_back_to" in version.notes:
+            shown.insert(0, f"rolled back to {version.notes['rolled_back_to']}")
+        pushed = version.notes.get("pushed", "")[:16].replace("T", " ")
+        table.add_row(
+            str(version.number),
+            "live" if version.live else "",
+            pushed,
+            "\n".join(shown),
+            version.notes.get("code_fingerprint", ""),
+        )
+    # Wide enough for every column, also where the output is not a terminal.
+    Console(width=max(100, Console().width)).print(table, highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     pruning.add_argument("--keep", type=int, default=5, help="how many stay (%(default)s)")
     config = commands.add_parser("config", help="print a models.config with a canary label")
     config.add_argument("--canary", type=int, required=True, metavar="VERSION")
+    config.add_argument(
+        "--stable", type=int, metavar="VERSION", help="the version beside it (the newest below the canary)"
+    )
     config.add_argument("--base-path", default="/models", help="where servers see the models (%(default)s)")
     return parser
 

@@ -161,3 +161,8 @@ def test_a_canary_is_labelled_beside_the_version_below_it(
     assert f'key: "canary" value: {third}' in text
     assert models.main([*workdir, "config", "--canary", str(first)]) == 2
     assert "none to call stable" in capsys.readouterr().err
+    # After a rollback, the version below the canary may be the one that was rolled back from.
+    assert models.main([*workdir, "config", "--canary", str(third), "--stable", str(first)]) == 0
+    assert f'key: "stable" value: {first}' in capsys.readouterr().out
+    assert models.main([*workdir, "config", "--canary", "7"]) == 2
+    assert "There is no version 7" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def test_the_committed_configurations_are_read(path: str) -> None:
 
 def test_the_canary_that_the_command_prints_is_labelled() -> None:
     versions = [Version(number, Path(str(number)), number == 30, {}) for number in (30, 20, 10)]
-    text = serving_config("taxi", versions, 30, "/models")
+    text = serving_config("taxi", versions, 30, None, "/models")
     (model,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
     assert list(model.model_version_policy.specific.versions) == [20, 30]
     assert dict(model.version_labels) == {"stable": 20, "canary": 30}
