@@ -1,7 +1,8 @@
 """The TF.js variant: converted in an environment of its own, and asked in Node.
 
 The converter's pins clash with those of TFX, so that it has its own lock, `converter/uv.lock`; `uv`
-makes the environment at the first use, `npm` the runtime's from `runtime/package-lock.json`.
+makes the environment at the first use, `npm` the runtime's from `runtime/package-lock.json`. Both lie
+in `.tfjs/` beside the packages, and not among the sources.
 """
 
 import json
@@ -21,7 +22,9 @@ from components.app.parity import Answers
 _HERE = Path(__file__).parent
 _CONVERTER = _HERE / "converter"
 _RUNTIME = _HERE / "runtime"
-_REPOSITORY_UV = _HERE.parent.parent / ".uv" / "bin" / "uv"
+_ROOT = _HERE.parent.parent
+_REPOSITORY_UV = _ROOT / ".uv" / "bin" / "uv"
+_INSTALLED = _ROOT / ".tfjs"
 
 
 class ToolError(RuntimeError):
@@ -58,7 +61,7 @@ def convert(loaded: Any, directory: Path) -> None:
         flags = ["--input_format=tf_saved_model", "--output_format=tfjs_graph_model"]
         flags += ["--use_structured_outputs_names=true", scratch, str(directory)]
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-        environment.pop("UV_PROJECT_ENVIRONMENT", None)
+        environment["UV_PROJECT_ENVIRONMENT"] = str(_INSTALLED / "converter")
         _run(
             [uv, "run", "--frozen", "--project", str(_CONVERTER), "tensorflowjs_converter", *flags],
             "The TF.js converter",
@@ -66,23 +69,36 @@ def convert(loaded: Any, directory: Path) -> None:
         )
 
 
-def install_runtime() -> str:
-    """TF.js for Node, from the lock; does nothing where it is there. Returns the `node` to run."""
+def install_runtime() -> tuple[str, Path]:
+    """TF.js for Node, from the lock; does nothing where it is there.
+
+    Returns:
+      The `node` to run, and the directory with `predict.mjs` and TF.js.
+
+    Raises:
+      ToolError: If node or npm is missing, or npm fails.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise ToolError("TF.js needs Node and npm: install them, or leave tfjs out of [app] formats.")
-    if not (_RUNTIME / "node_modules" / "@tensorflow" / "tfjs").is_dir():
-        _run([npm, "ci", "--no-audit", "--no-fund", "--prefix", str(_RUNTIME)], "npm", dict(os.environ))
-    return node
+    directory = _INSTALLED / "runtime"
+    directory.mkdir(parents=True, exist_ok=True)
+    for source in _RUNTIME.iterdir():
+        shutil.copy(source, directory)
+    lock, installed = (_RUNTIME / "package-lock.json").read_bytes(), directory / "installed"
+    if not installed.is_file() or installed.read_bytes() != lock:
+        _run([npm, "ci", "--no-audit", "--no-fund", "--prefix", str(directory)], "npm", dict(os.environ))
+        installed.write_bytes(lock)
+    return node, directory
 
 
 def ask(directory: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], float]:
     """Predictions of the model in `directory`, [rows, outputs], and milliseconds of a batch of 1."""
-    node = install_runtime()
+    node, runtime = install_runtime()
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch, "inputs.json"), Path(scratch, "answers.json")
         asked.write_text(json.dumps({name: values.tolist() for name, values in inputs.items()}))
-        command = [node, str(_RUNTIME / "predict.mjs"), str(directory), str(asked), str(answered)]
+        command = [node, str(runtime / "predict.mjs"), str(directory), str(asked), str(answered)]
         _run(command, "TF.js in Node", dict(os.environ))
         answers = json.loads(answered.read_text())
     return np.asarray(answers["predictions"], np.float32), float(answers["milliseconds"])

@@ -9,7 +9,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { loadModel, predict } from "../../components/app/runtime/predict.mjs";
+import { loadModel, predict } from "../../.tfjs/runtime/predict.mjs";
 
 const [directory, rowsFile] = process.argv.slice(2);
 if (!rowsFile) {

@@ -10,7 +10,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const RUNTIME = path.join(HERE, "../../components/app/runtime/node_modules/@tensorflow/tfjs/dist");
+const RUNTIME = path.join(HERE, "../../.tfjs/runtime/node_modules/@tensorflow/tfjs/dist");
 const TYPES = { ".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript", ".json": "application/json" };
 
 const [directory, port = "8080"] = process.argv.slice(2);

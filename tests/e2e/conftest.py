@@ -74,8 +74,7 @@ def copy_project(directory: Path) -> Project:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            unwanted = shutil.ignore_patterns("__pycache__", ".venv", "node_modules")
-            shutil.copytree(source, directory / part, ignore=unwanted)
+            shutil.copytree(source, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, directory / part)
     return Project(directory)
