@@ -147,7 +147,7 @@ class Serving:
 class App:
     """What the model is made into for apps: nothing, TFLite variants, TF.js.
 
-    Off by default: three TFLite variants take 11 s on two cores and TF.js 40 s more, on a run of 60 s.
+    Off by default: three TFLite variants take 11 s on two cores and TF.js 15 s more, on a run of 60 s.
     `max_quality_drop` is the AUC (accuracy, or r², by task) that a variant may lose.
     """
 

@@ -48,15 +48,17 @@ CONFIG_FIELDS = {
     "monitoring.config": {"prometheus_config", "enable", "path"},
 }  # fmt: skip
 
+# Not its percentile metrics, such as processed_batch_size: the Prometheus exporter knows counters,
+# gauges and histograms only (`util/prometheus_exporter.cc`).
 HISTOGRAMS = {
     ":tensorflow:serving:request_latency": {"model_name", "API", "entrypoint"},
     ":tensorflow:serving:runtime_latency": {"model_name", "API", "runtime"},
     ":tensorflow:serving:batching_session:queuing_latency": {"thread_pool_name"},
-    ":tensorflow:serving:batching_session:processed_batch_size": {"thread_pool_name"},
 }
 EXPORTED = {
     ":tensorflow:serving:request_count": {"model_name", "status"},
     ":tensorflow:cc:saved_model:load_attempt_count": {"model_path", "status"},
+    ":tensorflow:serving:batching_session:wrapped_run_count": set(),
     "up": {"job"},
     **{
         f"{name}_{part}": labels | ({"le"} if part == "bucket" else set())
