@@ -13,7 +13,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check fix schema tensorboard clean
+.PHONY: help run test test-fast check fix schema models tensorboard clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ fix: .venv/.ready ## repair lint and format
 
 schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=--write to accept)
 	@$(PYTHON) -m pipeline.schema --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
+
+models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
+	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs

@@ -1,17 +1,27 @@
-"""TFX's Evaluator, with a baseline that may be empty.
+"""TFX's Evaluator, with a baseline that may be empty, and metrics that travel with the blessing.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
 """
 
+import json
+import math
+from pathlib import Path
 from typing import Any
 
+import tensorflow_model_analysis as tfma
 from tfx import types
 from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY
+from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, BLESSING_KEY, EVALUATION_KEY
 from tfx.utils import path_utils
+
+METRICS = "metrics.json"
+"""File in the blessing: the candidate's metrics on the whole eval split."""
+
+_CANDIDATE = (None, "", "candidate")
 
 
 class Executor(executor.Executor):
@@ -30,9 +40,28 @@ class Executor(executor.Executor):
             if fileio.exists(path_utils.serving_model_dir(baseline.uri))
         ]
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
+        if output_dict.get(BLESSING_KEY):
+            blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
+            evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
+            metrics = overall_metrics(evaluation.uri)
+            (Path(blessing.uri) / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
 
 
 class Evaluator(component.Evaluator):
     """See the module."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+
+def overall_metrics(evaluation: str) -> dict[str, float]:
+    """The candidate's metrics on the whole eval split, from an evaluation's directory."""
+    metrics: dict[str, float] = {}
+    for slice_metrics in tfma.load_metrics(evaluation):
+        if slice_metrics.slice_key.single_slice_keys:
+            continue
+        for entry in slice_metrics.metric_keys_and_values:
+            value = entry.value.double_value.value
+            is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
+            if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
+                metrics[entry.key.name] = value
+    return metrics

@@ -5,9 +5,8 @@ a model under a name that a server may pick up. It also pushes the same model ag
 Evaluator ran again, which after the first push it always does, because its baseline changed.
 """
 
-import os
-import shutil
-import time
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,16 @@ from tfx.components.pusher import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
-from tfx.types.standard_component_specs import PUSH_DESTINATION_KEY, PUSHED_MODEL_KEY
+from tfx.types.standard_component_specs import (
+    CUSTOM_CONFIG_KEY,
+    MODEL_BLESSING_KEY,
+    PUSH_DESTINATION_KEY,
+    PUSHED_MODEL_KEY,
+)
 from tfx.utils import io_utils, proto_utils
 
-from components.model_versions import identity, newest_version
+from components.evaluator import METRICS
+from components.model_versions import identity, newest_version, prune, publish
 
 
 class Executor(executor.Executor):
@@ -42,7 +47,16 @@ class Executor(executor.Executor):
             exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
         )
         model = Path(self.GetModelPath(input_dict))
-        version = push(model, Path(destination.filesystem.base_directory))
+        directory = Path(destination.filesystem.base_directory)
+        settings = json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
+        notes = {
+            "metrics": _metrics(input_dict.get(MODEL_BLESSING_KEY, [])),
+            "code_fingerprint": settings.get("code_fingerprint", ""),
+        }
+        version = push(model, directory, notes)
+        if "keep_versions" in settings:
+            removed = prune(directory, settings["keep_versions"])
+            logging.info("Removed %d old version(s).", len(removed))
         io_utils.copy_dir(str(model), pushed.uri)
         self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
 
@@ -53,7 +67,7 @@ class Pusher(component.Pusher):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
 
-def push(model: Path, directory: Path) -> Path:
+def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -> Path:
     """Makes `model` the newest version in `directory`.
 
     Returns:
@@ -64,11 +78,13 @@ def push(model: Path, directory: Path) -> Path:
     if live is not None and identity(live) == identity(model) != "":
         logging.info("Version %s is this model already.", live.name)
         return live
-    directory.mkdir(parents=True, exist_ok=True)
-    number = max(int(time.time()), int(live.name) + 1 if live else 0)
-    for leftover in directory.glob(".*.unfinished"):
-        shutil.rmtree(leftover)
-    unfinished = directory / f".{number}.unfinished"
-    shutil.copytree(model, unfinished)
-    os.rename(unfinished, directory / str(number))
-    return directory / str(number)
+    return publish(model, directory, notes or {})
+
+
+def _metrics(blessings: list[types.Artifact]) -> dict[str, float]:
+    """What the Evaluator left with its blessing; empty where nothing was evaluated."""
+    for blessing in blessings:
+        path = Path(blessing.uri) / METRICS
+        if path.is_file():
+            return dict(json.loads(path.read_text()))
+    return {}

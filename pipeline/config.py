@@ -125,6 +125,45 @@ class Beam:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """What a model may take to be loaded and to answer; ServingCheck refuses one that takes more.
+
+    Seconds to load (starting TensorFlow included) and for each answer, MiB of memory of the whole
+    process, rows of the largest request. `keep_versions` is how many pushed versions stay.
+    """
+
+    load_seconds: float = 120
+    answer_seconds: float = 30
+    memory_mib: int = 4096
+    large_batch: int = 1000
+    keep_versions: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("load_seconds", "answer_seconds", "memory_mib", "large_batch", "keep_versions"):
+            require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}; it must be above 0.")
+
+
+@dataclass(frozen=True)
+class App:
+    """What the model is made into for apps: nothing, TFLite variants, TF.js.
+
+    Off by default: three TFLite variants take 11 s on two cores and TF.js 15 s more, on a run of 60 s.
+    `max_quality_drop` is the AUC (accuracy, or r², by task) that a variant may lose.
+    """
+
+    formats: tuple[str, ...] = ()
+    max_quality_drop: float = 0.005
+
+    def __post_init__(self) -> None:
+        known = ("float32", "dynamic", "int8", "tfjs")
+        for name in self.formats:
+            require(name in known, f"formats has {name!r}; it may have {', '.join(map(repr, known))}.")
+        require(
+            self.max_quality_drop >= 0, f"max_quality_drop is {self.max_quality_drop}; it must be 0 or more."
+        )
+
+
+@dataclass(frozen=True)
 class Config:
     """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
 
@@ -137,6 +176,8 @@ class Config:
     evaluation: Evaluation
     gates: dict[str, Gate]
     beam: Beam
+    serving: Serving
+    app: App
 
     @property
     def schema_file(self) -> Path | None:
@@ -155,13 +196,15 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
     **SECTIONS,
     "evaluation": Evaluation,
     "beam": Beam,
+    "serving": Serving,
+    "app": App,
 }
 
 
@@ -257,6 +300,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         evaluation=section(Evaluation, "evaluation"),
         gates=_read_gates(tables.get("gates", {}), where),
         beam=section(Beam, "beam"),
+        serving=section(Serving, "serving"),
+        app=section(App, "app"),
     )
     _check_across(config, where)
     return config

@@ -59,7 +59,7 @@ class Progress(logging.Handler):
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Shows progress inside the block."""
-        watched = [logging.getLogger(name) for name in ("absl", "trainer_module")]
+        watched = [logging.getLogger(name) for name in ("absl", "trainer_module", "components")]
         for logger in watched:
             logger.addHandler(self)
             logger.setLevel(logging.INFO)
@@ -72,7 +72,7 @@ class Progress(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Turns a log message into a line or a change of the status."""
-        if record.name.startswith("trainer_module"):
+        if record.name.startswith(("trainer_module", "components")):
             self._console.print(
                 f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True
             )

@@ -11,15 +11,16 @@ import hashlib
 from pathlib import Path
 
 
-def fingerprint(root: Path, module: str) -> str:
+def fingerprint(root: Path, module: str, *also: str) -> str:
     """A hash of `module` and of all it imports from below `root`.
 
     Args:
       root: The directory that imports are resolved against.
       module: A dotted name, for example "trainer_module.preprocessing".
+      also: Paths below `root` of files that decide too and are not Python.
     """
     digest = hashlib.sha256()
-    for path in imported_files(root, module):
+    for path in [*imported_files(root, module), *(root / name for name in also)]:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,5 +1,7 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
+import json
+
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 from tfx.components.example_gen.custom_executors import parquet_executor
@@ -15,11 +17,13 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
 
+from components.app_exporter import AppExporter
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
+from components.serving_check import ServingCheck
 from pipeline.config import ROOT, Config, Source, Splits
 from pipeline.fingerprint import fingerprint
 from pipeline.quality import evaluation_config
@@ -39,6 +43,8 @@ def build(
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
     """
     settings = config.settings.to_json()
+    # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
+    settings_text = json.dumps(settings, sort_keys=True)
 
     examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
 
@@ -93,13 +99,55 @@ def build(
         eval_config=evaluation_config(config),
     )
 
-    pusher = Pusher(
+    serving_check = ServingCheck(
         model=trainer.outputs["model"],
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        model_name=config.name,
+        settings=settings_text,
+        limits=json.dumps(
+            {
+                "load_seconds": config.serving.load_seconds,
+                "answer_seconds": config.serving.answer_seconds,
+                "memory_mib": config.serving.memory_mib,
+            }
+        ),
+        large_batch=config.serving.large_batch,
+        code_fingerprint=fingerprint(ROOT, "components.serving_check"),
+    )
+
+    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
+    pusher = Pusher(
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving_check.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(workspace.serving))
         ),
+        custom_config={
+            "keep_versions": config.serving.keep_versions,
+            "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+        },
     )
+
+    app_exporters = [
+        AppExporter(
+            pushed_model=pusher.outputs["pushed_model"],
+            examples=examples.outputs["examples"],
+            settings=settings_text,
+            formats=formats,
+            max_quality_drop=config.app.max_quality_drop,
+            code_fingerprint=fingerprint(
+                ROOT,
+                "components.app_exporter",
+                "components/app/encoding.mjs",
+                "components/app/converter/uv.lock",
+                "components/app/runtime/package-lock.json",
+                "components/app/runtime/predict.mjs",
+            ),
+        )
+        for formats in [" ".join(config.app.formats)]
+        if formats
+    ]
 
     return Pipeline(
         pipeline_name=config.name,
@@ -114,7 +162,9 @@ def build(
             trainer,
             baseline,
             evaluator,
+            serving_check,
             pusher,
+            *app_exporters,
         ],
         enable_cache=cache,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),

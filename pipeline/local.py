@@ -57,6 +57,7 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
       ConfigurationError: In one sentence.
     """
     preflight.check_nodes(request.from_node, request.to_node)
+    preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
     return source
@@ -146,6 +147,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         blessed=results.blessed(records),
         refusals=results.refusals(records),
         pushed_model=results.pushed_model(records),
+        app_export=results.app_export(records),
         distribution=results.distribution(records),
         notes=tuple(notes),
         error=error,
@@ -156,7 +158,14 @@ def _explain(error: BaseException) -> str:
     """The error as a user should read it: our own errors whole, others by type and last line."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "interrupted; the next run starts where this one stopped."
-    own = (ConfigurationError.__name__, "DataGateError", "WorkerError")
+    own = (
+        "ConfigurationError",
+        "DataGateError",
+        "WorkerError",
+        "AppExportError",
+        "EncodingError",
+        "ToolError",
+    )
     seen: BaseException | None = error
     while seen is not None:
         if type(seen).__name__ in own:

@@ -10,5 +10,7 @@ NODES = (
     "Trainer",
     "BaselineModel",
     "Evaluator",
+    "ServingCheck",
     "Pusher",
+    "AppExporter",
 )

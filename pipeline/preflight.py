@@ -137,3 +137,15 @@ def check_nodes(from_node: str | None, to_node: str | None) -> None:
             )
     if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
         raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")
+
+
+def check_app_export(config: Config, from_node: str | None, to_node: str | None) -> None:
+    """Refuses to begin or end at AppExporter where the configuration leaves it out of the graph.
+
+    Raises:
+      ConfigurationError: With the setting that puts it in.
+    """
+    if "AppExporter" in (from_node, to_node) and not config.app.formats:
+        raise ConfigurationError(
+            "AppExporter has nothing to make: name what, for example --set 'app.formats=[\"float32\"]'."
+        )

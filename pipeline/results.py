@@ -1,16 +1,16 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from components import evaluator
+from components.app_exporter import PARITY
+from components.serving_check import REFUSED
 from pipeline.record import NodeRecord
-
-_CANDIDATE = (None, "", "candidate")
 
 
 def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
@@ -18,36 +18,33 @@ def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
     evaluation = _output(records, "Evaluator", "evaluation")
     if evaluation is None:
         return {}
-    metrics: dict[str, float] = {}
-    for slice_metrics in tfma.load_metrics(evaluation.uri):
-        if slice_metrics.slice_key.single_slice_keys:
-            continue
-        for entry in slice_metrics.metric_keys_and_values:
-            value = entry.value.double_value.value
-            is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
-            if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
-                metrics[entry.key.name] = value
-    return metrics
+    return evaluator.overall_metrics(evaluation.uri)
 
 
 def blessed(records: Mapping[str, NodeRecord]) -> bool:
-    """Whether every gate was passed."""
-    blessing = _output(records, "Evaluator", "blessing")
-    return blessing is not None and blessing.custom_properties["blessed"].int_value == 1
+    """Whether every gate was passed, and the serving check."""
+    blessings = [_output(records, node, "blessing") for node in ("Evaluator", "ServingCheck")]
+    return all(each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings)
 
 
 def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
-    """One sentence for each gate that the candidate did not pass."""
+    """One sentence for each gate that the candidate did not pass, and of the serving check."""
+    sentences = list(_unservable(records))
     evaluation = _output(records, "Evaluator", "evaluation")
     if evaluation is None:
-        return ()
-    sentences = []
+        return tuple(sentences)
     for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
         keys = [f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys]
         where = " and ".join(keys) or "the whole eval split"
         for failure in validation.failures:
             sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")
     return tuple(sentences)
+
+
+def _unservable(records: Mapping[str, NodeRecord]) -> Iterator[str]:
+    blessing = _output(records, "ServingCheck", "blessing")
+    if blessing is not None and (refused := Path(blessing.uri) / REFUSED).is_file():
+        yield from refused.read_text().splitlines()
 
 
 def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
@@ -57,6 +54,12 @@ def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
         return None
     path = pushed.custom_properties["pushed_destination"].string_value
     return path if Path(path).is_dir() else None
+
+
+def app_export(records: Mapping[str, NodeRecord]) -> str | None:
+    """The directory with the model's variants for apps, if any were made."""
+    exported = _output(records, "AppExporter", "app_model")
+    return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
 
 
 def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:

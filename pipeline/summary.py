@@ -36,6 +36,7 @@ class Summary:
     blessed: bool = False
     refusals: tuple[str, ...] = ()
     pushed_model: str | None = None
+    app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     notes: tuple[str, ...] = ()
@@ -87,6 +88,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     for note in summary.notes:
         line("note", note)
     line("pushed model", summary.pushed_model or "none")
+    if summary.app_export:
+        line("app export", summary.app_export)
     line("summary", workspace.summary)
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from components.model_versions import list_versions
+from components.warmup import read_warmup
 from pipeline.nodes import NODES
 
 from .conftest import Project, Run
@@ -62,7 +64,7 @@ def test_the_run_after_a_killed_one_succeeds_and_repeats_nothing(first: Run) -> 
     assert first.status == 0, first.error
     assert [first.states[node] for node in DATA_NODES] == ["cached"] * len(DATA_NODES)
     # BaselineModel is cached: nothing had been pushed before the kill, and nothing is now.
-    assert first.executed() == ["Trainer", "Evaluator", "Pusher"]
+    assert first.executed() == ["Trainer", "Evaluator", "ServingCheck", "Pusher"]
 
 
 def test_the_summary_says_what_the_contract_promises(first: Run, project: Project) -> None:
@@ -94,6 +96,13 @@ def test_the_pushed_model_answers(first: Run) -> None:
     assert predictions.shape == (2, 1) and 0 < float(predictions[0, 0]) < 1
 
 
+def test_the_pushed_model_warms_up_and_says_where_it_comes_from(first: Run) -> None:
+    assert [request.model_spec.name for request in read_warmup(Path(first.summary["pushed_model"]))]
+    (version,) = list_versions(Path(first.summary["pushed_model"]).parent)
+    assert version.live and version.notes["metrics"] == pytest.approx(first.summary["metrics"])
+    assert len(version.notes["code_fingerprint"]) == 16
+
+
 def test_tensorboard_finds_the_training(first: Run, project: Project) -> None:
     logs = project.root / "runs" / "small" / "logs"
     assert list((logs / "Trainer").rglob("events.out.tfevents.*"))
@@ -112,7 +121,8 @@ def test_trap_8_the_next_run_compares_with_the_model_just_pushed_and_says_so(
 
 def test_the_run_after_that_is_fully_cached(first: Run, project: Project) -> None:
     settled = project.run("small")
-    assert set(settled.states.values()) == {"cached"}
+    # AppExporter is not in the graph: no formats are asked for.
+    assert {state for node, state in settled.states.items() if node != "AppExporter"} == {"cached"}
     assert settled.summary["metrics"] == pytest.approx(first.summary["metrics"])
     assert settled.summary["blessed"] and settled.summary["pushed_model"] == first.summary["pushed_model"]
     assert settled.summary["distribution"] == first.summary["distribution"]

@@ -91,11 +91,13 @@ class Transformed:
         )
 
 
-def transform(tables: dict[str, Any], rows: Sequence[Row], files: int = 1) -> Transformed:
+def transform(
+    tables: dict[str, Any], rows: Sequence[Row], files: int = 1, types: dict[str, tf.DType] = TYPES
+) -> Transformed:
     """Runs the preprocessing over `rows` and writes the result as Transform does."""
     directory = tempfile.mkdtemp()
     names = {*tables["features"]} | set(Settings.from_json(tables).label.columns)
-    spec = {name: tf.io.VarLenFeature(TYPES[name]) for name in sorted(names)}
+    spec = {name: tf.io.VarLenFeature(types[name]) for name in sorted(names)}
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     given = [{name: row[name] for name in names} for row in rows]
     with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=tempfile.mkdtemp()):

@@ -20,9 +20,12 @@ def taxi() -> config.Config:
 
 
 def test_the_nodes_are_those_that_the_command_line_knows(taxi: config.Config, tmp_path: Path) -> None:
-    pipeline = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    apps = config.load("taxi", "laptop", ['app.formats=["float32"]'])
+    pipeline = build(apps, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
     ids = [component.id for component in pipeline.components]
     assert sorted(ids) == sorted(NODES)
+    without = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    assert sorted(component.id for component in without.components) == sorted({*NODES} - {"AppExporter"})
     assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9]*", node) for node in ids)
 
 

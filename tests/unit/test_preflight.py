@@ -104,3 +104,11 @@ def test_nodes_are_checked_by_name_and_order() -> None:
     with pytest.raises(ConfigurationError, match="comes after --to"):
         preflight.check_nodes("Pusher", "Trainer")
     preflight.check_nodes("Trainer", "Trainer")
+
+
+def test_ending_at_an_export_that_is_off_says_how_to_turn_it_on() -> None:
+    taxi = config.load("taxi", "laptop")
+    with pytest.raises(ConfigurationError, match=r"--set 'app\.formats="):
+        preflight.check_app_export(taxi, None, "AppExporter")
+    preflight.check_app_export(taxi, None, "Pusher")
+    preflight.check_app_export(config.load("taxi", "laptop", ['app.formats=["int8"]']), None, "AppExporter")

@@ -1,0 +1,149 @@
+"""What leaves for apps: variants that agree with the SavedModel, and features in words."""
+
+import dataclasses
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
+
+from components.app import tfjs
+from components.app.encoding import encode, fingerprint64
+from components.app.metadata import EncodingError, describe, transform_of
+from components.app.parity import area_under_curve, quality
+from components.app_exporter import AppExporter, AppExportError, refuse_losses
+from tests.debian import program
+
+ENCODING = Path(tfjs.__file__).with_name("encoding.mjs")
+
+
+def report_of(export: Path) -> dict:
+    return json.loads((export / "parity.json").read_text())
+
+
+def test_every_variant_agrees_on_the_whole_eval_split(export, release) -> None:
+    report = report_of(export)
+    assert report["rows"] == len(release.rows)
+    assert report["quality"] == "auc"
+    assert report["saved_model"]["quality"] > 0.8
+    variants = report["variants"]
+    assert variants["float32"]["max_difference"] < 1e-5
+    assert variants["tfjs"]["max_difference"] < 1e-5
+    # Quantised: a real difference, and a small one.
+    for name in ("dynamic", "int8"):
+        assert 0 < variants[name]["max_difference"] < 0.15
+        assert abs(variants[name]["quality"] - report["saved_model"]["quality"]) < 0.02
+    assert variants["dynamic"]["bytes"] < variants["float32"]["bytes"]
+    assert all(variant["milliseconds"] > 0 for variant in variants.values())
+
+
+def test_tflite_uses_builtin_operations_only(export) -> None:
+    for name in ("float32", "dynamic", "int8"):
+        interpreter = tf.lite.Interpreter(str(export / f"model_{name}.tflite"))
+        operations = {detail["op_name"] for detail in interpreter._get_ops_details()}
+        assert operations, name
+        assert not {each for each in operations if each.startswith(("Flex", "CUSTOM"))}
+        types = {detail["dtype"] for detail in interpreter.get_input_details()}
+        assert types == {np.float32, np.int32}
+
+
+def test_int8_computes_in_eight_bits(export) -> None:
+    interpreter = tf.lite.Interpreter(str(export / "model_int8.tflite"))
+    dense = [each for each in interpreter._get_ops_details() if each["op_name"] == "FULLY_CONNECTED"]
+    tensors = {each["index"]: each["dtype"] for each in interpreter.get_tensor_details()}
+    assert dense
+    for operation in dense:
+        assert {tensors[index] for index in operation["outputs"]} == {np.int8}
+
+
+def test_raw_rows_are_encoded_as_the_model_does(export, release, plain_rows) -> None:
+    features = json.loads((export / "features.json").read_text())
+    by_name = {entry["name"]: entry for entry in features["categorical"]}
+    assert "Größe & Söhne" in by_name["company"]["values"]
+    assert len(by_name["latitude"]["boundaries"]) == 3
+    rows = [*plain_rows, {}, {"company": "unseen", "hour": 99, "tract": -5, "miles": float("nan")}]
+    raw = [{k: [v.encode() if isinstance(v, str) else v] for k, v in row.items()} for row in rows]
+    theirs = transform_of(tf.saved_model.load(str(release.model)))(raw)
+    ours = encode(features, rows)
+    np.testing.assert_array_equal(ours["categorical"], theirs["categorical"])
+    np.testing.assert_allclose(ours["numeric"], theirs["numeric"], atol=1e-5)
+
+
+def test_a_value_on_a_bucket_boundary_falls_as_in_the_model(export, release) -> None:
+    features = json.loads((export / "features.json").read_text())
+    (entry,) = [each for each in features["categorical"] if each["kind"] == "bucketized"]
+    column = features["categorical"].index(entry)
+    at = [np.float32(boundary) for boundary in entry["boundaries"]]
+    values = [
+        float(v) for b in at for v in (b, np.nextafter(b, np.float32(0)), np.nextafter(b, np.float32(99)))
+    ]
+    transform = transform_of(tf.saved_model.load(str(release.model)))
+    theirs = transform([{"latitude": [value]} for value in values])["categorical"][:, column]
+    ours = np.asarray(encode(features, [{"latitude": value} for value in values])["categorical"])[:, column]
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_features_in_another_order_than_the_models_are_noticed(release) -> None:
+    # TFX sorts the features on their way to the Trainer; an export that does not would mix up columns.
+    unsorted = dataclasses.replace(release.settings, features=tuple(reversed(release.settings.features)))
+    transform = transform_of(tf.saved_model.load(str(release.model)))
+    with pytest.raises(EncodingError, match="could not encode the feature"):
+        describe(release.model, transform, unsorted, release.rows[:50])
+
+
+def test_fingerprints_are_tensorflows_in_python_and_in_javascript(tmp_path) -> None:
+    chance = random.Random(3)
+    words = [bytes(chance.randrange(256) for _ in range(size)) for size in range(200)]
+    buckets = (1 << 61) - 1
+    theirs = tf.strings.to_hash_bucket_fast(words, buckets).numpy().tolist()
+    ours = [fingerprint64(word) for word in words]
+    assert [value % buckets for value in ours] == theirs
+    script = tmp_path / "check.mjs"
+    script.write_text(
+        f'import {{ fingerprint64 }} from "{ENCODING}";\n'
+        f"const words = {json.dumps([list(word) for word in words])};\n"
+        "console.log(JSON.stringify(words.map((word) => String(fingerprint64(Uint8Array.from(word))))));\n"
+    )
+    done = subprocess.run(
+        [program("node", "nodejs"), str(script)], capture_output=True, text=True, check=True
+    )
+    assert [int(value) for value in json.loads(done.stdout)] == ours
+
+
+def test_a_variant_that_loses_too_much_fails_the_step(export) -> None:
+    report = report_of(export)
+    refuse_losses(report, 0.05)
+    report["variants"]["int8"]["quality"] = report["saved_model"]["quality"] - 0.1
+    with pytest.raises(AppExportError, match=r"The int8 variant loses 0\.1000 auc .* leave int8 out"):
+        refuse_losses(report, 0.05)
+
+
+def test_nothing_is_exported_of_a_model_that_was_not_pushed(release, tmp_path) -> None:
+    pushed, examples = standard_artifacts.PushedModel(), standard_artifacts.Examples()
+    pushed.uri, examples.uri, examples.split_names = str(tmp_path), str(release.examples), '["eval"]'
+    output = standard_artifacts.Model()
+    output.uri = str(tmp_path / "app")
+    AppExporter.EXECUTOR_SPEC.executor_class().Do(
+        {"pushed_model": [pushed], "examples": [examples]},
+        {"app_model": [output]},
+        {
+            "settings": json.dumps(release.settings.to_json()),
+            "formats": "float32",
+            "max_quality_drop": 0.01,
+            "code_fingerprint": "",
+        },
+    )
+    assert not Path(output.uri).exists() or not list(Path(output.uri).iterdir())
+
+
+def test_the_area_under_the_curve_counts_ties_half() -> None:
+    labels, scores = np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.4, 0.9])
+    # Pairs (negative, positive): three are right, one is a tie.
+    assert area_under_curve(labels, scores) == pytest.approx(3.5 / 4)
+    assert area_under_curve(np.zeros(3), np.ones(3)) == 0.5
+    assert quality("multiclass", np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
+    assert quality("regression", np.array([1.0, 3.0]), np.array([[1.0], [3.0]])) == 1.0

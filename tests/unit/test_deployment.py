@@ -1,0 +1,328 @@
+"""The manifests: what Kubernetes, TensorFlow Serving, Prometheus and Grafana would make of them.
+
+No cluster is at hand. Every object is held against the Kubernetes API's own types, the rules run in
+Prometheus's own test runner, and flags and metric names against lists taken from TensorFlow Serving's
+sources (`model_servers/main.cc`; `servables/tensorflow/util.cc`, `batching/`, TensorFlow's
+`cc/saved_model/loader.cc`).
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import Serving
+from tests.debian import program
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SERVING, MONITORING = DEPLOY / "serving", DEPLOY / "monitoring"
+OVERLAYS = ["base", "overlays/local", "overlays/production", "overlays/canary"]
+
+SERVER_FLAGS = {
+    "port", "grpc_socket_path", "grpc_max_threads", "rest_api_port", "rest_api_num_threads",
+    "rest_api_timeout_in_ms", "rest_api_enable_cors_support", "enable_batching",
+    "allow_version_labels_for_unavailable_models", "batching_parameters_file", "model_config_file",
+    "model_config_file_poll_wait_seconds", "model_name", "model_base_path", "num_load_threads",
+    "num_unload_threads", "max_num_load_retries", "load_retry_interval_micros",
+    "file_system_poll_wait_seconds", "flush_filesystem_caches", "tensorflow_session_parallelism",
+    "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism", "ssl_config_file",
+    "platform_config_file", "per_process_gpu_memory_fraction", "saved_model_tags",
+    "grpc_channel_arguments", "enable_model_warmup", "num_request_iterations_for_warmup",
+    "version", "monitoring_config_file", "remove_unused_fields_from_bundle_metagraph",
+    "prefer_tflite_model", "enable_profiler",
+}  # fmt: skip
+
+# Fields of tensorflow.serving.BatchingParameters and MonitoringConfig.
+CONFIG_FIELDS = {
+    "batching.config": {
+        "max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads",
+        "thread_pool_name", "enable_large_batch_splitting", "max_execution_batch_size",
+        "allowed_batch_sizes", "pad_variable_length_inputs", "value",
+    },
+    "monitoring.config": {"prometheus_config", "enable", "path"},
+}  # fmt: skip
+
+# Not its percentile metrics, such as processed_batch_size: the Prometheus exporter knows counters,
+# gauges and histograms only (`util/prometheus_exporter.cc`).
+HISTOGRAMS = {
+    ":tensorflow:serving:request_latency": {"model_name", "API", "entrypoint"},
+    ":tensorflow:serving:runtime_latency": {"model_name", "API", "runtime"},
+    ":tensorflow:serving:batching_session:queuing_latency": {"thread_pool_name"},
+}
+EXPORTED = {
+    ":tensorflow:serving:request_count": {"model_name", "status"},
+    ":tensorflow:cc:saved_model:load_attempt_count": {"model_path", "status"},
+    ":tensorflow:serving:batching_session:wrapped_run_count": set(),
+    "up": {"job"},
+    **{
+        f"{name}_{part}": labels | ({"le"} if part == "bucket" else set())
+        for name, labels in HISTOGRAMS.items()
+        for part in ("bucket", "sum", "count")
+    },
+}
+# Added by the scrape configuration.
+TARGET_LABELS = {"namespace", "pod", "job"}
+
+
+def rendered(overlay: str) -> list[dict[str, Any]]:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl, which has kustomize, is neither here nor in Debian in a recent version")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(SERVING / overlay)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def base_files() -> list[dict[str, Any]]:
+    kept = [path for path in sorted(SERVING.rglob("*.yaml")) if path.name != "kustomization.yaml"]
+    return [yaml.safe_load(path.read_text()) for path in kept]
+
+
+def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = [each for each in objects if each["kind"] == kind]
+    return found
+
+
+# --- Kubernetes -----------------------------------------------------------------------------------
+
+
+def check_object(given: dict[str, Any]) -> None:
+    """Raises where a key, or the shape of its value, is not in the Kubernetes API's type."""
+    from kubernetes import client
+
+    group, _, version = given["apiVersion"].rpartition("/")
+    prefix = group.split(".")[0].capitalize() if group and "." not in group else ""
+    names = [f"{version.capitalize()}{given['kind']}", f"{prefix}{version.capitalize()}{given['kind']}"]
+    kind = next(getattr(client, name) for name in names if hasattr(client, name))
+    check_type(given, kind.__name__, given["kind"])
+
+
+def check_type(value: Any, name: str, where: str) -> None:
+    from kubernetes import client
+
+    if name.startswith("list["):
+        assert isinstance(value, list), f"{where} must be a list"
+        for index, item in enumerate(value):
+            check_type(item, name[5:-1], f"{where}[{index}]")
+    elif name.startswith("dict("):
+        assert isinstance(value, dict), f"{where} must be a map"
+        for key, item in value.items():
+            check_type(item, name[5:-1].partition(", ")[2], f"{where}.{key}")
+    elif hasattr(client, name):
+        assert isinstance(value, dict), f"{where} must be an object"
+        kind = getattr(client, name)
+        attributes = {key: attribute for attribute, key in kind.attribute_map.items()}
+        for key, item in value.items():
+            assert key in attributes, f"{where} has no field {key}"
+            check_type(item, kind.openapi_types[attributes[key]], f"{where}.{key}")
+        # Required fields raise here.
+        kind(**{attributes[key]: item for key, item in value.items()})
+    else:
+        expected = {"str": str, "int": int, "bool": bool, "float": (int, float)}.get(name)
+        assert expected is None or isinstance(value, expected), f"{where} is {value!r}, not {name}"
+
+
+def test_every_object_is_one_that_kubernetes_knows() -> None:
+    objects = base_files()
+    assert len(objects) == 9
+    for each in objects:
+        check_object(each)
+
+
+def test_the_check_of_objects_finds_mistakes() -> None:
+    deployment = one(base_files(), "Deployment")
+    deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
+    with pytest.raises(AssertionError, match=r"containers\[0\] has no field readynessProbe"):
+        check_object(deployment)
+    service = one(base_files(), "Service")
+    service["spec"]["ports"][0]["port"] = "8500"
+    with pytest.raises(AssertionError, match=r"ports\[0\].port is '8500', not int"):
+        check_object(service)
+    budget = one(base_files(), "PodDisruptionBudget")
+    budget["spec"]["selector"] = "tensorflow-serving"
+    with pytest.raises(AssertionError, match="selector must be an object"):
+        check_object(budget)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_renders_into_objects_that_belong_together(overlay: str) -> None:
+    objects = rendered(overlay)
+    for each in objects:
+        check_object(each)
+    deployment, service = one(objects, "Deployment"), one(objects, "Service")
+    pod = deployment["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+    (container,) = pod["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
+    assert {port["name"] for port in service["spec"]["ports"]} == {"grpc", "http", "metrics"}
+    config = one(objects, "ConfigMap")
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == config["metadata"]["name"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    claims = [each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"]
+    assert claims == ([] if overlay == "base" else [volumes["models"]["persistentVolumeClaim"]["claimName"]])
+    for autoscaler in [each for each in objects if each["kind"] == "HorizontalPodAutoscaler"]:
+        assert autoscaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+        assert "replicas" not in deployment["spec"]
+
+
+def test_the_server_runs_with_no_more_rights_than_it_needs() -> None:
+    pod = one(base_files(), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/taxi"
+
+
+def test_the_server_is_given_flags_and_files_that_there_are() -> None:
+    (container,) = one(base_files(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    flags = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"])
+    assert set(flags) <= SERVER_FLAGS
+    files = {path for path in flags.values() if path.startswith("/")}
+    kustomization = yaml.safe_load((SERVING / "base" / "kustomization.yaml").read_text())
+    mounted = {f"/etc/tensorflow-serving/{name}" for name in kustomization["configMapGenerator"][0]["files"]}
+    assert files == mounted
+
+
+@pytest.mark.parametrize("name", sorted(CONFIG_FIELDS))
+def test_configuration_files_have_only_fields_that_the_server_knows(name: str) -> None:
+    text = "\n".join(
+        line for line in (SERVING / "base" / name).read_text().splitlines() if not line.startswith("#")
+    )
+    assert text.count("{") == text.count("}")
+    fields = set(re.findall(r"\b([a-z_]+)\s*[:{]", text))
+    assert fields and fields <= CONFIG_FIELDS[name]
+
+
+def test_a_warm_up_request_is_not_larger_than_the_server_takes() -> None:
+    text = (SERVING / "base" / "batching.config").read_text()
+    largest = int(re.search(r"max_batch_size { value: (\d+) }", text).group(1))  # type: ignore[union-attr]
+    assert largest >= Serving().large_batch
+    assert "enable_large_batch_splitting { value: true }" in text
+
+
+# --- Prometheus -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    return program("promtool", "prometheus")
+
+
+def prometheus(promtool: str, *arguments: str) -> str:
+    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    return list(json.loads((MONITORING / "dashboard.json").read_text())["panels"])
+
+
+def queries() -> Iterator[str]:
+    for panel in panels():
+        for target in panel["targets"]:
+            expression = target["expr"].replace("$__rate_interval", "5m").replace("$namespace", "serving")
+            yield expression.replace("$model", ".*")
+
+
+def test_prometheus_accepts_its_configuration(promtool: str, tmp_path: Path) -> None:
+    shutil.copy(MONITORING / "rules.yml", tmp_path)
+    config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    (job,) = config["scrape_configs"]
+    # Debian builds Prometheus without Kubernetes discovery: its block is held against the documented
+    # fields here, and everything else is checked with another discovery in its place.
+    assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": ["serving"]}}]
+    job["static_configs"] = [{"targets": ["127.0.0.1:8501"]}]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    prometheus(promtool, "check", "config", str(tmp_path / "prometheus.yml"))
+    prometheus(promtool, "check", "rules", str(MONITORING / "rules.yml"))
+
+
+def test_the_rules_do_what_they_say(promtool: str) -> None:
+    tests = sorted(MONITORING.glob("rules*_test.yml"))
+    assert prometheus(promtool, "test", "rules", *map(str, tests)).count("SUCCESS") == 2
+    tested = "".join(path.read_text() for path in tests)
+    for rule in rules():
+        assert rule.get("alert", rule.get("record")) in tested or "loaded_versions" in rule["record"]
+
+
+def test_every_query_of_the_dashboard_parses(promtool: str, tmp_path: Path) -> None:
+    given = list(queries())
+    assert len(given) >= 10
+    assert not [query for query in given if "$" in query]
+    recorded = [{"record": f"query_{index}", "expr": query} for index, query in enumerate(given)]
+    path = tmp_path / "queries.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
+    prometheus(promtool, "check", "rules", str(path))
+
+
+def test_queries_name_only_metrics_and_labels_that_are_exported() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    expressions = [*queries(), *(rule["expr"] for rule in rules())]
+    seen = set()
+    for expression in expressions:
+        for name, matchers in re.findall(
+            r"((?<![\w:]):[a-z_:]+|tensorflow_serving_\w+|\bup\b)(?:\{([^}]*)\})?", expression
+        ):
+            seen.add(name)
+            assert name in EXPORTED or name in recorded, f"{name} in {expression}"
+            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+                assert label in EXPORTED.get(name, {"model_name"}) | TARGET_LABELS, f"{label} of {name}"
+    # The search itself must have found something of every kind.
+    assert {":tensorflow:serving:request_count", "up", "tensorflow_serving_error_ratio"} <= seen
+
+
+def test_the_autoscaler_reads_what_is_recorded_and_adapted() -> None:
+    autoscaler = one(base_files(), "HorizontalPodAutoscaler")
+    asked = {metric["pods"]["metric"]["name"] for metric in autoscaler["spec"]["metrics"] if "pods" in metric}
+    adapted = yaml.safe_load((MONITORING / "prometheus-adapter.yaml").read_text())["rules"]
+    assert asked == {rule["name"]["as"] for rule in adapted}
+    assert asked <= {rule["record"] for rule in rules() if "record" in rule}
+
+
+def test_the_dashboard_is_one_that_grafana_can_load() -> None:
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    assert {"title", "uid", "schemaVersion", "panels", "templating"} <= set(dashboard)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    used = set(re.findall(r"\$\{?([a-z]+)", json.dumps(dashboard["panels"])))
+    assert used <= variables
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+    # No two panels lie on one another.
+    cells = [
+        (x, y)
+        for panel in panels()
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
