@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from trainer_module.sections import (
     ConfigurationError,
@@ -141,6 +142,8 @@ class Config:
     evaluation: Evaluation
     gates: dict[str, Gate]
     beam: Beam
+    kubeflow: Kubeflow | None
+    steps: dict[str, Step]
 
     @property
     def schema_file(self) -> Path | None:
@@ -159,7 +162,7 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "kubeflow", "steps")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
@@ -168,6 +171,7 @@ _SECTIONS: dict[str, type] = {
     "training": Training,
     "evaluation": Evaluation,
     "beam": Beam,
+    "kubeflow": Kubeflow,
 }
 
 
@@ -251,7 +255,7 @@ def _read_override(text: str) -> Tables:
         parsed = value.strip()
     for key in reversed(keys):
         parsed = {key: parsed}
-    refuse_unknown_keys(parsed, {*_SECTIONS, "features", "gates"}, f"--set {text}:")
+    refuse_unknown_keys(parsed, {*_SECTIONS, "features", "gates", "steps"}, f"--set {text}:")
     return parsed
 
 
@@ -260,6 +264,7 @@ def _check_layer(layer: Tables, where: str) -> None:
     for section, kind in _SECTIONS.items():
         if section in layer:
             check_keys(kind, layer[section], f"{where}: [{section}]")
+    check_steps(layer.get("steps", {}), f"{where}:")
 
 
 def _merge(lower: Tables, upper: Mapping[str, Any]) -> None:
@@ -301,6 +306,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         evaluation=section(Evaluation, "evaluation"),
         gates=_read_gates(tables.get("gates", {}), where),
         beam=section(Beam, "beam"),
+        kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
+        steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
     )
     _check_across(config, where)
     return config

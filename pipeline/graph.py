@@ -1,5 +1,6 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 from tfx.components.example_gen.custom_executors import parquet_executor
@@ -11,7 +12,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.orchestration import metadata
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
 
@@ -27,14 +28,18 @@ from pipeline.workspace import Workspace
 
 
 def build(
-    config: Config, workspace: Workspace, source_directory: str, live_model: str = "", cache: bool = True
+    config: Config,
+    workspace: Workspace,
+    source_directory: str | RuntimeParameter,
+    live_model: str = "",
+    cache: bool = True,
 ) -> Pipeline:
     """Wires the graph.
 
     Args:
       config: What the run does.
       workspace: Where its files go.
-      source_directory: The folder of the dataset's files.
+      source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
     """
@@ -113,12 +118,18 @@ def build(
             pusher,
         ],
         enable_cache=cache,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),
+        # TFX's own function would also make the directory, on the machine that compiles for a cluster.
+        metadata_connection_config=metadata_store_pb2.ConnectionConfig(
+            sqlite=metadata_store_pb2.SqliteMetadataSourceConfig(
+                filename_uri=str(workspace.metadata),
+                connection_mode=metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE,
+            )
+        ),
         beam_pipeline_args=config.beam.arguments(),
     )
 
 
-def _example_gen(source: Source, directory: str, splits: Splits) -> BaseComponent:
+def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:
     output = example_gen_pb2.Output(
         split_config=example_gen_pb2.SplitConfig(
             splits=[
