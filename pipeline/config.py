@@ -1,13 +1,11 @@
 """One configuration from a dataset file, a profile and command-line overrides.
 
 Nothing here imports TensorFlow: a mistake is reported in well under a second, in one sentence that
-names the file, the key and the fix. Beside the standard library (and `tomli`, which is the standard
-library's `tomllib` before Python 3.11) only `trainer_module.settings` is used, which is bound by the
-same rule: features, label, model and training are defined once, where they are used.
+names the file, the key and the fix. Beside the standard library only `trainer_module.settings` is used,
+which is bound by the same rule: features, label, model and training are defined once, where they are used.
 """
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +15,18 @@ from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from trainer_module.sections import (
     ConfigurationError,
-    check_keys,
+    Tables,
+    check_tables,
+    merge_tables,
+    parse_override,
     read_section,
+    read_toml,
     refuse_unknown_keys,
     require,
 )
-from trainer_module.settings import Label, Model, Settings, Training, read_features
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
 
 ROOT = Path(__file__).resolve().parent.parent
-Tables = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -166,9 +162,7 @@ _PROFILE_SECTIONS = ("extends", "training", "beam", "kubeflow", "steps")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
-    "label": Label,
-    "model": Model,
-    "training": Training,
+    **SECTIONS,
     "evaluation": Evaluation,
     "beam": Beam,
     "kubeflow": Kubeflow,
@@ -193,12 +187,16 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     layers = [
         (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
         *_read_profile(profile_file, seen=()),
-        *(("--set " + text, _read_override(text)) for text in overrides),
+        *(
+            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates", "steps"}))
+            for text in overrides
+        ),
     ]
     tables: Tables = {}
     for where, layer in layers:
-        _check_layer(layer, where)
-        _merge(tables, layer)
+        check_tables(layer, _SECTIONS, where)
+        check_steps(layer.get("steps", {}), f"{where}:")
+        merge_tables(tables, layer)
     return _build(tables, dataset_file, profile_file.stem)
 
 
@@ -222,12 +220,8 @@ def _shown(path: Path) -> str:
 
 
 def _read_layer(path: Path, sections: Sequence[str]) -> Tables:
-    where = _shown(path)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{where} is not valid TOML: {error}.") from error
-    refuse_unknown_keys(tables, sections, f"{where}:")
+    tables = read_toml(path, _shown(path))
+    refuse_unknown_keys(tables, sections, f"{_shown(path)}:")
     return tables
 
 
@@ -242,41 +236,6 @@ def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]
         raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
     lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
     return [*lower, (_shown(path), tables)]
-
-
-def _read_override(text: str) -> Tables:
-    path, equals, value = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
-        raise ConfigurationError(f"--set {text!r} must look like section.key=value.")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    for key in reversed(keys):
-        parsed = {key: parsed}
-    refuse_unknown_keys(parsed, {*_SECTIONS, "features", "gates", "steps"}, f"--set {text}:")
-    return parsed
-
-
-def _check_layer(layer: Tables, where: str) -> None:
-    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
-    for section, kind in _SECTIONS.items():
-        if section in layer:
-            check_keys(kind, layer[section], f"{where}: [{section}]")
-    check_steps(layer.get("steps", {}), f"{where}:")
-
-
-def _merge(lower: Tables, upper: Mapping[str, Any]) -> None:
-    if "global_batch_size" in upper:
-        lower.pop("batch_size_per_replica", None)
-    if "batch_size_per_replica" in upper:
-        lower.pop("global_batch_size", None)
-    for key, value in upper.items():
-        if isinstance(value, Mapping) and isinstance(lower.get(key), dict):
-            _merge(lower[key], value)
-        else:
-            lower[key] = dict(value) if isinstance(value, Mapping) else value
 
 
 def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:

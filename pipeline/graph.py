@@ -81,7 +81,11 @@ def build(
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
-        custom_config={**settings, "code_fingerprint": fingerprint(ROOT, "trainer_module.run")},
+        custom_config={
+            **settings,
+            "recovery_root": str(workspace.recovery),
+            "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+        },
     )
 
     baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)

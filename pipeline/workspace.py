@@ -32,6 +32,11 @@ class Workspace:
         return self.root / "logs"
 
     @property
+    def recovery(self) -> Path:
+        """Checkpoints of trainings that have not ended; a killed one continues from here."""
+        return self.root / "recovery"
+
+    @property
     def summary(self) -> Path:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"

@@ -29,6 +29,13 @@ class Shard:
         """
         return len(files) % self.count == 0
 
+    def rows(self, files: Sequence[str]) -> list[int]:
+        """Rows that each worker's part has, in the order of the workers."""
+        if self.by_file(files):
+            return [count_rows(sorted(files)[worker :: self.count]) for worker in range(self.count)]
+        total = count_rows(files)
+        return [(total + self.count - 1 - worker) // self.count for worker in range(self.count)]
+
 
 def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard = Shard()) -> tf.data.Dataset:
     """Parsed rows in file order, in batches of up to 1024.
@@ -61,34 +68,66 @@ def make_batches(
     rows: tf.data.Dataset,
     batch_size: int,
     *,
+    weight: float = 1.0,
     cache: str = "none",
     cache_directory: Path | None = None,
     shuffle_rows: int = 0,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches for `fit` and `evaluate`: cache, shuffle, batch, prefetch, in this order.
+    """One pass of batches for `fit` and `evaluate`: cache, shuffle, batch, fill up, prefetch.
+
+    Every batch has `batch_size` rows; the last is filled up with rows of weight 0. All replicas gather
+    sparse gradients of one shape in every step, and a smaller last batch on one of them aborts the
+    training ("Shape mismatch in the collective instance").
 
     Args:
       rows: From `read_rows`.
-      batch_size: Rows a batch; the last batch of an epoch may have fewer.
-      cache: "memory", "disk" (in `cache_directory`) or "none": what later epochs read from.
+      batch_size: Rows a batch, on one replica.
+      weight: Of each row; see `row_weight`.
+      cache: "memory", "disk" (in `cache_directory`) or "none": what later passes read from.
       cache_directory: Must exist if `cache` is "disk".
-      shuffle_rows: Rows in the shuffle buffer, 0 for file order; each epoch is shuffled anew.
+      shuffle_rows: Rows in the shuffle buffer, 0 for file order; each pass is shuffled anew.
       seed: Of the shuffle.
 
     Yields:
-      (features, label), features a dict without the label.
+      (features, label, weight): a dict without the label, the label, float32 [batch_size].
     """
     if cache == "memory":
         rows = rows.cache()
     elif cache == "disk":
-        assert cache_directory is not None
-        rows = rows.cache(str(cache_directory / "rows"))
+        rows = rows.cache(str(cache_directory))
     rows = rows.unbatch()
     if shuffle_rows:
         rows = rows.shuffle(shuffle_rows, seed=seed, reshuffle_each_iteration=True)
-    batches = rows.batch(batch_size).map(_split_label, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return (
+        rows.batch(batch_size)
+        .map(lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
+    """The weight with which the mean over all places of a pass is the mean over its rows.
+
+    Keras divides the loss of a batch by its size, filled-up places included.
+    """
+    return steps * global_batch_size / rows
+
+
+def repeat_in_step(batches: tf.data.Dataset, batches_a_pass: int, has: int) -> tf.data.Dataset:
+    """Repeats `batches` for ever, each pass filled up with batches of weight 0.
+
+    The replicas of a strategy step together, so each must have equally many batches in a pass; this
+    way every row is still used exactly once.
+
+    Args:
+      batches: One pass over this worker's part.
+      batches_a_pass: Of the worker that has the most.
+      has: Number of batches in `batches`.
+    """
+    empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
+    padding = tf.data.Dataset.from_tensors(empty).repeat(batches_a_pass - has)
+    return batches.concatenate(padding).repeat()
 
 
 def count_rows(files: Sequence[str]) -> int:
@@ -128,8 +167,17 @@ def _is_number(value: float) -> bool:
     return value == value and abs(value) != float("inf")
 
 
-def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    features = {name: value for name, value in row.items() if name != LABEL}
+def _fill_up(
+    row: dict[str, tf.Tensor], batch_size: int, weight: float
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    places = batch_size - tf.shape(row[LABEL])[0]
+
+    def fill(column: tf.Tensor) -> tf.Tensor:
+        filled = tf.concat([column, tf.zeros([places, *column.shape[1:]], column.dtype)], axis=0)
+        return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
+
+    weights = fill(tf.fill(tf.shape(row[LABEL]), tf.constant(weight, tf.float32)))
+    features = {name: fill(column) for name, column in row.items() if name != LABEL}
     if CATEGORICAL in features:
         features[CATEGORICAL] = tf.cast(features[CATEGORICAL], tf.int32)
-    return features, row[LABEL]
+    return features, fill(row[LABEL]), weights

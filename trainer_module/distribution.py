@@ -1,6 +1,10 @@
 """Where training runs, as a value: the one place that knows about devices, clusters and strategies."""
 
 import json
+import logging
+import os
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +13,23 @@ import tensorflow as tf
 
 from trainer_module.data import Shard
 from trainer_module.sections import ConfigurationError
+from trainer_module.settings import Training
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Cluster:
     """This process's place among the workers, from ``TF_CONFIG``; alone without it."""
 
-    workers: int = 1
+    addresses: tuple[str, ...] = ()
     index: int = 0
     is_chief: bool = True
+
+    @property
+    def workers(self) -> int:
+        """Number of processes that train together."""
+        return len(self.addresses) or 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Cluster":
@@ -35,16 +47,17 @@ class Cluster:
             config: dict[str, Any] = json.loads(text)
             members = config["cluster"]
             kind, number = config["task"]["type"], int(config["task"]["index"])
-            chiefs, others = len(members.get("chief", [])), len(members.get("worker", []))
-            if kind not in ("chief", "worker"):
+            chiefs, others = list(members.get("chief", [])), list(members.get("worker", []))
+            addresses = (*chiefs, *others)
+            index = number if kind == "chief" else len(chiefs) + number
+            if kind not in ("chief", "worker") or addresses[index] != members[kind][number]:
                 raise KeyError(kind)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise ConfigurationError(
                 "TF_CONFIG must be JSON with cluster.worker (and possibly cluster.chief), task.type "
                 f"'chief' or 'worker', and task.index; it is {text!r}."
             ) from error
-        is_chief = kind == "chief" or (kind == "worker" and number == 0 and chiefs == 0)
-        return cls(chiefs + others, number if kind == "chief" else chiefs + number, is_chief)
+        return cls(addresses, index, kind == "chief" or (number == 0 and not chiefs))
 
 
 @dataclass(frozen=True)
@@ -74,12 +87,15 @@ def compute_capabilities() -> list[tuple[int, int]]:
     return [detail.get("compute_capability", (0, 0)) for detail in details]
 
 
-def choose_distribution(asked: str, workers: int, cluster: Cluster) -> Distribution:
+def choose_distribution(training: Training, cluster: Cluster) -> Distribution:
     """Turns the setting ``strategy`` into a strategy; call it before anything else of TensorFlow.
 
+    Joining a cluster waits for all its workers, `training.startup_timeout_seconds` at most; a process
+    that has waited longer says who is missing and ends with status 3, as TensorFlow cannot be
+    interrupted there.
+
     Args:
-      asked: "auto", "none", "one_device", "mirrored" or "multi_worker".
-      workers: The setting ``workers``.
+      training: ``strategy``, ``workers`` and the time-out.
       cluster: From `Cluster.from_environment`.
 
     Raises:
@@ -89,16 +105,49 @@ def choose_distribution(asked: str, workers: int, cluster: Cluster) -> Distribut
     for gpu in gpus:
         # TensorFlow otherwise takes all of the GPU's memory at its first use.
         tf.config.experimental.set_memory_growth(gpu, True)
-    name, reason = _choose_name(asked, cluster, len(gpus))
-    if name == "multi_worker" and cluster.workers != workers:
+    name, reason = _choose_name(training.strategy, cluster, len(gpus))
+    workers = cluster.workers
+    if name == "multi_worker" and workers != training.workers:
         raise ConfigurationError(
-            f"TF_CONFIG names {cluster.workers} workers but [training] workers is {workers}: make them equal."
+            f"TF_CONFIG names {workers} workers but [training] workers is {training.workers}: make them equal."
         )
-    if name != "multi_worker" and cluster.workers > 1:
+    if name != "multi_worker" and workers > 1:
         raise ConfigurationError(
-            f'TF_CONFIG names {cluster.workers} workers but strategy is \'{asked}\': use "multi_worker" or "auto".'
+            f"TF_CONFIG names {workers} workers but strategy is '{training.strategy}': "
+            'use "multi_worker" or "auto".'
         )
-    return Distribution(name, reason, _make_strategy(name, len(gpus)), cluster)
+    patience = threading.Timer(
+        training.startup_timeout_seconds, _give_up, [cluster, training.startup_timeout_seconds]
+    )
+    patience.daemon = True
+    patience.start()
+    try:
+        return Distribution(name, reason, _make_strategy(name, len(gpus)), cluster)
+    finally:
+        patience.cancel()
+
+
+def _give_up(cluster: Cluster, seconds: int) -> None:
+    missing = [
+        f"worker {index} at {address}"
+        for index, address in enumerate(cluster.addresses)
+        if index != cluster.index and not _answers(address)
+    ]
+    _LOG.error(
+        "worker %d waited %d s for the others; no answer from %s: see why they did not start, or raise "
+        "training.startup_timeout_seconds.",
+        cluster.index, seconds, ", ".join(missing) or "their training (all of them are reachable)",
+    )  # fmt: skip
+    os._exit(3)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _choose_name(asked: str, cluster: Cluster, gpus: int) -> tuple[str, str]:

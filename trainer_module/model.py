@@ -73,7 +73,8 @@ def compile_model(
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
         loss=_LOSSES[settings.label.task],
-        metrics=_metrics(settings.label.task),
+        # Weighted, because batches are filled up with rows of weight 0.
+        weighted_metrics=_metrics(settings.label.task),
         steps_per_execution=steps_per_execution,
     )
 

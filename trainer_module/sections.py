@@ -1,4 +1,6 @@
-"""Strict reading of TOML tables into frozen dataclasses; standard library only.
+"""Strict reading of TOML tables into frozen dataclasses.
+
+Standard library only, and `tomli`, which is the standard library's `tomllib` before Python 3.11.
 
 Every mistake a person can make in a configuration file ends here, in one sentence that names the
 file, the key and the fix, before anything heavy is imported.
@@ -6,10 +8,19 @@ file, the key and the fix, before anything heavy is imported.
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Tables = dict[str, Any]
 
 Section = TypeVar("Section")
 
@@ -59,7 +70,7 @@ def check_keys(section: type, table: Mapping[str, Any], where: str) -> dict[str,
     return {name: _convert(hints[name], value, f"{where} {name}") for name, value in table.items()}
 
 
-def refuse_unknown_keys(table: Mapping[str, Any], known: typing.Iterable[str], where: str) -> None:
+def refuse_unknown_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     """Raises ConfigurationError when `table` has a key that is not in `known`."""
     known = sorted(known)
     for key in table:
@@ -73,6 +84,63 @@ def require(condition: bool, message: str) -> None:
     """Raises ValueError(message) unless `condition` holds; for ``__post_init__`` checks."""
     if not condition:
         raise ValueError(message)
+
+
+def read_toml(path: Path, shown: str = "") -> Tables:
+    """The tables of a TOML file, called `shown` in errors.
+
+    Raises:
+      ConfigurationError: If the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{shown or path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{shown or path} is not valid TOML: {error}.") from error
+
+
+def parse_override(text: str, known: Iterable[str]) -> Tables:
+    """The tables that ``section.key=value`` sets; the value is TOML, or a bare text.
+
+    Raises:
+      ConfigurationError: If `text` looks different, or its section is not among `known`.
+    """
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigurationError(f"--set {text!r} must look like section.key=value.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    refuse_unknown_keys(parsed, known, f"--set {text}:")
+    return parsed
+
+
+def check_tables(tables: Mapping[str, Any], sections: Mapping[str, type], where: str) -> None:
+    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
+    for name, section in sections.items():
+        if name in tables:
+            check_keys(section, tables[name], f"{where}: [{name}]")
+
+
+def merge_tables(lower: Tables, upper: Mapping[str, Any]) -> None:
+    """Lays `upper` over `lower`, key by key, in place."""
+    # The two ways to give a batch size exclude each other; the upper layer's replaces the lower's.
+    if "global_batch_size" in upper:
+        lower.pop("batch_size_per_replica", None)
+    if "batch_size_per_replica" in upper:
+        lower.pop("global_batch_size", None)
+    for key, value in upper.items():
+        if isinstance(value, Mapping):
+            if not isinstance(lower.get(key), dict):
+                lower[key] = {}
+            merge_tables(lower[key], value)
+        else:
+            lower[key] = value
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:

@@ -178,10 +178,11 @@ class Training:
     steps_per_execution: int = 16
     strategy: Literal["auto", "none", "one_device", "mirrored", "multi_worker"] = "auto"
     workers: int = 1
+    startup_timeout_seconds: int = 300
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "workers", "steps_per_execution", "shuffle_rows"):
+        for name in ("epochs", "workers", "steps_per_execution", "shuffle_rows", "startup_timeout_seconds"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(
             self.early_stopping_patience >= 0,
@@ -214,6 +215,10 @@ class Training:
             f"global_batch_size {self.global_batch_size} cannot be divided among {self.workers} workers: "
             f"make it a multiple of {self.workers}.",
         )
+
+
+SECTIONS: dict[str, type] = {"label": Label, "model": Model, "training": Training}
+"""The tables besides ``features`` that the learner reads."""
 
 
 @dataclass(frozen=True)

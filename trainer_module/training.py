@@ -2,9 +2,9 @@
 
 import json
 import logging
+import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +13,21 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module import autograph, precision
-from trainer_module.data import check_labels, count_rows, make_batches, read_rows
+from trainer_module.data import check_labels, make_batches, read_rows, repeat_in_step, row_weight
 from trainer_module.distribution import Distribution
 from trainer_module.export import export_model
+from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
+from trainer_module.plan import Plan, batches_of, make_plan, steps_of_pass
 from trainer_module.precision import Precision
 from trainer_module.preprocessing import LABEL_VOCABULARY
-from trainer_module.sections import ConfigurationError
-from trainer_module.settings import Settings, Training
+from trainer_module.recovery import BestEpoch, Checkpoints, forget
+from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
 REPORT = "training.json"
 """Name of the report in the log directory."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training, from where to where."""
-
-    train_files: tuple[str, ...]
-    eval_files: tuple[str, ...]
-    transform_graph: str
-    model_directory: str
-    log_directory: str
-    settings: Settings
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What epochs, batch size and learning rate come to on the replicas that there are."""
-
-    replicas: int
-    batch_size_per_replica: int
-    global_batch_size: int
-    steps_per_epoch: int
-    learning_rate: float
-
-
-def plan(training: Training, replicas: int, rows: int) -> Plan:
-    """Works out batch sizes, steps and learning rate; pure arithmetic.
-
-    Linear scaling of the learning rate follows Goyal et al. (2017), square-root scaling
-    Krizhevsky (2014), both with the number of replicas.
-
-    Args:
-      training: The settings.
-      replicas: Copies of the model that step together.
-      rows: Examples of one epoch, over all workers.
-
-    Raises:
-      ConfigurationError: If the global batch cannot be divided among the replicas.
-    """
-    if training.batch_size_per_replica is not None:
-        each = training.batch_size_per_replica
-    else:
-        assert training.global_batch_size is not None
-        each, rest = divmod(training.global_batch_size, replicas)
-        if rest:
-            raise ConfigurationError(
-                f"global_batch_size {training.global_batch_size} cannot be divided among {replicas} replicas: "
-                f"make it a multiple of {replicas}."
-            )
-    factor = {"none": 1.0, "linear": float(replicas), "sqrt": replicas**0.5}
-    return Plan(
-        replicas=replicas,
-        batch_size_per_replica=each,
-        global_batch_size=each * replicas,
-        steps_per_epoch=-(-rows // (each * replicas)),
-        learning_rate=training.learning_rate * factor[training.learning_rate_scaling],
-    )
 
 
 def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
@@ -99,60 +44,83 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     for split, files in (("train", job.train_files), ("eval", job.eval_files)):
         check_labels(read_rows(files, feature_spec), split, settings.label.task)
 
-    steps = plan(training, distribution.replicas, count_rows(job.train_files))
+    shard, local = distribution.shard(), distribution.replicas // distribution.cluster.workers
+    train_rows, eval_rows = shard.rows(job.train_files), shard.rows(job.eval_files)
+    plan = make_plan(training, local, train_rows)
     _LOG.info(
         "strategy %s (%s), %d replica(s), %s (%s)",
-        distribution.name, distribution.reason, steps.replicas, chosen.policy, chosen.reason,
+        distribution.name, distribution.reason, plan.replicas, chosen.policy, chosen.reason,
     )  # fmt: skip
     _LOG.info(
-        "%d steps an epoch of %d examples (%d a replica), learning rate %g",
-        steps.steps_per_epoch, steps.global_batch_size, steps.batch_size_per_replica, steps.learning_rate,
+        "%d steps an epoch of %d examples (%d a replica), learning rate %g (scaling: %s)",
+        plan.steps_per_epoch, plan.global_batch_size, plan.batch_size_per_replica, plan.learning_rate,
+        training.learning_rate_scaling,
     )  # fmt: skip
+    if distribution.cluster.workers > 1:
+        _LOG.info("each worker reads its own %s", "files" if shard.by_file(job.train_files) else "rows")
 
-    log_directory = Path(job.log_directory)
+    log_directory, recovery_directory = Path(job.log_directory), Path(job.recovery_directory)
+    is_chief = distribution.cluster.is_chief
+    eval_steps = steps_of_pass(eval_rows, plan.batch_size_per_replica, local)
+
+    def pipeline(files: tuple[str, ...], rows: list[int], steps: int, **options: Any) -> Any:
+        """This worker's part of `files`, on the strategy's replicas."""
+
+        def batches(_: tf.distribute.InputContext) -> tf.data.Dataset:
+            each = plan.batch_size_per_replica
+            weight = row_weight(sum(rows), steps, plan.global_batch_size)
+            part = make_batches(read_rows(files, feature_spec, shard), each, weight=weight, **options)
+            return repeat_in_step(part, steps * local, batches_of(rows[shard.index], each))
+
+        return distribution.strategy.distribute_datasets_from_function(batches)
+
+    best = BestEpoch(recovery_directory, training.early_stopping_patience, is_chief)
+    callbacks: list[keras.callbacks.Callback] = [
+        Progress(training.epochs, plan),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if is_chief:
+        callbacks.append(keras.callbacks.TensorBoard(str(log_directory), write_graph=False))
+    callbacks += [best, Checkpoints(recovery_directory, plan, is_chief)]
+
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, _outputs(settings, transform_output))
         compile_model(
-            model, settings, steps.learning_rate, min(training.steps_per_execution, steps.steps_per_epoch)
+            model, settings, plan.learning_rate, min(training.steps_per_execution, plan.steps_per_epoch)
         )
         started = time.monotonic()
-        history = model.fit(
-            _distribute(job.train_files, feature_spec, steps, distribution, training, log_directory),
-            epochs=training.epochs,
-            steps_per_epoch=steps.steps_per_epoch,
-            validation_data=_distribute(job.eval_files, feature_spec, steps, distribution),
-            validation_steps=-(-count_rows(job.eval_files) // steps.global_batch_size),
-            callbacks=_callbacks(training, steps, log_directory),
-            verbose=0,
-        )
-    _write_report(log_directory, history, time.monotonic() - started, steps, distribution, chosen)
-    export_model(model, settings, transform_output, job.model_directory)
+        best.set_model(model)
+        if best.finished:
+            best.restore()
+        else:
+            model.fit(
+                pipeline(
+                    job.train_files,
+                    train_rows,
+                    plan.steps_per_epoch,
+                    cache=training.cache,
+                    cache_directory=_fresh(recovery_directory / f"cache-{shard.index}") / "rows",
+                    shuffle_rows=training.shuffle_rows,
+                    seed=training.seed,
+                ),
+                epochs=training.epochs,
+                steps_per_epoch=plan.steps_per_epoch,
+                validation_data=pipeline(job.eval_files, eval_rows, eval_steps),
+                validation_steps=eval_steps,
+                callbacks=callbacks,
+                verbose=0,
+            )
+    if is_chief:
+        _write_report(log_directory, best.history, time.monotonic() - started, plan, distribution, chosen)
+        export_model(model, settings, transform_output, job.model_directory)
+        forget(recovery_directory)
 
 
-def _distribute(
-    files: tuple[str, ...],
-    feature_spec: Mapping[str, Any],
-    steps: Plan,
-    distribution: Distribution,
-    shuffled: Training | None = None,
-    cache_directory: Path | None = None,
-) -> Any:
-    """The input pipeline of this process, on the strategy's replicas; shuffled for training."""
-
-    def batches(_: tf.distribute.InputContext) -> tf.data.Dataset:
-        rows = read_rows(files, dict(feature_spec), distribution.shard())
-        if shuffled is None:
-            return make_batches(rows, steps.batch_size_per_replica).repeat()
-        return make_batches(
-            rows,
-            steps.batch_size_per_replica,
-            cache=shuffled.cache,
-            cache_directory=cache_directory,
-            shuffle_rows=shuffled.shuffle_rows,
-            seed=shuffled.seed,
-        ).repeat()
-
-    return distribution.strategy.distribute_datasets_from_function(batches)
+def _fresh(directory: Path) -> Path:
+    """An empty directory; tf.data refuses a cache that a killed process left half-written."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int:
@@ -161,36 +129,24 @@ def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int
     return transform_output.vocabulary_size_by_name(LABEL_VOCABULARY)
 
 
-def _callbacks(training: Training, steps: Plan, log_directory: Path) -> list[keras.callbacks.Callback]:
-    callbacks = [
-        _Progress(training.epochs, steps),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.TensorBoard(str(log_directory), write_graph=False),
-    ]
-    if training.early_stopping_patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=training.early_stopping_patience, restore_best_weights=True
-            )
-        )
-    return callbacks
+class Progress(keras.callbacks.Callback):
+    """One line an epoch; examples per second for TensorBoard and the report."""
 
-
-class _Progress(keras.callbacks.Callback):
-    """One line an epoch, and examples per second for TensorBoard and the report."""
-
-    def __init__(self, epochs: int, steps: Plan) -> None:
+    def __init__(self, epochs: int, plan: Plan) -> None:
         super().__init__()
         self._epochs = epochs
-        self._examples = steps.steps_per_epoch * steps.global_batch_size
+        self._examples = plan.steps_per_epoch * plan.global_batch_size
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock."""
         self._started = time.monotonic()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Stops the clock: validation is not training."""
         self._seconds = time.monotonic() - self._started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Adds `examples_per_second` to the logs and says how far training is."""
         logs["examples_per_second"] = self._examples / self._seconds
         shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         _LOG.info("epoch %d/%d: %s", epoch + 1, self._epochs, shown)
@@ -198,9 +154,9 @@ class _Progress(keras.callbacks.Callback):
 
 def _write_report(
     log_directory: Path,
-    history: keras.callbacks.History,
+    history: dict[str, list[float]],
     seconds: float,
-    steps: Plan,
+    plan: Plan,
     distribution: Distribution,
     chosen: Precision,
 ) -> None:
@@ -209,9 +165,9 @@ def _write_report(
         "strategy_reason": distribution.reason,
         "precision": chosen.policy,
         "precision_reason": chosen.reason,
-        **asdict(steps),
-        "epochs": len(history.epoch),
+        **asdict(plan),
+        "epochs": len(history["loss"]),
         "seconds": seconds,
-        "history": {name: [float(value) for value in values] for name, values in history.history.items()},
+        "history": history,
     }
     (log_directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")

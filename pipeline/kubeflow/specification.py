@@ -163,7 +163,8 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
     match node:
         case "ExampleGen":
             return {"data_directory": kubeflow.data_directory}
-        case "BaselineModel" | "Pusher":
+        # The Trainer keeps there what it needs to continue after a retry.
+        case "BaselineModel" | "Trainer" | "Pusher":
             return {"models_directory": kubeflow.models_directory}
     return {}
 

@@ -1,0 +1,93 @@
+"""Trains from the output of TFX Transform, without TFX: for notebooks, debugging and GPU machines.
+
+    python -m trainer_module --dataset datasets/taxi.toml \
+        --examples runs/taxi/artifacts/Transform/transformed_examples/7 \
+        --transform-graph runs/taxi/artifacts/Transform/transform_graph/7 \
+        --output /tmp/training --set training.epochs=3
+
+Leaves a SavedModel, TensorBoard logs and training.json in --output. Killed, the same command
+continues. Exit status: 0 trained, 1 failed, 2 wrong arguments or configuration, 143 preempted.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from trainer_module.job import Job, recovery_below
+from trainer_module.launcher import WorkerError
+from trainer_module.run import run_job
+from trainer_module.sections import ConfigurationError, check_tables, merge_tables, parse_override, read_toml
+from trainer_module.settings import SECTIONS, Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, trains; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="TOML file with features, label, training"
+    )
+    parser.add_argument("--examples", type=Path, required=True, help="Transform's transformed_examples")
+    parser.add_argument("--transform-graph", type=Path, required=True, help="Transform's transform_graph")
+    parser.add_argument("--output", type=Path, required=True, help="directory for the model and the logs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("trainer_module").setLevel(logging.INFO)
+    try:
+        job = _job(options)
+        run_job(job, os.environ)
+    except (ConfigurationError, WorkerError) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, ConfigurationError) else 1
+    print(f"model     {job.model_directory}\nlogs      {job.log_directory}")
+    return 0
+
+
+def _job(options: argparse.Namespace) -> Job:
+    where = str(options.dataset)
+    known = {*SECTIONS, "features"}
+    tables = {key: table for key, table in read_toml(options.dataset).items() if key in known}
+    check_tables(tables, SECTIONS, where)
+    for text in options.set:
+        override = parse_override(text, known)
+        check_tables(override, SECTIONS, f"--set {text}")
+        merge_tables(tables, override)
+    graph = options.transform_graph
+    if not (graph / "transform_fn").is_dir():
+        raise ConfigurationError(
+            f"--transform-graph {graph} is not an output of Transform: no transform_fn in it."
+        )
+    output = options.output.absolute()
+    if (output / "model").exists():
+        raise ConfigurationError(
+            f"--output {output} holds a trained model already: choose another directory."
+        )
+    settings, train_files = Settings.from_json(tables, f"{where}:"), _files(options.examples, "train")
+    return Job(
+        train_files=train_files,
+        eval_files=_files(options.examples, "eval"),
+        transform_graph=str(graph),
+        model_directory=str(output / "model"),
+        log_directory=str(output / "logs"),
+        recovery_directory=recovery_below(output / "recovery", settings.to_json(), train_files, str(graph)),
+        settings=settings,
+    )
+
+
+def _files(examples: Path, split: str) -> tuple[str, ...]:
+    files = tuple(sorted(str(file) for file in (examples / f"Split-{split}").glob("*.gz")))
+    if not files:
+        raise ConfigurationError(
+            f"--examples {examples} has no Split-{split}/*.gz: name a transformed_examples directory."
+        )
+    return files
+
+
+if __name__ == "__main__":
+    sys.exit(main())
