@@ -40,6 +40,17 @@ def require_cluster(config: Config) -> Kubeflow:
     return config.kubeflow
 
 
+def run_parameters(config: Config) -> dict[str, dict[str, str]]:
+    """What a run may be given, as `root.inputDefinitions.parameters` of the specification."""
+    return {
+        DATA_DIRECTORY: {
+            "parameterType": "STRING",
+            "defaultValue": f"{require_cluster(config).data_directory}/{config.name}",
+            "description": "Folder of the dataset's files, on a mounted volume.",
+        }
+    }
+
+
 def compile_pipeline(config: Config) -> str:
     """The YAML that Kubeflow Pipelines takes: the PipelineSpec and the Kubernetes platform document.
 
@@ -47,12 +58,7 @@ def compile_pipeline(config: Config) -> str:
       ConfigurationError: If a cluster would refuse it; one sentence a line.
     """
     kubeflow = require_cluster(config)
-    parameters = {
-        DATA_DIRECTORY: {
-            "defaultValue": f"{kubeflow.data_directory}/{config.name}",
-            "description": "Folder of the dataset's files, on a mounted volume.",
-        }
-    }
+    parameters = run_parameters(config)
     compiled = _compile(config, kubeflow, parameters)
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled))
     platform = specification.platform(config, kubeflow)

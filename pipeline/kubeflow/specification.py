@@ -40,8 +40,8 @@ def complete(
     Args:
       compiled: `pipelineSpec` as TFX's KubeflowV2DagRunner makes it; left as it is.
       config: Its `steps` say resources and retries.
-      parameters: Run parameter → {"defaultValue", "description"}; TFX drops both, and KFP refuses a
-        run that gives no value to a parameter without a default.
+      parameters: Run parameter → its declaration; TFX drops default and description, and KFP refuses
+        a run that gives no value to a parameter without a default.
       code_versions: Node → a hash of the code that its step runs.
     """
     spec = dict(compiled)
