@@ -25,7 +25,7 @@ test: .venv/.ready ## run every test
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-fast: .venv/.ready ## run the tests that need no TensorFlow
-	@$(PYTHON) -m pytest -m unit $(ARGS)
+	@$(PYTHON) -m pytest tests/unit $(ARGS)
 
 check: .venv/.ready ## lint, format, types, import layers, lock
 	@.venv/bin/ruff check .

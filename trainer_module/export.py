@@ -19,7 +19,7 @@ import tf_keras as keras
 from trainer_module import precision
 from trainer_module.model import PREDICTIONS, build_model
 from trainer_module.preprocessing import CATEGORICAL, NUMERIC
-from trainer_module.settings import Bucketized, Numeric, Settings
+from trainer_module.settings import Bucketized, Numeric, Settings, request_name
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
@@ -87,7 +87,7 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
 
     @tf.function(input_signature=[_raw_inputs(settings, serving_spec)])
     def predict_raw(columns: Tensors) -> Tensors:
-        raw = {name: _with_missing(columns[name], serving_spec[name]) for name in feature_names}
+        raw = {name: _with_missing(columns[request_name(name)], serving_spec[name]) for name in feature_names}
         return predict(archive.preprocessing(raw))
 
     @tf.function(input_signature=[_app_inputs(settings)])
@@ -104,17 +104,17 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
 
 
 def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
-    """What a client of `predict_raw` sends: [None] for each column.
+    """What a client of `predict_raw` sends: [None] for each column, by its `request_name`.
 
     Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
     columns a negative integer or the empty text does.
     """
     quantities = (Numeric, Bucketized)
     return {
-        feature.name: tf.TensorSpec(
+        request_name(feature.name): tf.TensorSpec(
             [None],
             tf.float32 if isinstance(feature, quantities) else spec[feature.name].dtype,
-            name=feature.name,
+            name=request_name(feature.name),
         )
         for feature in settings.features
     }

@@ -27,6 +27,7 @@ from trainer_module.settings import (
     Numeric,
     Vocabulary,
     read_features,
+    request_name,
 )
 
 NUMERIC = "numeric"
@@ -134,7 +135,7 @@ def _ids(
                 text,
                 top_k=feature.size,
                 num_oov_buckets=feature.oov_buckets,
-                vocab_filename=feature.name,
+                vocab_filename=request_name(feature.name),
             )
         case Hashed():
             text = _text(column)

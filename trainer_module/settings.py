@@ -6,6 +6,7 @@ the same tables through them, and TFX carries them to Transform and Trainer as p
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -100,6 +101,11 @@ class Categorical:
     def ids(self) -> int:
         """Number of ids: the declared ones, unknown, and missing."""
         return self.size + 2
+
+
+def request_name(column: str) -> str:
+    """What a column is called in requests and file names, where TensorFlow allows no spaces."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", column)
 
 
 Feature = Numeric | Bucketized | Vocabulary | Hashed | Categorical
@@ -288,6 +294,11 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
         kind = _KINDS[entry["kind"]]
         known = ["kind", *(field.name for field in dataclasses.fields(kind) if field.name != "name")]
         refuse_unknown_keys(entry, known, here)
+        for other in features:
+            if request_name(other.name) == request_name(name):
+                raise ConfigurationError(
+                    f"{here} and '{other.name}' are both called '{request_name(name)}' in requests: rename a column."
+                )
         features.append(read_section(kind, {"name": name, **_without(entry, "kind")}, here))
     return tuple(features)
 

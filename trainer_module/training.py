@@ -146,7 +146,8 @@ class Progress(keras.callbacks.Callback):
         self._seconds = time.monotonic() - self._started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Adds `examples_per_second` to the logs and says how far training is."""
+        """Adds `learning_rate` and `examples_per_second` to the logs and says how far training is."""
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         logs["examples_per_second"] = self._examples / self._seconds
         shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         _LOG.info("epoch %d/%d: %s", epoch + 1, self._epochs, shown)

@@ -1,0 +1,100 @@
+"""Bring your own table: other columns, another task, bad data; a dataset file and no Python."""
+
+import numpy as np
+import tensorflow as tf
+
+from .conftest import Project
+
+DATASET = """
+name = "{name}"
+[source]
+format = "csv"
+path = "../data/{name}"
+[label]
+{label}
+[features]
+"unit price" = {{ kind = "numeric" }}
+quantity = {{ kind = "bucketized", buckets = 4 }}
+category = {{ kind = "vocabulary", size = 20 }}
+user = {{ kind = "hashed", buckets = 50 }}
+hour = {{ kind = "categorical", size = 24 }}
+[model]
+hidden_units = [16]
+[training]
+epochs = 8
+batch_size_per_replica = 32
+learning_rate = 0.01
+[evaluation]
+slices = ["category"]
+[gates.{gate}]
+{bound}
+"""
+CLASSES = 'task = "multiclass"\ncolumn = "action"'
+
+
+def table(rows: int, *, price: str = "{:.2f}") -> str:
+    """A shop's behaviour log, with holes, quotes and letters of three scripts."""
+    random = np.random.default_rng(7)
+    lines = ["user,hour,category,unit price,quantity,action\n"]
+    for _ in range(rows):
+        category = random.choice(["книги", "手机", '"toys, games"', "", "garden"])
+        action = "purchase" if category == "手机" else "view" if random.random() < 0.9 else "cart"
+        quantity = "" if random.random() < 0.2 else str(random.integers(1, 9))
+        money = price.format(random.gamma(2, 20))
+        lines.append(f"u{random.integers(99)},{random.integers(24)},{category},{money},{quantity},{action}\n")
+    return "".join(lines)
+
+
+def test_another_table_with_three_classes_runs_without_any_python(project: Project) -> None:
+    text = DATASET.format(name="shop", label=CLASSES, gate="sparse_categorical_accuracy", bound="min = 0.7")
+    project.add_dataset("shop", text, table(1500))
+    run = project.run("shop")
+    assert run.status == 0, run.error
+    assert run.summary["blessed"] is True
+    assert run.summary["metrics"]["sparse_categorical_accuracy"] > 0.85
+    model = tf.saved_model.load(run.summary["pushed_model"])
+    answer = model.signatures["predict_raw"](
+        **{
+            "unit_price": tf.constant([9.5, float("nan")]),
+            "quantity": tf.constant([2.0, float("nan")]),
+            "category": tf.constant(["手机", "never seen"]),
+            "user": tf.constant(["u1", ""]),
+            "hour": tf.constant([12, -1], tf.int64),
+        }
+    )["predictions"]
+    assert answer.shape == (2, 3) and np.allclose(answer.numpy().sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_regression_runs_too(project: Project) -> None:
+    label = 'task = "regression"\nexpression = "quantity * 1"'
+    text = DATASET.format(name="spend", label=label, gate="mean_absolute_error", bound="max = 5.0")
+    text = text.replace('quantity = { kind = "bucketized", buckets = 4 }\n', "")
+    complete = "".join(line for line in table(800).splitlines(True) if ",," not in line)
+    project.add_dataset("spend", text, complete)
+    run = project.run("spend")
+    assert run.status == 0, run.error
+    assert run.summary["blessed"] is True and 0 < run.summary["metrics"]["mean_absolute_error"] < 5
+
+
+def test_a_column_of_the_wrong_type_is_stopped_by_the_data_gate(
+    project: Project, taxi_rows: list[str]
+) -> None:
+    text = (project.root / "datasets" / "small.toml").read_text().replace("small", "broken")
+    text = text.replace("broken.schema", "taxi.schema")
+    broken = [
+        line.replace(",", ",N/A ", 1) if number else line for number, line in enumerate(taxi_rows[:500])
+    ]
+    project.add_dataset("broken", text, "".join(broken))
+    run = project.run("broken")
+    assert run.status == 1
+    assert run.states["DataGate"] == "failed" and run.states["Transform"] == "skipped"
+    assert "fare" in run.error and "split" in run.error and "make schema" in run.error
+    assert run.summary["status"] == "failed" and run.summary["pushed_model"] is None
+
+
+def test_an_empty_split_is_stopped_by_the_data_gate(project: Project) -> None:
+    text = DATASET.format(name="tiny", label=CLASSES, gate="sparse_categorical_accuracy", bound="min = 0.7")
+    project.add_dataset("tiny", text, table(1))
+    run = project.run("tiny")
+    assert run.status == 1
+    assert "split is empty: bring more rows, or change [splits]" in run.error

@@ -1,0 +1,112 @@
+"""The input pipeline: every row exactly once in a pass, in batches of one shape."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer_module import data
+from trainer_module.data import Shard
+from trainer_module.plan import batches_of, steps_of_pass
+from trainer_module.sections import ConfigurationError
+from trainer_module.settings import LABEL
+
+SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64), "numeric": tf.io.FixedLenFeature([1], tf.float32)}
+
+
+def write(directory: Path, sizes: list[int]) -> list[str]:
+    """Files of rows that are numbered through, from 1."""
+    number, files = 0, []
+    for index, size in enumerate(sizes):
+        path = str(directory / f"part-{index}.gz")
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            for _ in range(size):
+                number += 1
+                feature = {
+                    LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
+                    "numeric": tf.train.Feature(float_list=tf.train.FloatList(value=[number])),
+                }
+                writer.write(
+                    tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+                )
+        files.append(path)
+    return files
+
+
+def passes(files: list[str], shard: Shard, steps: int, batch_size: int, count: int) -> list[Counter[float]]:
+    """How often each row counts in each pass of one worker."""
+    rows = data.read_rows(files, SPEC, shard)
+    batches = data.make_batches(rows, batch_size, cache="memory", shuffle_rows=1000, seed=1)
+    has = batches_of(shard.rows(files)[shard.index], batch_size)
+    stream = iter(data.repeat_in_step(batches, steps, has))
+    seen = []
+    for _ in range(count):
+        counter: Counter[float] = Counter()
+        for _ in range(steps):
+            features, _, weights = next(stream)
+            assert weights.shape == (batch_size,)
+            counter.update(features["numeric"].numpy()[weights.numpy() > 0, 0].tolist())
+        seen.append(counter)
+    return seen
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [[100], [50, 51], [90, 1, 7], [10, 20, 30, 5, 0, 3], [2]])
+def test_trap_2_every_row_is_seen_once_a_pass_for_any_files_and_workers(
+    tmp_path: Path, sizes: list[int], workers: int
+) -> None:
+    files = write(tmp_path, sizes)
+    by_worker = Shard(0, workers).rows(files)
+    assert sum(by_worker) == sum(sizes)
+    steps = steps_of_pass(by_worker, batch_size=8, local_replicas=1)
+    everyone = [passes(files, Shard(index, workers), steps, 8, count=3) for index in range(workers)]
+    for together in zip(*everyone):
+        assert sum(together, Counter()) == Counter(range(1, sum(sizes) + 1))
+
+
+def test_trap_2_one_file_is_divided_by_rows_and_enough_files_are_divided_as_files() -> None:
+    assert not Shard(0, 2).by_file(["only"])
+    assert not Shard(0, 2).by_file(["a", "b", "c"])
+    assert Shard(0, 2).by_file(["a", "b", "c", "d"])
+
+
+def test_each_pass_is_shuffled_anew(tmp_path: Path) -> None:
+    rows = data.read_rows(write(tmp_path, [100]), SPEC)
+    batches = data.make_batches(rows, 100, cache="memory", shuffle_rows=1000, seed=1)
+    first, second = (next(iter(batches))[0]["numeric"].numpy()[:, 0] for _ in range(2))
+    assert sorted(first) == sorted(second) and not np.array_equal(first, second)
+
+
+def test_the_weights_make_the_mean_over_places_the_mean_over_rows() -> None:
+    assert data.row_weight(rows=90, steps=4, global_batch_size=25) == pytest.approx(100 / 90)
+
+
+@pytest.mark.parametrize("cache", ["none", "disk"])
+def test_caches_hold_the_same_rows(tmp_path: Path, cache: str) -> None:
+    rows = data.read_rows(write(tmp_path, [20]), SPEC)
+    batches = data.make_batches(rows, 7, cache=cache, cache_directory=tmp_path / "cache")
+    for _ in range(2):
+        numbers = np.concatenate([f["numeric"].numpy()[w.numpy() > 0, 0] for f, _, w in batches])
+        assert list(numbers) == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "expected"),
+    [
+        ([], "binary", "The eval split is empty"),
+        ([1, 1, 1], "binary", "Every label in the eval split is of class 1"),
+        ([0.5, float("nan")], "regression", "rows without a label"),
+    ],
+)
+def test_a_split_from_which_nothing_can_be_learned(labels: list[float], task: str, expected: str) -> None:
+    rows = tf.data.Dataset.from_tensor_slices({LABEL: tf.constant(labels)}).batch(2)
+    with pytest.raises(ConfigurationError, match=expected):
+        data.check_labels(rows, "eval", task)
+
+
+def test_two_classes_or_equal_numbers_are_enough() -> None:
+    rows = tf.data.Dataset.from_tensor_slices({LABEL: [0, 1]}).batch(1)
+    data.check_labels(rows, "eval", "binary")
+    data.check_labels(tf.data.Dataset.from_tensors({LABEL: [2.0, 2.0]}), "eval", "regression")

@@ -1,0 +1,48 @@
+"""The wiring: what every runner needs to be true of the graph."""
+
+import re
+from pathlib import Path
+
+import pytest
+import tensorflow_model_analysis as tfma
+from tfx.dsl.components.common.resolver import Resolver
+
+from pipeline import config, preflight
+from pipeline.graph import build
+from pipeline.nodes import NODES
+from pipeline.quality import evaluation_config
+from pipeline.workspace import workspace_of
+
+
+@pytest.fixture(scope="module")
+def taxi() -> config.Config:
+    return config.load("taxi", "laptop")
+
+
+def test_the_nodes_are_those_that_the_command_line_knows(taxi: config.Config, tmp_path: Path) -> None:
+    pipeline = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    ids = [component.id for component in pipeline.components]
+    assert sorted(ids) == sorted(NODES)
+    assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9]*", node) for node in ids)
+
+
+def test_no_resolver_and_no_module_file(taxi: config.Config, tmp_path: Path) -> None:
+    pipeline = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    for component in pipeline.components:
+        assert not isinstance(component, Resolver)
+        assert not component.exec_properties.get("module_file")
+        assert not component.exec_properties.get("module_path")
+
+
+def test_gates_hold_where_they_say(taxi: config.Config) -> None:
+    evaluation = evaluation_config(taxi)
+    (metrics,) = evaluation.metrics_specs
+    auc = next(metric for metric in metrics.metrics if metric.class_name == "AUC")
+    # A threshold on the metric itself would hold on every slice.
+    assert not auc.HasField("threshold")
+    overall, sliced = auc.per_slice_thresholds
+    assert list(overall.slicing_specs) == [tfma.SlicingSpec()]
+    assert overall.threshold.value_threshold.lower_bound.value == pytest.approx(0.90)
+    assert overall.threshold.change_threshold.absolute.value == pytest.approx(-0.01)
+    assert list(sliced.slicing_specs[0].feature_keys) == ["trip_start_day"]
+    assert sliced.threshold.value_threshold.lower_bound.value == pytest.approx(0.85)

@@ -1,0 +1,75 @@
+"""The network's shape, and the two process-wide choices it depends on."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from tensorflow.python.autograph.core import config as autograph_config
+
+from trainer_module import autograph, precision
+from trainer_module.model import build_model
+from trainer_module.settings import Settings
+
+from .conftest import TABLES
+
+
+def settings(task: str = "binary") -> Settings:
+    label = {"task": task, "column": "action"} if task == "multiclass" else {"task": task, "column": "paid"}
+    return Settings.from_json({**TABLES, "label": label})
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
+def test_shapes_and_number_of_weights(task: str, outputs: int) -> None:
+    model = build_model(settings(task), outputs)
+    ids, width = 5 + 6 + 6 + 9, 4 + outputs
+    hidden = (2 + 4 * 4 + 1) * 16
+    head = (2 + 4 * outputs + 16 + 1) * outputs
+    assert model.count_params() == ids * width + hidden + head
+    rows = {"numeric": np.zeros([5, 2], np.float32), "categorical": np.zeros([5, 4], np.int32)}
+    predictions = model(rows).numpy()
+    assert predictions.shape == (5, outputs) and predictions.dtype == np.float32
+    if task == "multiclass":
+        assert predictions.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_equal_ids_of_different_features_are_different_rows_of_the_table() -> None:
+    model = build_model(settings())
+    numbers = np.zeros([2, 2], np.float32)
+    ids = np.array([[1, 0, 0, 0], [0, 1, 0, 0]], np.int32)
+    first, second = model({"numeric": numbers, "categorical": ids}).numpy()[:, 0]
+    assert first != second
+
+
+@pytest.mark.parametrize("without", ["numeric", "categorical"])
+def test_a_table_may_have_one_kind_of_feature_only(without: str) -> None:
+    features = {
+        name: entry
+        for name, entry in TABLES["features"].items()
+        if (entry["kind"] == "numeric") != (without == "numeric")
+    }
+    model = build_model(Settings.from_json({**TABLES, "features": features}))
+    assert without not in model.input_names
+
+
+def test_keras_is_tf_keras() -> None:
+    assert tf.keras.Model is tf_keras.Model
+    assert tf.keras.Model is not keras.Model
+
+
+def test_trap_5_autograph_leaves_tf_keras_alone_and_the_touch_is_still_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = tuple(rule for rule in autograph_config.CONVERSION_RULES if "tf_keras" not in str(rule))
+    monkeypatch.setattr(autograph_config, "CONVERSION_RULES", original)
+    # The day this is False, TensorFlow knows tf_keras itself and trainer_module/autograph.py can go.
+    assert autograph.leave_keras_alone() is True
+    assert autograph.leave_keras_alone() is False
+
+
+def test_the_policy_ends_with_its_block() -> None:
+    with precision.policy("mixed_float16"):
+        assert tf_keras.mixed_precision.global_policy().name == "mixed_float16"
+        assert build_model(settings()).get_layer("logits").compute_dtype == "float32"
+        assert build_model(settings()).get_layer("hidden_0").compute_dtype == "float16"
+    assert tf_keras.mixed_precision.global_policy().name == "float32"

@@ -1,0 +1,166 @@
+"""The configuration: what wins, and how each mistake is answered."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import config
+from trainer_module.sections import ConfigurationError
+
+MINIMAL = """
+name = "orders"
+[source]
+format = "csv"
+path = "."
+[label]
+task = "binary"
+column = "bought"
+[features]
+price = { kind = "numeric" }
+[training]
+global_batch_size = 32
+[gates.auc]
+min = 0.5
+"""
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "orders.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def refusal(dataset: str, *overrides: str, profile: str = "laptop") -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(dataset, profile, overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_default_dataset_loads_on_the_default_profile() -> None:
+    loaded = config.load("taxi", "laptop")
+    assert loaded.name == "taxi"
+    assert loaded.settings.label.columns == ("tips", "fare")
+    assert len(loaded.settings.numeric) + len(loaded.settings.categorical) == len(loaded.settings.features)
+
+
+def test_overrides_win_over_the_profile_and_the_profile_over_the_dataset(tmp_path: Path) -> None:
+    dataset = write(tmp_path, MINIMAL + "[splits]\ntrain = 5\n")
+    profile = tmp_path / "mine.toml"
+    profile.write_text("[training]\nepochs = 7\nlearning_rate = 0.5\n")
+    loaded = config.load(dataset, str(profile), ["training.learning_rate=0.25"])
+    assert loaded.settings.training.global_batch_size == 32
+    assert loaded.settings.training.epochs == 7
+    assert loaded.settings.training.learning_rate == 0.25
+    assert loaded.splits.train == 5
+
+
+def test_a_profile_extends_another(tmp_path: Path) -> None:
+    (tmp_path / "lower.toml").write_text("[training]\nepochs = 7\n[beam]\ndirect_num_workers = 2\n")
+    (tmp_path / "upper.toml").write_text('extends = "lower"\n[training]\nepochs = 8\n')
+    loaded = config.load(write(tmp_path, MINIMAL), str(tmp_path / "upper.toml"))
+    assert (loaded.settings.training.epochs, loaded.beam.direct_num_workers) == (8, 2)
+
+
+def test_a_profile_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b"\n')
+    (tmp_path / "b.toml").write_text('extends = "a"\n')
+    assert "extends itself" in refusal(write(tmp_path, MINIMAL), profile=str(tmp_path / "a.toml"))
+
+
+def test_one_way_of_giving_the_batch_size_replaces_the_other(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, MINIMAL), "laptop", ["training.batch_size_per_replica=8"])
+    assert loaded.settings.training.batch_size_per_replica == 8
+    assert loaded.settings.training.global_batch_size is None
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.epoch=3", "[training] has no key 'epoch': did you mean 'epochs'?"),
+        ("training.epochs=many", "epochs is 'many', a text; it must be a whole number."),
+        ("training.epochs=true", "epochs is True, true or false; it must be a whole number."),
+        ("training.epochs=0", "epochs is 0; it must be at least 1."),
+        ("training.learning_rate=-1", "learning_rate is -1.0"),
+        ("training.strategy=fast", "strategy is 'fast'; it must be one of 'auto', 'none',"),
+        ("training.workers=2", 'several workers need strategy = "multi_worker"'),
+        ("training.learning_rate_scaling=linear", "global_batch_size does not grow with the replicas"),
+        ("model.hidden_units=[]", "give at least one layer"),
+        ("model.dropout=1.5", "dropout is 1.5; it must be in [0, 1)"),
+        ("beam.direct_num_workers=-1", "direct_num_workers is -1"),
+        ("splits.eval=0", "eval is 0; each split needs a share"),
+        ("features.fare.kind=number", "has kind 'number'; it must be one of bucketized, categorical"),
+        ("features.fare.size=3", "[features] fare has no key 'size'"),
+        ("features.company.oov_buckets=0", "oov_buckets is 0"),
+        ("features.tips=3", "[features] tips needs a kind"),
+        ("gates.auc.minimum=1", "[gates.auc] has no key 'minimum'"),
+        ("gates.accuracy.min=1", "[gates] for a binary label has no key 'accuracy'"),
+        ("gates.auc.slice_min.fare=0.5", "names the slice 'fare', which [evaluation] slices lacks"),
+        ("gates.auc.max_drop=-1", "max_drop is -1.0; it must be 0 or more"),
+        ("label.expression=tips >", "cannot be parsed"),
+        ("label.column=tips", "needs either 'column' or 'expression', and not both"),
+        ("source.format=xls", "format is 'xls'; it must be one of 'csv', 'parquet', 'tfrecord'"),
+        ("nonsense.key=1", "has no key 'nonsense'"),
+        ("training", "must look like section.key=value"),
+        ("training.=3", "must look like section.key=value"),
+    ],
+)
+def test_each_mistake_is_answered_in_one_sentence(override: str, expected: str) -> None:
+    assert expected in refusal("taxi", override)
+
+
+def test_workers_must_divide_the_global_batch() -> None:
+    message = refusal("taxi", "training.strategy=multi_worker", "training.workers=3")
+    assert "global_batch_size 256 cannot be divided among 3 workers: make it a multiple of 3." in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('name = "orders"', 'name = "My Orders"', "name is 'My Orders'"),
+        ('name = "orders"', "nam = 1", "has no key 'nam': did you mean 'name'?"),
+        ("[gates.auc]\nmin = 0.5", "", "[gates] is empty"),
+        ("[gates.auc]\nmin = 0.5", "[gates.auc]", "[gates.auc] is empty"),
+        ('price = { kind = "numeric" }', "", "[features] is empty"),
+        ('price = { kind = "numeric" }', 'bought = { kind = "numeric" }', "is the label column itself"),
+        ('path = "."', "", "[source] lacks the required key 'path'"),
+        ("global_batch_size = 32", "", "needs either 'global_batch_size' or 'batch_size_per_replica'"),
+        (
+            "price =",
+            '"unit price" = { kind = "numeric" }\nunit_price =',
+            "are both called 'unit_price' in requests",
+        ),
+        ('column = "bought"', "", "needs either 'column' or 'expression'"),
+        ("[label]", "[label", "is not valid TOML"),
+    ],
+)
+def test_each_mistake_in_a_dataset_file_names_the_file(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    config.load(write(tmp_path, MINIMAL), "laptop")
+    message = refusal(write(tmp_path, MINIMAL.replace(old, new)))
+    assert expected in message
+    assert "orders.toml" in message or message.startswith("[training]")
+
+
+def test_a_section_in_the_wrong_file_is_refused(tmp_path: Path) -> None:
+    assert "has no key 'beam'" in refusal(write(tmp_path, MINIMAL + "[beam]\n"))
+    (tmp_path / "mine.toml").write_text("[gates.auc]\nmin = 0\n")
+    message = refusal(write(tmp_path, MINIMAL), profile=str(tmp_path / "mine.toml"))
+    assert "mine.toml" in message and "'gates'" in message
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    assert "There is no dataset 'taxy'" in refusal("taxy")
+    assert "taxi" in refusal("taxy")
+    assert "laptop" in refusal("taxi", profile="latop")
+
+
+def test_trap_6_beam_is_told_not_to_build_an_sdist() -> None:
+    assert "--sdk_container_image=unused" in config.load("taxi", "laptop").beam.arguments()
+
+
+def test_settings_survive_the_journey_to_a_step_as_json() -> None:
+    settings = config.load("taxi", "laptop").settings
+    assert type(settings).from_json(settings.to_json()) == settings

@@ -1,0 +1,48 @@
+"""Trap 3: caches must notice code edits, and only those that matter to the step."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import ROOT
+from pipeline.fingerprint import fingerprint, imported_files
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    package = tmp_path / "learner"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "run.py").write_text("from learner import model\n")
+    (package / "model.py").write_text("def build():\n    from learner.layers import Wide\n")
+    (package / "layers.py").write_text("import numpy\nclass Wide: ...\n")
+    (package / "unrelated.py").write_text("")
+    return tmp_path
+
+
+def test_trap_3_an_edit_of_anything_imported_changes_it(project: Path) -> None:
+    for name in ("run", "model", "layers", "__init__"):
+        before = fingerprint(project, "learner.run")
+        path = project / "learner" / f"{name}.py"
+        path.write_text(path.read_text() + "# edited\n")
+        assert fingerprint(project, "learner.run") != before
+
+
+def test_an_edit_of_anything_else_does_not(project: Path) -> None:
+    before = fingerprint(project, "learner.run")
+    (project / "learner" / "unrelated.py").write_text("edited = True\n")
+    assert fingerprint(project, "learner.run") == before
+
+
+def test_imports_inside_functions_count(project: Path) -> None:
+    names = [path.name for path in imported_files(project, "learner.run")]
+    assert names == ["__init__.py", "layers.py", "model.py", "run.py"]
+
+
+def test_the_trainer_depends_on_the_model_and_transform_does_not() -> None:
+    trained = {path.name for path in imported_files(ROOT, "trainer_module.run")}
+    transformed = {path.name for path in imported_files(ROOT, "trainer_module.preprocessing")}
+    assert {"model.py", "training.py", "export.py", "preprocessing.py", "worker.py"} - trained == {
+        "worker.py"
+    }
+    assert "preprocessing.py" in transformed and "model.py" not in transformed
