@@ -32,10 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         server = _server(options)
         cron = given.parse_schedule(options.schedule) if options.schedule else None
         parameters = given.parse_parameters(options.parameter, compile.run_parameters(loaded))
+        output = Path(options.output)
+        compile.check_output(output)
         if options.dry_run:
             print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
             return 0
-        output = Path(options.output)
         compile.write(compile.compile_pipeline(loaded), output)
         print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
         if server is not None:

@@ -1,5 +1,8 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ml_metadata.proto import metadata_store_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
@@ -33,6 +36,7 @@ def build(
     source_directory: str | RuntimeParameter,
     live_model: str = "",
     cache: bool = True,
+    worker_pods: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Wires the graph.
 
@@ -42,6 +46,8 @@ def build(
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
+      worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
+        are pods of their own; None where the Trainer's step is to run them itself.
     """
     settings = config.settings.to_json()
 
@@ -77,7 +83,7 @@ def build(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        run_fn="trainer_module.run.run_fn",
+        run_fn="components.distributed_trainer.run_fn" if worker_pods else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
@@ -85,6 +91,7 @@ def build(
             **settings,
             "recovery_root": str(workspace.recovery),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+            **({"worker_pods": dict(worker_pods)} if worker_pods else {}),
         },
     )
 

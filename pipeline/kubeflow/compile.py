@@ -35,7 +35,8 @@ def require_cluster(config: Config) -> Kubeflow:
             f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
             "image, data_directory, models_directory and volumes."
         )
-    # Said here and not in `platform`, so that it is said before TFX is imported.
+    # Said here as well, so that it is said before TFX is imported.
+    specification.worker_pods(config, config.kubeflow)
     specification.platform(config, config.kubeflow)
     return config.kubeflow
 
@@ -64,6 +65,19 @@ def compile_pipeline(config: Config) -> str:
     platform = specification.platform(config, kubeflow)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
+
+
+def check_output(output: Path) -> None:
+    """Looks whether `output` can be written, before seconds are spent on making it.
+
+    Raises:
+      ConfigurationError: If it cannot.
+    """
+    directory = output.absolute().parent
+    while not directory.exists():
+        directory = directory.parent
+    if output.is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise ConfigurationError(f"--output {output} cannot be written: choose another.")
 
 
 def write(text: str, output: Path) -> None:
@@ -97,6 +111,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         config,
         workspace_of(kubeflow.models_directory, config.name),
         RuntimeParameter(DATA_DIRECTORY, str, default=parameters[DATA_DIRECTORY]["defaultValue"]),
+        worker_pods=specification.worker_pods(config, kubeflow),
     )
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
@@ -122,6 +137,8 @@ def _code_versions(compiled: Mapping[str, Any]) -> dict[str, str]:
                 compiled["sdkVersion"],
                 fingerprint(ROOT, ENTRYPOINT),
                 fingerprint(ROOT, path.rpartition(".")[0]),
+                # What the Trainer starts on pods is no import of its executor.
+                fingerprint(ROOT, "components.distributed_trainer") if "trainer" in path else "",
             ]
             digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
             versions[label.removesuffix("_executor")] = digest[:16]

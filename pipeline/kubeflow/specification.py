@@ -4,6 +4,7 @@ Pure functions from plain dicts to plain dicts. Each step names what open-source
 would otherwise refuse, ignore or lose.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.config import Config
-from pipeline.kubeflow.settings import Kubeflow, Step
+from pipeline.kubeflow.settings import Kubeflow, Step, Toleration
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -32,6 +33,59 @@ def executor_label(node: str) -> str:
     return f"{node}_executor"
 
 
+def steps(config: Config) -> dict[str, Step]:
+    """What each step's own pod asks for.
+
+    Where a training has several workers, `[steps.Trainer]` is about them; the step that starts and
+    watches them needs no more than any other.
+    """
+    trainer = config.steps["Trainer"]
+    if config.settings.training.workers > 1:
+        modest = Step()
+        trainer = dataclasses.replace(
+            trainer,
+            cpu=modest.cpu,
+            memory=modest.memory,
+            gpus=0,
+            shared_memory="",
+            node_selector={},
+            tolerations=(),
+        )
+    return {**config.steps, "Trainer": trainer}
+
+
+def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
+    """What `components.distributed_trainer` is told; None for a training on one worker.
+
+    Raises:
+      ConfigurationError: If the workers would have no directory in common.
+    """
+    if config.settings.training.workers == 1:
+        return None
+    if kubeflow.training_directory is None:
+        raise ConfigurationError(
+            f"[training] workers is {config.settings.training.workers}, and the workers need a directory that "
+            "all of them see: set [kubeflow] training_directory, on a ReadWriteMany volume."
+        )
+    step = config.steps["Trainer"]
+    return {
+        "image": kubeflow.image,
+        "training_directory": f"{kubeflow.training_directory}/{config.name}",
+        "volumes": {**volumes(kubeflow, {"training_directory": kubeflow.training_directory}), **step.volumes},
+        "cpu": step.cpu,
+        "memory": step.memory,
+        "gpus": step.gpus,
+        "gpu_resource": step.gpu_resource,
+        "shared_memory": step.shared_memory,
+        "node_selector": step.node_selector,
+        "tolerations": [_given(toleration) for toleration in step.tolerations],
+        "environment": step.environment,
+        "secrets": step.secrets,
+        "image_pull_secrets": list(kubeflow.image_pull_secrets),
+        "run_as_user": step.run_as_user,
+    }
+
+
 def complete(
     compiled: Document, config: Config, parameters: Document, code_versions: Mapping[str, str]
 ) -> Document:
@@ -44,18 +98,18 @@ def complete(
         a run that gives no value to a parameter without a default.
       code_versions: Node → a hash of the code that its step runs.
     """
-    spec = dict(compiled)
+    spec, pods = dict(compiled), steps(config)
     spec["root"] = _with_defaults(compiled["root"], parameters)
     tasks = spec["root"]["dag"]["tasks"]
     spec["root"]["dag"] = {
         **spec["root"]["dag"],
-        "tasks": {node: _task(node, task, config.steps[node]) for node, task in tasks.items()},
+        "tasks": {node: _task(node, task, pods[node]) for node, task in tasks.items()},
     }
     executors = compiled["deploymentSpec"]["executors"]
     spec["deploymentSpec"] = {
         **compiled["deploymentSpec"],
         "executors": {
-            label: _executor(label, executor, compiled["components"], config, code_versions)
+            label: _executor(label, executor, compiled["components"], pods, code_versions)
             for label, executor in executors.items()
         },
     }
@@ -66,7 +120,7 @@ def platform(config: Config, kubeflow: Kubeflow) -> Document:
     """The Kubernetes platform document: what a pod needs beyond its container."""
     executors = {
         executor_label(node): settings
-        for node, step in config.steps.items()
+        for node, step in steps(config).items()
         if (settings := _pod(step, kubeflow, _directories(node, config, kubeflow)))
     }
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
@@ -96,12 +150,16 @@ def _task(node: str, task: Document, step: Step) -> Document:
 
 
 def _executor(
-    label: str, executor: Document, components: Document, config: Config, code_versions: Mapping[str, str]
+    label: str,
+    executor: Document,
+    components: Document,
+    pods: Mapping[str, Step],
+    code_versions: Mapping[str, str],
 ) -> Document:
     if "container" not in executor:
         return executor
     node = label.removesuffix("_executor")
-    step = config.steps[node]
+    step = pods[node]
     container = dict(executor["container"])
     # KFP parses and ignores `lifecycle`; the entrypoint runs ExampleGen's driver itself.
     lifecycle = container.pop("lifecycle", None)
@@ -163,8 +221,12 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
     match node:
         case "ExampleGen":
             return {"data_directory": kubeflow.data_directory}
-        # The Trainer keeps there what it needs to continue after a retry.
-        case "BaselineModel" | "Trainer" | "Pusher":
+        case "BaselineModel" | "Pusher":
+            return {"models_directory": kubeflow.models_directory}
+        case "Trainer" if config.settings.training.workers > 1:
+            return {"training_directory": kubeflow.training_directory or ""}
+        case "Trainer":
+            # It keeps there what it needs to continue after a retry.
             return {"models_directory": kubeflow.models_directory}
     return {}
 
@@ -212,10 +274,7 @@ def _pod(step: Step, kubeflow: Kubeflow, directories: Mapping[str, str]) -> Docu
             for secret in kubeflow.image_pull_secrets
         ],
         "nodeSelector": {"labels": step.node_selector} if step.node_selector else None,
-        "tolerations": [
-            {name: value for name, value in vars(toleration).items() if value}
-            for toleration in step.tolerations
-        ],
+        "tolerations": [_given(toleration) for toleration in step.tolerations],
         # `enabledSharedMemory` exists in the API and does nothing.
         "emptyDirMounts": [
             {
@@ -229,6 +288,10 @@ def _pod(step: Step, kubeflow: Kubeflow, directories: Mapping[str, str]) -> Docu
         "securityContext": {"runAsUser": str(step.run_as_user)} if step.run_as_user is not None else None,
     }
     return {name: value for name, value in pod.items() if value}
+
+
+def _given(toleration: Toleration) -> dict[str, str]:
+    return {name: value for name, value in vars(toleration).items() if value}
 
 
 def _constant(value: str) -> Document:
