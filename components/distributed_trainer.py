@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from components.kubernetes_api import Kubernetes, NotFound
+from components.kubernetes_api import ApiError, Kubernetes, NotFound
 from components.worker_logs import WorkerLogs
 from components.worker_pods import LABEL, Document, WorkerPods, index_of, job, service
 from trainer_module.job import Job
@@ -88,8 +88,16 @@ def train_on_pods(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes,
             _wait(kubernetes, name, uid, run.settings.training, logs)
         finally:
             logs.close()
-            kubernetes.delete("job", name)
-            kubernetes.delete("service", name)
+            _clean_up(kubernetes, name)
+
+
+def _clean_up(kubernetes: Kubernetes, name: str) -> None:
+    """Removes what was made; where that fails, the error that ended the training is still the one seen."""
+    for kind in ("job", "service"):
+        try:
+            kubernetes.delete(kind, name)
+        except ApiError as error:
+            _LOG.warning("%s %s was not removed: %s", kind, name, error)
 
 
 def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs: WorkerLogs) -> None:

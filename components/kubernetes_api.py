@@ -1,6 +1,7 @@
 """The few calls of Kubernetes' API that a training needs, with errors a person can act on."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,8 +47,9 @@ class Kubernetes:
                 with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace") as file:
                     namespace = file.read().strip()
             except config.ConfigException:
-                config.load_kube_config()
-                _, context = config.list_kube_config_contexts()
+                file_name = os.environ.get("KUBECONFIG")
+                config.load_kube_config(file_name)
+                _, context = config.list_kube_config_contexts(file_name)
                 namespace = context["context"].get("namespace", "default")
         except (config.ConfigException, OSError) as error:
             raise ApiError(

@@ -91,7 +91,7 @@ def build(
             **settings,
             "recovery_root": str(workspace.recovery),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
-            **({"worker_pods": dict(worker_pods)} if worker_pods else {}),
+            **_pods_config(worker_pods),
         },
     )
 
@@ -138,6 +138,15 @@ def build(
         ),
         beam_pipeline_args=config.beam.arguments(),
     )
+
+
+def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not worker_pods:
+        return {}
+    return {
+        "worker_pods": dict(worker_pods),
+        "pods_code_fingerprint": fingerprint(ROOT, "components.distributed_trainer"),
+    }
 
 
 def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:

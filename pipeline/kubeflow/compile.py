@@ -137,8 +137,6 @@ def _code_versions(compiled: Mapping[str, Any]) -> dict[str, str]:
                 compiled["sdkVersion"],
                 fingerprint(ROOT, ENTRYPOINT),
                 fingerprint(ROOT, path.rpartition(".")[0]),
-                # What the Trainer starts on pods is no import of its executor.
-                fingerprint(ROOT, "components.distributed_trainer") if "trainer" in path else "",
             ]
             digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
             versions[label.removesuffix("_executor")] = digest[:16]

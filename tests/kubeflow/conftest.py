@@ -3,6 +3,7 @@
 Every step is a process that imports TFX, so runs are shared by all tests of the session.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -148,3 +149,23 @@ def third_run(
     """The first model again, judged against the second, on Google storage, in the shape to come."""
     cluster.installation = Installation("gs", without_metadata_store=True)
     return cluster.run(compiled(*WEAK), tasks=["BaselineModel", "Evaluator", "Pusher"], reuse=first_run)
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with KFP's newer SDK and Kubernetes' schemas: code that is not ours."""
+    uv = ROOT / ".uv" / "bin" / "uv"
+    if not uv.exists():
+        pytest.skip(f"needs {uv}, which `make` installs")
+    directory = tmp_path_factory.mktemp("sdk") / "environment"
+    interpreter = directory / "bin" / "python"
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    packages = ["kfp==2.16.1", "kfp-kubernetes==2.16.1", "kubernetes-validate==1.37.0"]
+    for command in (
+        ["venv", "--python", sys.executable, directory],
+        ["pip", "install", "--python", interpreter, *packages],
+    ):
+        done = subprocess.run([uv, *command], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"{packages} cannot be had: {done.stderr[-300:]}")
+    return interpreter

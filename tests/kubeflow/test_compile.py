@@ -18,8 +18,6 @@ from pipeline.kubeflow.specification import NEVER_CACHED
 from pipeline.nodes import NODES
 from tests.kubeflow.conftest import WEAK, Site
 
-UV = ROOT / ".uv" / "bin" / "uv"
-
 FULL = (
     "kubeflow.image_pull_secrets=['registry']",
     "kubeflow.version='2.16'",
@@ -152,25 +150,15 @@ def test_an_output_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: 
     assert "pipeline.yaml cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_kfps_own_newer_sdk_accepts_it_and_runs_its_first_steps(documents: Documents, tmp_path: Path) -> None:
+def test_kfps_own_newer_sdk_accepts_it_and_runs_its_first_steps(
+    documents: Documents, sdk: Path, tmp_path: Path
+) -> None:
     """An independent judge: none of its code is ours. It applies no resources, scheme or image."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    environment.pop("VIRTUAL_ENV", None)
-    if not UV.exists():
-        pytest.skip(f"needs {UV}, which `make` installs")
-    made = subprocess.run([UV, "venv", "-q", "--python", sys.executable, tmp_path / "sdk"], check=False)
-    packages = ["kfp==2.16.1", "kfp-kubernetes==2.16.1"]
-    interpreter = tmp_path / "sdk" / "bin" / "python"
-    installed = subprocess.run(
-        [UV, "pip", "install", "-q", "--python", interpreter, *packages],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if made.returncode or installed.returncode:
-        pytest.skip(f"{packages} cannot be had: {installed.stderr[-300:]}")
     # The steps' `python` is this environment's; the orchestrator's is the other.
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        [interpreter, ROOT / "tests/kubeflow/judge.py", documents[0], "--run", tmp_path, "ExampleGen", "SchemaGen",
+        [sdk, ROOT / "tests/kubeflow/judge.py", documents[0], "--run", tmp_path, "ExampleGen", "SchemaGen",
          "StatisticsGen"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
