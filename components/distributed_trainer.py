@@ -164,7 +164,7 @@ def _stage(fn_args: Any, settings: Settings, staged: Path) -> Job:
     def copy(patterns: list[str], split: str) -> tuple[str, ...]:
         target = staged / "examples" / split
         target.mkdir(parents=True)
-        copied = []
+        copied: list[str] = []
         for pattern in patterns:
             for file in sorted(Path("/").glob(pattern.lstrip("/"))):
                 copied.append(str(shutil.copyfile(file, target / f"{len(copied):05d}-{file.name}")))

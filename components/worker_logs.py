@@ -4,6 +4,8 @@ import contextlib
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
 from components.kubernetes_api import Kubernetes
 from trainer_module.launcher import PROGRESS
@@ -65,10 +67,10 @@ class WorkerLogs:
             _LOG.debug("worker %d: %s", index, line)
 
 
-def _lines(stream: object) -> "list[str] | object":
+def _lines(response: Any) -> Iterator[str]:
     """Text lines of a response that arrives in pieces."""
     rest = b""
-    for piece in stream.stream(decode_content=False):  # type: ignore[attr-defined]
+    for piece in response.stream(decode_content=False):
         *whole, rest = (rest + piece).split(b"\n")
         yield from (line.decode(errors="replace") for line in whole)
     if rest:

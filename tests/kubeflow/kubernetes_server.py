@@ -1,7 +1,7 @@
 """An HTTP server that speaks the Kubernetes API calls that a training makes, and runs its pods.
 
-Pods are processes of this machine, each on a loopback address of its own in place of its host name;
-the image is this checkout and its Python. References to variables, the completion index, phases,
+Pods are processes of this machine, each on a loopback address of its own in place of its host name, and
+on a port of its own, as TensorFlow listens on all addresses; the image is this checkout and its Python. References to variables, the completion index, phases,
 statuses and logs are as in Kubernetes.
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -125,7 +126,13 @@ class Cluster:
         labels = template["metadata"]["labels"]
         assert service["spec"]["clusterIP"] == "None"
         assert service["spec"]["selector"].items() <= labels.items(), "the names would not resolve"
-        for index in range(job["spec"]["completions"]):
+        (port,) = [port["port"] for port in service["spec"]["ports"]]
+        workers = job["spec"]["completions"]
+        addresses = {
+            f"{name}-{index}.{template['spec']['subdomain']}:{port}": f"127.0.1.{index + 1}:{free}"
+            for index, free in enumerate(_free_ports(workers))
+        }
+        for index in range(workers):
             pod_name = f"{name}-{index}-{uuid.uuid4().hex[:5]}"
             document = {
                 "metadata": {
@@ -139,9 +146,9 @@ class Cluster:
             pod.log.write_text("")
             self.pods[pod_name] = pod
             if index not in self.pending:
-                self._start(pod, index, template["spec"], name, job["spec"]["completions"])
+                self._start(pod, index, template["spec"], addresses)
 
-    def _start(self, pod: Pod, index: int, spec: Document, name: str, workers: int) -> None:
+    def _start(self, pod: Pod, index: int, spec: Document, addresses: dict[str, str]) -> None:
         (container,) = spec["containers"]
         environment: dict[str, str] = {}
         for variable in container["env"]:
@@ -154,9 +161,8 @@ class Cluster:
                 path = variable["valueFrom"]["fieldRef"]["fieldPath"]
                 value = pod.document["metadata"]["annotations"][re.search(r"'(.*)'", path)[1]]
             environment[variable["name"]] = value
-        for other in range(workers):
-            host = f"{name}-{other}.{spec['subdomain']}"
-            environment["TF_CONFIG"] = environment["TF_CONFIG"].replace(host, f"127.0.1.{other + 1}")
+        for host, address in addresses.items():
+            environment["TF_CONFIG"] = environment["TF_CONFIG"].replace(host, address)
         with pod.log.open("wb") as stream:
             pod.process = subprocess.Popen(
                 self.command(index, container["command"]),
@@ -192,6 +198,14 @@ class Cluster:
     def running(self) -> list[Pod]:
         """Pods whose process has not ended."""
         return [pod for pod in self.pods.values() if pod.process is not None and pod.process.poll() is None]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
 
 
 @contextmanager

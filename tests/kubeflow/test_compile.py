@@ -99,6 +99,13 @@ def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> 
     assert "retryPolicy" not in tasks["Pusher"]
 
 
+def test_gpus_are_hidden_from_every_step_that_asks_for_none(documents: Documents) -> None:
+    """Trap 9. The variable is the container's, so that it holds before anything is imported."""
+    for label, executor in documents[1]["deploymentSpec"]["executors"].items():
+        hidden = {"name": "CUDA_VISIBLE_DEVICES", "value": "-1"} in executor["container"]["env"]
+        assert hidden != (label == "Trainer_executor")
+
+
 def test_steps_that_look_at_directories_are_never_cached(documents: Documents) -> None:
     tasks = documents[1]["root"]["dag"]["tasks"]
     cached = {node for node, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
@@ -141,6 +148,27 @@ def test_the_platform_document_says_what_pods_need(site: Site, documents: Docume
     ]
     assert trainer["secretAsEnv"][0]["keyToEnv"] == [{"secretKey": "key", "envVar": "STORE_KEY"}]
     assert trainer["securityContext"] == {"runAsUser": "1000"}
+
+
+def test_several_workers_are_pods_that_the_trainers_step_starts(
+    site: Site, compiled: Callable[..., Path]
+) -> None:
+    shared = f"{site.directory}/volumes/models/training"
+    package = compiled(
+        *WEAK, "training.strategy=multi_worker", "training.workers=2", f"kubeflow.training_directory='{shared}'",
+        "steps.Trainer.gpus=1",
+    )  # fmt: skip
+    spec, platform = yaml.safe_load_all(package.read_text())
+    parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
+    assert parameters["run_fn"]["runtimeValue"]["constant"] == "components.distributed_trainer.run_fn"
+    pods = json.loads(parameters["custom_config"]["runtimeValue"]["constant"])["worker_pods"]
+    assert (pods["gpus"], pods["training_directory"]) == (1, f"{shared}/taxi")
+    step = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    assert "accelerator" not in step["resources"]
+    mounted = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"][
+        "pvcMount"
+    ]
+    assert [mount["constant"] for mount in mounted] == ["models"]
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_every_step_runs_and_leaves_its_artifacts_in_the_store(cluster: Cluster,
     for node, outputs in first_run.outputs.items():
         for key, artifact in outputs.items():
             assert artifact.uri.startswith("minio://mlpipeline/v2/artifacts/taxi/") and node in artifact.uri
-            stored = list(cluster.store.directory(artifact.uri).rglob("*"))
-            empty_baseline = (node, key) == ("BaselineModel", "model")
-            assert bool(stored) != empty_baseline or key == "executor-logs", (node, key)
+            place = cluster.store.directory(artifact.uri)
+            stored = place.is_file() or any(path.is_file() for path in place.rglob("*"))
+            assert stored != ((node, key) == ("BaselineModel", "model")), (node, key)
             assert "/pods/" not in json.dumps(artifact.metadata), "a local path was recorded"
 
 
@@ -70,16 +70,6 @@ def test_logs_are_published_only_where_the_cluster_asks_for_them(
     assert log.uri.endswith("executor-logs-0")
     assert "epoch 1/1" in cluster.store.directory(log.uri).read_text()
     assert "executor-logs" not in second_run.outputs["Trainer"]
-
-
-def test_gpus_are_hidden_from_every_step_that_asks_for_none(compiled: Callable[..., Path]) -> None:
-    """Trap 9. The variable is the container's, so that it holds before anything is imported."""
-    import yaml
-
-    spec = next(iter(yaml.safe_load_all(compiled(*STRONG, "steps.Trainer.gpus=1").read_text())))
-    for label, executor in spec["deploymentSpec"]["executors"].items():
-        hidden = {"name": "CUDA_VISIBLE_DEVICES", "value": "-1"} in executor["container"].get("env", [])
-        assert hidden != (label == "Trainer_executor")
 
 
 def test_new_files_are_picked_up_and_a_killed_step_is_retried(
