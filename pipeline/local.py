@@ -81,7 +81,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
             with terminal.Progress(console).watching():
                 _run_graph(config, workspace, request, source)
             summary = dataclasses.replace(summary, status="succeeded")
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             summary = dataclasses.replace(summary, error=_explain(error))
         summary = _describe(summary, workspace, request)
@@ -152,9 +152,9 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
 
 def _explain(error: BaseException) -> str:
     """The error as a user should read it: our own errors whole, others by type and last line."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "interrupted; the next run starts where this one stopped."
-    own = (ConfigurationError.__name__, "DataGateError")
+    own = (ConfigurationError.__name__, "DataGateError", "WorkerError")
     seen: BaseException | None = error
     while seen is not None:
         if type(seen).__name__ in own:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from trainer_module.job import Job, recovery_below
 from trainer_module.launcher import WorkerError
+from trainer_module.preemption import end_on_sigterm
 from trainer_module.run import run_job
 from trainer_module.sections import ConfigurationError, check_tables, merge_tables, parse_override, read_toml
 from trainer_module.settings import SECTIONS, Settings
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("trainer_module").setLevel(logging.INFO)
+    end_on_sigterm()
     try:
         job = _job(options)
         run_job(job, os.environ)

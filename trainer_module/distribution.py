@@ -1,63 +1,13 @@
 """Where training runs, as a value: the one place that knows about devices, clusters and strategies."""
 
-import json
-import logging
-import os
-import socket
-import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
+from trainer_module.cluster import Cluster, wait_for_others
 from trainer_module.data import Shard
 from trainer_module.sections import ConfigurationError
 from trainer_module.settings import Training
-
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """This process's place among the workers, from ``TF_CONFIG``; alone without it."""
-
-    addresses: tuple[str, ...] = ()
-    index: int = 0
-    is_chief: bool = True
-
-    @property
-    def workers(self) -> int:
-        """Number of processes that train together."""
-        return len(self.addresses) or 1
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Cluster":
-        """Reads TF_CONFIG as TensorFlow defines it.
-
-        The chief is the task of type "chief", or worker 0 where no task has that type (trap 7).
-
-        Raises:
-          ConfigurationError: If TF_CONFIG is not what TensorFlow wants.
-        """
-        text = environment.get("TF_CONFIG")
-        if not text:
-            return cls()
-        try:
-            config: dict[str, Any] = json.loads(text)
-            members = config["cluster"]
-            kind, number = config["task"]["type"], int(config["task"]["index"])
-            chiefs, others = list(members.get("chief", [])), list(members.get("worker", []))
-            addresses = (*chiefs, *others)
-            index = number if kind == "chief" else len(chiefs) + number
-            if kind not in ("chief", "worker") or addresses[index] != members[kind][number]:
-                raise KeyError(kind)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ConfigurationError(
-                "TF_CONFIG must be JSON with cluster.worker (and possibly cluster.chief), task.type "
-                f"'chief' or 'worker', and task.index; it is {text!r}."
-            ) from error
-        return cls(addresses, index, kind == "chief" or (number == 0 and not chiefs))
 
 
 @dataclass(frozen=True)
@@ -90,16 +40,13 @@ def compute_capabilities() -> list[tuple[int, int]]:
 def choose_distribution(training: Training, cluster: Cluster) -> Distribution:
     """Turns the setting ``strategy`` into a strategy; call it before anything else of TensorFlow.
 
-    Joining a cluster waits for all its workers, `training.startup_timeout_seconds` at most; a process
-    that has waited longer says who is missing and ends with status 3, as TensorFlow cannot be
-    interrupted there.
-
     Args:
       training: ``strategy``, ``workers`` and the time-out.
       cluster: From `Cluster.from_environment`.
 
     Raises:
       ConfigurationError: If the cluster and the settings contradict each other.
+      WorkersMissing: If not all workers appear in time.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -116,38 +63,8 @@ def choose_distribution(training: Training, cluster: Cluster) -> Distribution:
             f"TF_CONFIG names {workers} workers but strategy is '{training.strategy}': "
             'use "multi_worker" or "auto".'
         )
-    patience = threading.Timer(
-        training.startup_timeout_seconds, _give_up, [cluster, training.startup_timeout_seconds]
-    )
-    patience.daemon = True
-    patience.start()
-    try:
-        return Distribution(name, reason, _make_strategy(name, len(gpus)), cluster)
-    finally:
-        patience.cancel()
-
-
-def _give_up(cluster: Cluster, seconds: int) -> None:
-    missing = [
-        f"worker {index} at {address}"
-        for index, address in enumerate(cluster.addresses)
-        if index != cluster.index and not _answers(address)
-    ]
-    _LOG.error(
-        "worker %d waited %d s for the others; no answer from %s: see why they did not start, or raise "
-        "training.startup_timeout_seconds.",
-        cluster.index, seconds, ", ".join(missing) or "their training (all of them are reachable)",
-    )  # fmt: skip
-    os._exit(3)
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=2).close()
-    except OSError:
-        return False
-    return True
+    wait_for_others(cluster, training.startup_timeout_seconds)
+    return Distribution(name, reason, _make_strategy(name, len(gpus)), cluster)
 
 
 def _choose_name(asked: str, cluster: Cluster, gpus: int) -> tuple[str, str]:

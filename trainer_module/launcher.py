@@ -68,7 +68,7 @@ def launch(job: Job, workers: int, environment: Mapping[str, str]) -> None:
         )
     try:
         _wait(running)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Preempted):
         _terminate(running)
         raise
     finally:

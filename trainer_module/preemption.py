@@ -1,4 +1,7 @@
-"""How a process says that it saved and stopped because it was asked to."""
+"""How a process is asked to save and stop, and how it says that it did."""
+
+import signal
+from types import FrameType
 
 PREEMPTED = 143
 """Exit status after SIGTERM: 128 + 15, as shells count."""
@@ -9,3 +12,12 @@ class Preempted(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(PREEMPTED)
+
+
+def end_on_sigterm() -> None:
+    """Makes SIGTERM raise `Preempted` in the main thread, so that cleaning up takes place."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise Preempted
+
+    signal.signal(signal.SIGTERM, end)

@@ -32,7 +32,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
 
     _FILE = "preempt_at_step"
 
-    def __init__(self, directory: Path, plan: Plan, is_chief: bool) -> None:
+    def __init__(self, directory: Path, plan: Plan, steps_per_execution: int, is_chief: bool) -> None:
         # An integer, although this class decides when to save: with "epoch" Keras would not restore
         # the step within an epoch.
         super().__init__(
@@ -42,6 +42,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._supported_strategies = (*self._supported_strategies, tf.distribute.OneDeviceStrategy)  # type: ignore[has-type]
         self._request = directory / self._FILE
         self._steps_per_epoch = plan.steps_per_epoch
+        self._steps_per_execution = steps_per_execution
         self._is_chief = is_chief
         self._terminated = False
         self._before: Any = None
@@ -63,8 +64,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._training_state._ckpt_saved_batch.assign(batch)
         step = self._current_epoch * self._steps_per_epoch + batch + 1
         if self._terminated and not self._request.exists():
-            ahead = 2 * int(self.model._steps_per_execution or 1)
-            _write(self._request, str(step + ahead).encode())
+            _write(self._request, str(step + 2 * self._steps_per_execution).encode())
         if self._request.exists() and step >= int(self._request.read_text() or 0):
             self._stop(self._current_epoch, batch)
 

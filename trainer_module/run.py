@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer_module.cluster import Cluster
 from trainer_module.job import Job, recovery_below
 from trainer_module.launcher import launch
 from trainer_module.settings import Settings
@@ -70,9 +71,10 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
 
     Raises:
       ConfigurationError: In one sentence, if settings, cluster and data do not fit together.
+      WorkersMissing: If other workers do not appear in time.
     """
     # Here, because TensorFlow takes seconds to import and a launcher does not need it.
-    from trainer_module.distribution import Cluster, choose_distribution, compute_capabilities
+    from trainer_module.distribution import choose_distribution, compute_capabilities
     from trainer_module.precision import choose_precision
     from trainer_module.training import train
 

@@ -81,13 +81,12 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     ]
     if is_chief:
         callbacks.append(keras.callbacks.TensorBoard(str(log_directory), write_graph=False))
-    callbacks += [best, Checkpoints(recovery_directory, plan, is_chief)]
+    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
+    callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, is_chief)]
 
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, _outputs(settings, transform_output))
-        compile_model(
-            model, settings, plan.learning_rate, min(training.steps_per_execution, plan.steps_per_epoch)
-        )
+        compile_model(model, settings, plan.learning_rate, steps_per_execution)
         started = time.monotonic()
         best.set_model(model)
         if best.finished:
@@ -111,7 +110,10 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
                 verbose=0,
             )
     if is_chief:
-        _write_report(log_directory, best.history, time.monotonic() - started, plan, distribution, chosen)
+        steps = int(keras.backend.get_value(model.optimizer.iterations))
+        _write_report(
+            log_directory, best.history, steps, time.monotonic() - started, plan, distribution, chosen
+        )
         export_model(model, settings, transform_output, job.model_directory)
         forget(recovery_directory)
 
@@ -147,7 +149,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Adds `learning_rate` and `examples_per_second` to the logs and says how far training is."""
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = float(keras.backend.get_value(self.model.optimizer.learning_rate))
         logs["examples_per_second"] = self._examples / self._seconds
         shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         _LOG.info("epoch %d/%d: %s", epoch + 1, self._epochs, shown)
@@ -156,6 +158,7 @@ class Progress(keras.callbacks.Callback):
 def _write_report(
     log_directory: Path,
     history: dict[str, list[float]],
+    steps: int,
     seconds: float,
     plan: Plan,
     distribution: Distribution,
@@ -168,6 +171,7 @@ def _write_report(
         "precision_reason": chosen.reason,
         **asdict(plan),
         "epochs": len(history["loss"]),
+        "steps": steps,
         "seconds": seconds,
         "history": history,
     }

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from trainer_module.cluster import WorkersMissing
 from trainer_module.job import Job
 from trainer_module.launcher import PROGRESS
 from trainer_module.sections import ConfigurationError
@@ -36,9 +37,9 @@ def main() -> int:
 
     try:
         run_here(job, os.environ)
-    except ConfigurationError as error:
+    except (ConfigurationError, WorkersMissing) as error:
         logger.error("%s", error)
-        return 1
+        return 3 if isinstance(error, WorkersMissing) else 1
     return 0
 
 
