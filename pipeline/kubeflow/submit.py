@@ -96,13 +96,7 @@ class Submission:
             run = self._client.run_pipeline(
                 experiment_id=self._experiment(),
                 job_name=self._name,
-                pipeline_id=version.pipeline_id,
-                version_id=version.version_id,
-                params=dict(parameters),
-                pipeline_root=self._kubeflow.pipeline_root,
-                # Neither True nor False: either would replace what each step says of its own cache.
-                enable_caching=None,
-                service_account=self._kubeflow.service_account,
+                **self._what(version, parameters),
             )
         return run.run_id
 
@@ -128,12 +122,7 @@ class Submission:
                     cron_expression=cron,
                     max_concurrency=1,
                     no_catchup=True,
-                    pipeline_id=version.pipeline_id,
-                    version_id=version.version_id,
-                    params=dict(parameters),
-                    pipeline_root=self._kubeflow.pipeline_root,
-                    enable_caching=None,
-                    service_account=self._kubeflow.service_account,
+                    **self._what(version, parameters),
                 )
                 kept, is_new = created.recurring_run_id, True
             # Only now: had the new one been refused, the old one would go on.
@@ -141,6 +130,18 @@ class Submission:
                 if found.recurring_run_id != kept:
                     self._client.delete_recurring_run(found.recurring_run_id)
         return kept, is_new
+
+    def _what(self, version: Version, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run is of, now or on a schedule."""
+        return {
+            "pipeline_id": version.pipeline_id,
+            "version_id": version.version_id,
+            "params": dict(parameters),
+            "pipeline_root": self._kubeflow.pipeline_root,
+            # Neither True nor False: either would replace what each step says of its own cache.
+            "enable_caching": None,
+            "service_account": self._kubeflow.service_account,
+        }
 
     def _is_same(self, found: Any, version: Version, parameters: Mapping[str, Any], cron: str) -> bool:
         runtime, reference = found.runtime_config, found.pipeline_version_reference

@@ -51,39 +51,28 @@ def adapt_input(
     Args:
       executor_input: As KFP's driver makes it.
       inputs_spec: The component's inputDefinitions.
-      outputs_spec: The component's outputDefinitions: outputs that are not among them are dropped.
+      outputs_spec: The component's outputDefinitions. What neither declares is dropped.
       root: See `local_path`.
     """
     inputs = executor_input.get("inputs", {})
     outputs = executor_input.get("outputs", {})
-    input_types = inputs_spec.get("artifacts", {})
-    output_types = outputs_spec.get("artifacts", {})
+
+    def adapt(artifacts: Document, spec: Document) -> Document:
+        types = spec.get("artifacts", {})
+        return {
+            key: {
+                "artifacts": [
+                    _adapt_artifact(artifact, types[key]["artifactType"], root)
+                    for artifact in listed.get("artifacts", [])
+                ]
+            }
+            for key, listed in artifacts.items()
+            if key in types
+        }
+
     return {
-        "inputs": {
-            **inputs,
-            "artifacts": {
-                key: {
-                    "artifacts": [
-                        _adapt_artifact(artifact, input_types[key]["artifactType"], root)
-                        for artifact in listed.get("artifacts", [])
-                    ]
-                }
-                for key, listed in inputs.get("artifacts", {}).items()
-            },
-        },
-        "outputs": {
-            **outputs,
-            "artifacts": {
-                key: {
-                    "artifacts": [
-                        _adapt_artifact(artifact, output_types[key]["artifactType"], root)
-                        for artifact in listed.get("artifacts", [])
-                    ]
-                }
-                for key, listed in outputs.get("artifacts", {}).items()
-                if key in output_types
-            },
-        },
+        "inputs": {**inputs, "artifacts": adapt(inputs.get("artifacts", {}), inputs_spec)},
+        "outputs": {**outputs, "artifacts": adapt(outputs.get("artifacts", {}), outputs_spec)},
     }
 
 
