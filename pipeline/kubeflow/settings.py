@@ -42,6 +42,8 @@ class Toleration:
 class Step:
     """What one step's pod asks of the cluster. Requests and limits are equal."""
 
+    image: str = ""
+    """Instead of the image of `[kubeflow]`, for example one with GPU libraries."""
     cpu: str = "1"
     memory: str = "4Gi"
     gpus: int = 0
@@ -58,6 +60,7 @@ class Step:
     run_as_user: int | None = None
 
     def __post_init__(self) -> None:
+        _require_image(self.image or "none")
         require(bool(_CPU.fullmatch(self.cpu)), f'cpu is {self.cpu!r}; it must be like "2" or "500m".')
         for name in ("memory", "shared_memory"):
             value = getattr(self, name)
@@ -94,10 +97,7 @@ class Kubeflow:
     """The oldest Kubeflow Pipelines that must accept the compiled file."""
 
     def __post_init__(self) -> None:
-        require(
-            bool(re.fullmatch(r"[^\s{}$]+", self.image)),
-            f"image is {self.image!r}; it must be an image reference, best with a digest: name@sha256:….",
-        )
+        _require_image(self.image)
         for name in ("data_directory", "models_directory", "training_directory"):
             value = getattr(self, name)
             require(
@@ -152,6 +152,13 @@ def check_steps(table: Any, where: str) -> None:
     refuse_unknown_keys(table, {*NODES, DEFAULT_STEP}, f"{where} [steps]")
     for node, step in table.items():
         check_keys(Step, step, f"{where} [steps.{node}]")
+
+
+def _require_image(image: str) -> None:
+    require(
+        bool(re.fullmatch(r"[^\s{}$]+", image)),
+        f"image is {image!r}; it must be an image reference, best with a digest: name@sha256:….",
+    )
 
 
 def _require_name(key: str, name: str) -> None:

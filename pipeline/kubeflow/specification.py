@@ -69,7 +69,7 @@ def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
         )
     step = config.steps["Trainer"]
     return {
-        "image": kubeflow.image,
+        "image": step.image or kubeflow.image,
         "training_directory": f"{kubeflow.training_directory}/{config.name}",
         "volumes": {**volumes(kubeflow, {"training_directory": kubeflow.training_directory}), **step.volumes},
         "cpu": step.cpu,
@@ -176,6 +176,7 @@ def _executor(
         f"--node_id={node}",
         f"--code_version={code_versions[node]}",
     ]
+    container["image"] = step.image or container["image"]
     container["resources"] = _resources(step)
     environment = dict(step.environment)
     if not step.gpus:

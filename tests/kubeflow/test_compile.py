@@ -22,6 +22,7 @@ FULL = (
     "kubeflow.image_pull_secrets=['registry']",
     "kubeflow.version='2.16'",
     "steps.default.memory='3Gi'",
+    "steps.Trainer.image='registry.example.com/tfx-pipeline:gpu'",
     "steps.Trainer.cpu='500m'",
     "steps.Trainer.gpus=2",
     "steps.Trainer.retries=3",
@@ -89,6 +90,8 @@ def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> 
         assert container["resources"]["resourceMemoryLimit"] == "3Gi"
         assert container["resources"]["memoryLimit"] == pytest.approx(3.221225472)
     trainer = executors["Trainer_executor"]["container"]
+    assert trainer["image"] == "registry.example.com/tfx-pipeline:gpu"
+    assert executors["Pusher_executor"]["container"]["image"] == "registry.example.com/tfx-pipeline:test"
     assert trainer["resources"]["resourceCpuLimit"] == "500m"
     assert trainer["resources"]["cpuLimit"] == 0.5
     assert trainer["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
