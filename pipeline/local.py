@@ -21,6 +21,7 @@ from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
+from trainer_module.run import HIDDEN_GPUS
 from trainer_module.sections import ConfigurationError
 
 
@@ -73,6 +74,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     log_file = workspace.logs / f"run-{datetime.now():%Y%m%d-%H%M%S}.log"
     started = time.monotonic()
     summary = Summary("failed", config.name, config.profile, 0.0, log=str(log_file))
+    _keep_gpus_for_the_trainer()
     with _locked(workspace), _terminated_like_interrupted(), contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
@@ -170,6 +172,17 @@ def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:
             f"--from {request.from_node} needs the outputs of an earlier run, and {workspace.root} has "
             "none: run once without --from."
         )
+
+
+def _keep_gpus_for_the_trainer() -> None:
+    """Hides the GPUs from this process, where Beam's steps would take their memory (trap 9).
+
+    The Trainer then runs in a process of its own that sees them; TensorFlow cannot be shown a GPU once
+    it has started without. Where there is no GPU the Trainer saves itself a second start.
+    """
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        os.environ[HIDDEN_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def _link_tensorboard(workspace: Workspace) -> None:

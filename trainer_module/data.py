@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from trainer_module.preprocessing import CATEGORICAL
+from trainer_module.plan import batches_of
 from trainer_module.sections import ConfigurationError
-from trainer_module.settings import LABEL
+from trainer_module.settings import CATEGORICAL, LABEL
 
 _PARSE_BATCH = 1024
 
@@ -66,7 +67,9 @@ def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard =
 
 def make_batches(
     rows: tf.data.Dataset,
+    count: int,
     batch_size: int,
+    batches_a_pass: int,
     *,
     weight: float = 1.0,
     cache: str = "none",
@@ -74,17 +77,20 @@ def make_batches(
     shuffle_rows: int = 0,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """One pass of batches for `fit` and `evaluate`: cache, shuffle, batch, fill up, prefetch.
+    """Batches for `fit` and `evaluate`, pass after pass, for ever.
 
-    Every batch has `batch_size` rows; the last is filled up with rows of weight 0. All replicas gather
-    sparse gradients of one shape in every step, and a smaller last batch on one of them aborts the
-    training ("Shape mismatch in the collective instance").
+    Every batch has `batch_size` rows and every pass `batches_a_pass` batches; places beyond the rows
+    have weight 0. Replicas step together and gather sparse gradients of one shape: a smaller or a
+    missing batch on one of them aborts the training ("Shape mismatch in the collective instance").
 
     Args:
       rows: From `read_rows`.
+      count: How many they are.
       batch_size: Rows a batch, on one replica.
+      batches_a_pass: At least as many as hold all `rows`.
       weight: Of each row; see `row_weight`.
-      cache: "memory", "disk" (in `cache_directory`) or "none": what later passes read from.
+      cache: What later passes read from: "memory" (shuffled exactly), "disk" (in `cache_directory`)
+        or "none" (the files again).
       cache_directory: Must exist if `cache` is "disk".
       shuffle_rows: Rows in the shuffle buffer, 0 for file order; each pass is shuffled anew.
       seed: Of the shuffle.
@@ -93,41 +99,54 @@ def make_batches(
       (features, label, weight): a dict without the label, the label, float32 [batch_size].
     """
     if cache == "memory":
-        rows = rows.cache()
-    elif cache == "disk":
+        return _from_memory(rows, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed)
+    if cache == "disk":
         rows = rows.cache(str(cache_directory))
     rows = rows.unbatch()
     if shuffle_rows:
         rows = rows.shuffle(shuffle_rows, seed=seed, reshuffle_each_iteration=True)
-    return (
-        rows.batch(batch_size)
-        .map(lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
+    batches = rows.batch(batch_size).map(
+        lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE
     )
+    empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
+    # Not `take`: it would stop before the end of the rows is seen, and the cache would never be whole.
+    padding = tf.data.Dataset.from_tensors(empty).repeat(batches_a_pass - batches_of(count, batch_size))
+    return batches.concatenate(padding).repeat().prefetch(tf.data.AUTOTUNE)
+
+
+def _from_memory(
+    rows: tf.data.Dataset, batch_size: int, batches_a_pass: int, weight: float, shuffle: bool, seed: int
+) -> tf.data.Dataset:
+    """The same from whole columns in memory: a batch is one gather, not `batch_size` elements.
+
+    Measured in `benchmarks/input_pipeline.py`.
+    """
+    parsed = list(rows.as_numpy_iterator())
+    columns = {name: tf.constant(np.concatenate([part[name] for part in parsed])) for name in parsed[0]}
+    count, places = len(columns[LABEL]), batch_size * batches_a_pass
+    generator = tf.random.Generator.from_seed(seed)
+
+    def one_pass(_: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(count)
+        if shuffle:
+            order = tf.argsort(generator.uniform([count]))
+        order = tf.pad(order, [[0, places - count]], constant_values=-1)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
+
+    def gather(places: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in columns.items()}
+        return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
+
+    passes = tf.data.Dataset.counter().flat_map(one_pass)
+    return passes.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
     """The weight with which the mean over all places of a pass is the mean over its rows.
 
-    Keras divides the loss of a batch by its size, filled-up places included.
+    Keras divides the loss of a batch by its size, empty places included.
     """
     return steps * global_batch_size / rows
-
-
-def repeat_in_step(batches: tf.data.Dataset, batches_a_pass: int, has: int) -> tf.data.Dataset:
-    """Repeats `batches` for ever, each pass filled up with batches of weight 0.
-
-    The replicas of a strategy step together, so each must have equally many batches in a pass; this
-    way every row is still used exactly once.
-
-    Args:
-      batches: One pass over this worker's part.
-      batches_a_pass: Of the worker that has the most.
-      has: Number of batches in `batches`.
-    """
-    empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
-    padding = tf.data.Dataset.from_tensors(empty).repeat(batches_a_pass - has)
-    return batches.concatenate(padding).repeat()
 
 
 def count_rows(files: Sequence[str]) -> int:
@@ -177,7 +196,11 @@ def _fill_up(
         return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
 
     weights = fill(tf.fill(tf.shape(row[LABEL]), tf.constant(weight, tf.float32)))
-    features = {name: fill(column) for name, column in row.items() if name != LABEL}
+    return *_split_label({name: fill(column) for name, column in row.items()}), weights
+
+
+def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    features = {name: value for name, value in row.items() if name != LABEL}
     if CATEGORICAL in features:
         features[CATEGORICAL] = tf.cast(features[CATEGORICAL], tf.int32)
-    return features, fill(row[LABEL]), weights
+    return features, row[LABEL]

@@ -121,14 +121,20 @@ def _wait(running: Sequence[_Worker]) -> None:
             for line in lines:
                 if line.startswith(PROGRESS):
                     _LOG.info(line[len(PROGRESS) :].rstrip())
-            failed = [worker for worker in running if worker.process.returncode not in (None, 0, PREEMPTED)]
-            if failed:
-                raise WorkerError(_describe(failed[0], len(running)))
+            if any(worker.process.returncode not in (None, 0, PREEMPTED) for worker in running):
+                raise WorkerError(_describe(_culprit(running), len(running)))
             if not alive:
                 break
             time.sleep(0.1)
     if any(worker.process.returncode == PREEMPTED for worker in running):
         raise Preempted
+
+
+def _culprit(running: Sequence[_Worker]) -> _Worker:
+    """Who failed first; a worker that was killed comes before those whose collectives broke with it."""
+    time.sleep(0.5)
+    failed = [worker for worker in running if worker.process.poll() not in (None, 0, PREEMPTED)]
+    return min(failed, key=lambda worker: worker.process.returncode)
 
 
 def _terminate(running: Sequence[_Worker]) -> None:

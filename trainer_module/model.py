@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer_module.preprocessing import CATEGORICAL, NUMERIC
-from trainer_module.settings import Settings
+from trainer_module.settings import CATEGORICAL, NUMERIC, Settings
 
 PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""

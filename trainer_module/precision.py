@@ -1,10 +1,15 @@
 """Numeric precision as a value: what "auto" means, and a policy that ends where training ends."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import tf_keras as keras
+
+# From compute capability 8.0 on, float32 matrix products already run as TF32 on the tensor cores: on an
+# H100 half precision gained nothing with layers up to 2048 units and lost with small ones
+# (`benchmarks/gpu_training.py`).
+_WIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -15,18 +20,31 @@ class Precision:
     reason: str
 
 
-def choose_precision(asked: str, compute_capabilities: list[tuple[int, int]]) -> Precision:
+def choose_precision(
+    asked: str, compute_capabilities: Sequence[tuple[int, int]], hidden_units: Sequence[int]
+) -> Precision:
     """Turns the setting ``precision`` into a policy.
 
     Args:
       asked: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
       compute_capabilities: Of each visible GPU, for example [(9, 0)]; empty without GPUs.
+      hidden_units: Widths of the model's dense layers.
     """
     if asked != "auto":
         slow = asked == "mixed_float16" and not compute_capabilities
         warning = "; without a GPU it is slower than float32" if slow else ""
         return Precision(asked, f"asked for by name{warning}")
-    return Precision("float32", "no GPU" if not compute_capabilities else "the safe default")
+    if not compute_capabilities:
+        return Precision("float32", "no GPU")
+    major, minor = min(compute_capabilities)
+    gpu = f"compute capability {major}.{minor}"
+    if max(hidden_units) < _WIDE:
+        return Precision("float32", f"{gpu}, no layer of {_WIDE} units: too small to gain")
+    if major >= 8:
+        return Precision("mixed_bfloat16", f"{gpu}, wide layers")
+    if major == 7:
+        return Precision("mixed_float16", f"{gpu}, wide layers: half-precision tensor cores and no TF32")
+    return Precision("float32", f"{gpu} has no tensor cores")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,9 @@ import tensorflow_transform as tft
 from trainer_module import expression
 from trainer_module.sections import read_section
 from trainer_module.settings import (
+    CATEGORICAL,
     LABEL,
+    NUMERIC,
     Bucketized,
     Categorical,
     Feature,
@@ -30,10 +32,6 @@ from trainer_module.settings import (
     request_name,
 )
 
-NUMERIC = "numeric"
-"""Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
-CATEGORICAL = "categorical"
-"""Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
 LABEL_VOCABULARY = "label_classes"
 """Vocabulary asset with the classes of a multiclass label, most frequent first."""
 

@@ -114,10 +114,16 @@ class BestEpoch(keras.callbacks.EarlyStopping):
         progress = self._directory / "progress.json"
         if progress.exists():
             state = json.loads(progress.read_text())
-            self.wait, self.best, self.best_epoch = state["wait"], state["best"], state["best_epoch"]
+            self.best, self.best_epoch = state["best"], state["best_epoch"]
             self.history = state["history"]
             with np.load(self._directory / f"best-{self.best_epoch}.npz") as arrays:
                 self.best_weights = [arrays[name] for name in arrays.files]
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Forgets an epoch that was written down here and killed before `Checkpoints` saved it."""
+        super().on_epoch_begin(epoch, logs)
+        self.history = {name: values[:epoch] for name, values in self.history.items()}
+        self.wait = max(0, epoch - 1 - self.best_epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the state down before `Checkpoints` saves the epoch as done."""
@@ -132,7 +138,6 @@ class BestEpoch(keras.callbacks.EarlyStopping):
                 np.savez(file, *self.best_weights)
             os.replace(best.with_suffix(".unfinished"), best)
         state = {
-            "wait": self.wait,
             "best": float(self.best),
             "best_epoch": self.best_epoch,
             "history": self.history,

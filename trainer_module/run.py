@@ -82,4 +82,7 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
     for directory in (job.log_directory, job.recovery_directory, str(Path(job.model_directory).parent)):
         Path(directory).mkdir(parents=True, exist_ok=True)
     distribution = choose_distribution(job.settings.training, cluster)
-    train(job, distribution, choose_precision(job.settings.training.precision, compute_capabilities()))
+    chosen = choose_precision(
+        job.settings.training.precision, compute_capabilities(), job.settings.model.hidden_units
+    )
+    train(job, distribution, chosen)

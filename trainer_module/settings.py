@@ -15,7 +15,11 @@ from trainer_module import expression
 from trainer_module.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 
 LABEL = "label"
-"""Name of the transformed label, and of nothing else."""
+"""Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
+NUMERIC = "numeric"
+"""Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
+CATEGORICAL = "categorical"
+"""Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,8 @@ class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
+    `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
+    turns early stopping off.
     """
 
     epochs: int = 10
@@ -182,6 +188,7 @@ class Training:
     shuffle_rows: int = 100_000
     seed: int = 42
     steps_per_execution: int = 16
+    profile_steps: tuple[int, ...] = ()
     strategy: Literal["auto", "none", "one_device", "mirrored", "multi_worker"] = "auto"
     workers: int = 1
     startup_timeout_seconds: int = 300
@@ -197,6 +204,11 @@ class Training:
         require(
             0 < self.learning_rate <= 10,
             f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
+        )
+        require(
+            not self.profile_steps
+            or (len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1]),
+            f"profile_steps is {list(self.profile_steps)}; give the first and the last step, like [100, 110].",
         )
         sizes = (self.global_batch_size, self.batch_size_per_replica)
         require(

@@ -13,12 +13,12 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module import autograph, precision
-from trainer_module.data import check_labels, make_batches, read_rows, repeat_in_step, row_weight
+from trainer_module.data import check_labels, make_batches, read_rows, row_weight
 from trainer_module.distribution import Distribution
 from trainer_module.export import export_model
 from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
-from trainer_module.plan import Plan, batches_of, make_plan, steps_of_pass
+from trainer_module.plan import Plan, make_plan, steps_of_pass
 from trainer_module.precision import Precision
 from trainer_module.preprocessing import LABEL_VOCABULARY
 from trainer_module.recovery import BestEpoch, Checkpoints, forget
@@ -69,8 +69,8 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         def batches(_: tf.distribute.InputContext) -> tf.data.Dataset:
             each = plan.batch_size_per_replica
             weight = row_weight(sum(rows), steps, plan.global_batch_size)
-            part = make_batches(read_rows(files, feature_spec, shard), each, weight=weight, **options)
-            return repeat_in_step(part, steps * local, batches_of(rows[shard.index], each))
+            part = read_rows(files, feature_spec, shard)
+            return make_batches(part, rows[shard.index], each, steps * local, weight=weight, **options)
 
         return distribution.strategy.distribute_datasets_from_function(batches)
 
@@ -80,7 +80,11 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         keras.callbacks.TerminateOnNaN(),
     ]
     if is_chief:
-        callbacks.append(keras.callbacks.TensorBoard(str(log_directory), write_graph=False))
+        callbacks.append(
+            keras.callbacks.TensorBoard(
+                str(log_directory), write_graph=False, profile_batch=training.profile_steps or 0
+            )
+        )
     steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, is_chief)]
 

@@ -62,14 +62,14 @@ def test_training_killed_in_the_middle_continues_and_takes_as_many_steps(
     assert time.monotonic() - started < 20
     if workers == 2:
         assert status == 1
-        assert "Worker 1 of 2 was killed by SIGKILL" in error and "epoch" in error
+        assert "Worker 1 of 2 was killed by SIGKILL" in error and "worker-1.log" in error
         assert all(gone(pid) for pid in killed.workers.values())
     assert not (tmp_path / "model").exists()
 
     continued = taxi.train(tmp_path, *settings)
     status, error = continued.finish()
     assert status == 0, error
-    assert continued.epochs[0] in (4, 5) and continued.epochs[-1] == 6
+    assert continued.epochs[0] in (3, 4, 5) and continued.epochs[-1] == 6
     assert continued.report["steps"] == 6 * continued.report["steps_per_epoch"]
     assert len(continued.report["history"]["val_loss"]) == 6
     assert not list((tmp_path / "recovery").iterdir())

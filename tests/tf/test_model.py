@@ -8,7 +8,7 @@ import tf_keras
 from tensorflow.python.autograph.core import config as autograph_config
 
 from trainer_module import autograph, precision
-from trainer_module.model import build_model
+from trainer_module.model import build_model, compile_model
 from trainer_module.settings import Settings
 
 from .conftest import TABLES
@@ -73,3 +73,33 @@ def test_the_policy_ends_with_its_block() -> None:
         assert build_model(settings()).get_layer("logits").compute_dtype == "float32"
         assert build_model(settings()).get_layer("hidden_0").compute_dtype == "float16"
     assert tf_keras.mixed_precision.global_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "hidden", "policy"),
+    [
+        ("auto", [], [8192], "float32"),
+        ("auto", [(9, 0)], [128, 64], "float32"),
+        ("auto", [(9, 0)], [8192, 4096], "mixed_bfloat16"),
+        ("auto", [(7, 5)], [8192], "mixed_float16"),
+        ("auto", [(9, 0), (7, 0)], [8192], "mixed_float16"),
+        ("auto", [(6, 1)], [8192], "float32"),
+        ("mixed_float16", [], [8], "mixed_float16"),
+    ],
+)
+def test_precision_follows_from_gpu_and_model(
+    asked: str, gpus: list[tuple[int, int]], hidden: list[int], policy: str
+) -> None:
+    chosen = precision.choose_precision(asked, gpus, hidden)
+    assert chosen.policy == policy and chosen.reason
+
+
+def test_half_precision_on_a_cpu_is_honoured_with_a_warning() -> None:
+    assert "slower than float32" in precision.choose_precision("mixed_float16", [], [8]).reason
+
+
+def test_loss_scaling_is_used_with_mixed_float16() -> None:
+    with precision.policy("mixed_float16"):
+        model = build_model(settings())
+        compile_model(model, settings(), 0.01, 1)
+    assert isinstance(model.optimizer, tf_keras.mixed_precision.LossScaleOptimizer)

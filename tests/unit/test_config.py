@@ -86,6 +86,7 @@ def test_one_way_of_giving_the_batch_size_replaces_the_other(tmp_path: Path) -> 
         ("training.strategy=fast", "strategy is 'fast'; it must be one of 'auto', 'none',"),
         ("training.workers=2", 'several workers need strategy = "multi_worker"'),
         ("training.learning_rate_scaling=linear", "global_batch_size does not grow with the replicas"),
+        ("training.profile_steps=[5]", "profile_steps is [5]; give the first and the last step"),
         ("model.hidden_units=[]", "give at least one layer"),
         ("model.dropout=1.5", "dropout is 1.5; it must be in [0, 1)"),
         ("beam.direct_num_workers=-1", "direct_num_workers is -1"),

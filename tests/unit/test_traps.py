@@ -1,0 +1,45 @@
+"""Traps that a look at the source can hold shut."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import local
+from pipeline.config import ROOT
+from trainer_module.run import HIDDEN_GPUS
+
+PRODUCT = [
+    path for part in ("pipeline", "components", "trainer_module") for path in (ROOT / part).rglob("*.py")
+]
+
+
+def test_devices_are_named_in_one_place_only() -> None:
+    device = re.compile(r"""tf\.device\(|["']/?(?:physical_device:)?[gc]pu:\d""", re.IGNORECASE)
+    naming = {path.name for path in PRODUCT if device.search(path.read_text())}
+    assert naming == {"distribution.py"}
+
+
+def test_keras_is_imported_as_tf_keras_everywhere() -> None:
+    for path in PRODUCT:
+        assert not re.search(
+            r"^\s*(import keras|from keras|from tensorflow import keras)", path.read_text(), re.M
+        )
+
+
+def test_trap_9_gpus_are_hidden_from_every_step_but_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    monkeypatch.delenv(HIDDEN_GPUS, raising=False)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([self / "nvidia0"]))
+    environment: dict[str, str] = {}
+    monkeypatch.setattr(local.os, "environ", environment | {"CUDA_VISIBLE_DEVICES": "1,2"})
+    local._keep_gpus_for_the_trainer()
+    assert local.os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert local.os.environ[HIDDEN_GPUS] == "1,2"
+
+
+def test_where_there_is_no_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([]))
+    monkeypatch.setattr(local.os, "environ", {})
+    local._keep_gpus_for_the_trainer()
+    assert local.os.environ == {}
