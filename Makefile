@@ -4,6 +4,9 @@ DATASET ?= taxi
 PROFILE ?= laptop
 WORKDIR ?= runs
 ARGS ?=
+IMAGE ?= tfx-pipeline:$(shell git rev-parse --short HEAD 2>/dev/null || echo latest)
+TARGET ?= step
+BUILDER ?= $(firstword $(shell command -v docker podman buildah))
 
 UV := .uv/bin/uv
 UV_VERSION := 0.13.9
@@ -13,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check fix schema models tensorboard clean
+.PHONY: help run test test-fast check fix schema models tensorboard compile image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +49,14 @@ models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs
+
+compile: .venv/.ready ## compile for Kubeflow Pipelines to pipeline.yaml (DATASET=, ARGS="--set ...")
+	@$(PYTHON) kubeflow_runner.py --dataset $(DATASET) $(ARGS)
+
+image: ## build the step image (IMAGE=, TARGET=step|trainer, BASE=, BUILDER=docker|podman|buildah)
+	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: install one." >&2; exit 2; }
+	$(BUILDER) build --target $(TARGET) --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_ARGS) .
+	@echo "Built $(IMAGE): push it, and set [kubeflow] image to the digest that the push prints."
 
 clean: ## remove the environment (not the runs)
 	rm -rf .venv .uv

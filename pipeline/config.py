@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from trainer_module.sections import (
     ConfigurationError,
@@ -178,6 +179,8 @@ class Config:
     beam: Beam
     serving: Serving
     app: App
+    kubeflow: Kubeflow | None
+    steps: dict[str, Step]
 
     @property
     def schema_file(self) -> Path | None:
@@ -196,7 +199,7 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app", "kubeflow", "steps")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
@@ -205,6 +208,7 @@ _SECTIONS: dict[str, type] = {
     "beam": Beam,
     "serving": Serving,
     "app": App,
+    "kubeflow": Kubeflow,
 }
 
 
@@ -226,11 +230,15 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     layers = [
         (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
         *_read_profile(profile_file, seen=()),
-        *((f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates"})) for text in overrides),
+        *(
+            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates", "steps"}))
+            for text in overrides
+        ),
     ]
     tables: Tables = {}
     for where, layer in layers:
         check_tables(layer, _SECTIONS, where)
+        check_steps(layer.get("steps", {}), f"{where}:")
         merge_tables(tables, layer)
     return _build(tables, dataset_file, profile_file.stem)
 
@@ -302,6 +310,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         beam=section(Beam, "beam"),
         serving=section(Serving, "serving"),
         app=section(App, "app"),
+        kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
+        steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
     )
     _check_across(config, where)
     return config

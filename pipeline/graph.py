@@ -1,7 +1,10 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 from tfx.components.example_gen.custom_executors import parquet_executor
@@ -13,7 +16,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.orchestration import metadata
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
 
@@ -31,16 +34,23 @@ from pipeline.workspace import Workspace
 
 
 def build(
-    config: Config, workspace: Workspace, source_directory: str, live_model: str = "", cache: bool = True
+    config: Config,
+    workspace: Workspace,
+    source_directory: str | RuntimeParameter,
+    live_model: str = "",
+    cache: bool = True,
+    worker_pods: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Wires the graph.
 
     Args:
       config: What the run does.
       workspace: Where its files go.
-      source_directory: The folder of the dataset's files.
+      source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
+      worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
+        are pods of their own; None where the Trainer's step is to run them itself.
     """
     settings = config.settings.to_json()
     # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
@@ -78,7 +88,7 @@ def build(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        run_fn="trainer_module.run.run_fn",
+        run_fn="components.distributed_trainer.run_fn" if worker_pods else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
@@ -86,6 +96,7 @@ def build(
             **settings,
             "recovery_root": str(workspace.recovery),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+            **_pods_config(worker_pods),
         },
     )
 
@@ -167,12 +178,27 @@ def build(
             *app_exporters,
         ],
         enable_cache=cache,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(workspace.metadata)),
+        # TFX's own function would also make the directory, on the machine that compiles for a cluster.
+        metadata_connection_config=metadata_store_pb2.ConnectionConfig(
+            sqlite=metadata_store_pb2.SqliteMetadataSourceConfig(
+                filename_uri=str(workspace.metadata),
+                connection_mode=metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE,
+            )
+        ),
         beam_pipeline_args=config.beam.arguments(),
     )
 
 
-def _example_gen(source: Source, directory: str, splits: Splits) -> BaseComponent:
+def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not worker_pods:
+        return {}
+    return {
+        "worker_pods": dict(worker_pods),
+        "pods_code_fingerprint": fingerprint(ROOT, "components.distributed_trainer"),
+    }
+
+
+def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:
     output = example_gen_pb2.Output(
         split_config=example_gen_pb2.SplitConfig(
             splits=[

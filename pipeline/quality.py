@@ -3,6 +3,7 @@
 import json
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from pipeline.config import Config, Gate
 from pipeline.metrics import METRIC_CLASSES
@@ -38,7 +39,7 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 
 def _apply(gate: Gate, metric: tfma.MetricConfig) -> None:
     # `metric.threshold` would hold on every slice; the empty slicing spec is the whole eval split.
-    overall = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()])
+    overall = config_pb2.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()])
     if gate.min is not None:
         overall.threshold.value_threshold.lower_bound.value = gate.min
     if gate.max is not None:

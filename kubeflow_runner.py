@@ -1,0 +1,120 @@
+"""Compiles the pipeline for Kubeflow Pipelines 2.x, and submits it.
+
+    python kubeflow_runner.py                                    # taxi, on a cluster, to pipeline.yaml
+    python kubeflow_runner.py --set kubeflow.image=registry.example.com/tfx-pipeline@sha256:...
+    python kubeflow_runner.py --host http://localhost:8080 --submit                  # and start a run
+    python kubeflow_runner.py --host http://localhost:8080 --schedule "0 3 * * *"    # every night
+
+Exit status: 0 done, 1 the server refused or did not answer, 2 wrong arguments or configuration.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pipeline import config
+from pipeline.kubeflow import arguments as given
+from pipeline.kubeflow import compile
+from pipeline.kubeflow.connection import Server, ServerError
+from trainer_module.sections import ConfigurationError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, checks, compiles, submits; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if not options.verbose:
+        _silence()
+    try:
+        loaded = config.load(options.dataset, options.profile, options.set)
+        compile.require_cluster(loaded)
+        server = _server(options)
+        cron = given.parse_schedule(options.schedule) if options.schedule else None
+        parameters = given.parse_parameters(options.parameter, compile.run_parameters(loaded))
+        output = Path(options.output)
+        compile.check_output(output)
+        if options.dry_run:
+            print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
+            return 0
+        compile.write(compile.compile_pipeline(loaded), output)
+        print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
+        if server is not None:
+            _submit(loaded, server, output, parameters, options.submit, cron)
+    except (ConfigurationError, ServerError) as error:
+        print(error, file=sys.stderr)
+        if options.verbose:
+            raise
+        return 1 if isinstance(error, ServerError) else 2
+    return 0
+
+
+def _server(options: argparse.Namespace) -> Server | None:
+    if not options.submit and not options.schedule:
+        return None
+    if not options.host:
+        flag = "--submit" if options.submit else "--schedule"
+        raise ConfigurationError(f"{flag} needs --host URL: where Kubeflow Pipelines answers.")
+    return Server(
+        options.host,
+        options.namespace,
+        given.read_secret("--token-file", options.token_file),
+        given.read_secret("--cookies-file", options.cookies_file),
+        options.timeout,
+    )
+
+
+def _submit(
+    loaded: config.Config,
+    server: Server,
+    package: Path,
+    parameters: dict[str, object],
+    start: bool,
+    cron: str | None,
+) -> None:
+    # Here and not above: the client takes a second to import.
+    from pipeline.kubeflow.submit import Submission
+
+    submission = Submission(server, compile.require_cluster(loaded), loaded.name)
+    version = submission.upload(package)
+    print(
+        f"Version {version.version_id} of {loaded.name}: {'uploaded' if version.is_new else 'already there'}"
+    )
+    if start:
+        run = submission.start(version, parameters)
+        print(f"Run {run}: {server.host.rstrip('/')}/#/runs/details/{run}")
+    if cron is not None:
+        schedule, is_new = submission.schedule(version, parameters, cron)
+        print(f"Schedule {schedule} ({cron}): {'created' if is_new else 'unchanged'}")
+
+
+def _silence() -> None:
+    """Keeps what libraries say of themselves out of a terminal; --verbose shows it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    add("--profile", default="cluster", help="name in profiles/, or a TOML file (%(default)s)")
+    add("--output", default="pipeline.yaml", help="what to write (%(default)s)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
+    add("--submit", action="store_true", help="upload the pipeline and start a run")
+    add("--schedule", metavar="CRON", help='upload, and run at these times: "0 3 * * *", in UTC')
+    add("--host", metavar="URL", help="where Kubeflow Pipelines answers")
+    add("--namespace", help="the profile's namespace, where Kubeflow has several users")
+    add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the run")
+    add("--token-file", metavar="FILE", help="a file with a bearer token")
+    add("--cookies-file", metavar="FILE", help="a file with the cookies of a login")
+    add("--timeout", type=int, default=60, metavar="SECONDS", help="for the server's answer (%(default)s)")
+    add("--dry-run", action="store_true", help="check the configuration, write and send nothing")
+    add("--verbose", action="store_true", help="show library messages and tracebacks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Compiles the graph for Kubeflow Pipelines, offline: the same inputs give the same bytes.
+
+TFX's public KubeflowV2DagRunner does the compiling, `specification` mends what it leaves out, and
+`lint` refuses what a cluster would refuse.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import ROOT, Config
+from pipeline.fingerprint import fingerprint
+from pipeline.kubeflow import lint, specification
+from pipeline.kubeflow.settings import Kubeflow
+from pipeline.workspace import workspace_of
+from trainer_module.sections import ConfigurationError
+
+ENTRYPOINT = "pipeline.kubeflow.entrypoint"
+DATA_DIRECTORY = "data_directory"
+"""The run parameter that names the folder of the dataset's files."""
+
+
+def require_cluster(config: Config) -> Kubeflow:
+    """The profile's `[kubeflow]` section.
+
+    Raises:
+      ConfigurationError: If it has none.
+    """
+    if config.kubeflow is None:
+        raise ConfigurationError(
+            f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
+            "image, data_directory, models_directory and volumes."
+        )
+    # Said here as well, so that it is said before TFX is imported.
+    specification.worker_pods(config, config.kubeflow)
+    specification.platform(config, config.kubeflow)
+    return config.kubeflow
+
+
+def run_parameters(config: Config) -> dict[str, dict[str, str]]:
+    """What a run may be given, as `root.inputDefinitions.parameters` of the specification."""
+    return {
+        DATA_DIRECTORY: {
+            "parameterType": "STRING",
+            "defaultValue": f"{require_cluster(config).data_directory}/{config.name}",
+            "description": "Folder of the dataset's files, on a mounted volume.",
+        }
+    }
+
+
+def compile_pipeline(config: Config) -> str:
+    """The YAML that Kubeflow Pipelines takes: the PipelineSpec and the Kubernetes platform document.
+
+    Raises:
+      ConfigurationError: If a cluster would refuse it; one sentence a line.
+    """
+    kubeflow = require_cluster(config)
+    parameters = run_parameters(config)
+    compiled = _compile(config, kubeflow, parameters)
+    spec = specification.complete(compiled, config, parameters, _code_versions(compiled))
+    platform = specification.platform(config, kubeflow)
+    lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
+    return _to_yaml(config, spec, platform, parameters)
+
+
+def check_output(output: Path) -> None:
+    """Looks whether `output` can be written, before seconds are spent on making it.
+
+    Raises:
+      ConfigurationError: If it cannot.
+    """
+    directory = output.absolute().parent
+    while not directory.exists():
+        directory = directory.parent
+    if output.is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise ConfigurationError(f"--output {output} cannot be written: choose another.")
+
+
+def write(text: str, output: Path) -> None:
+    """Replaces `output` at once, so that a reader never sees half of it.
+
+    Raises:
+      ConfigurationError: If it cannot be written.
+    """
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, output)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--output {output} cannot be written ({error.strerror}): choose another."
+        ) from error
+
+
+def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
+    from tfx.orchestration.data_types import RuntimeParameter
+    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
+        KubeflowV2DagRunner,
+        KubeflowV2DagRunnerConfig,
+    )
+
+    from pipeline.graph import build
+
+    pipeline = build(
+        config,
+        workspace_of(kubeflow.models_directory, config.name),
+        RuntimeParameter(DATA_DIRECTORY, str, default=parameters[DATA_DIRECTORY]["defaultValue"]),
+        worker_pods=specification.worker_pods(config, kubeflow),
+    )
+    runner = KubeflowV2DagRunner(
+        KubeflowV2DagRunnerConfig(
+            default_image=kubeflow.image,
+            default_commands=["python", "-m", ENTRYPOINT],
+            use_pipeline_spec_2_1=True,
+        )
+    )
+    return runner.run(pipeline, write_out=False)["pipelineSpec"]
+
+
+def _code_versions(compiled: Mapping[str, Any]) -> dict[str, str]:
+    """Node → a hash of this repository's code that its step runs, and of the TFX it was compiled with.
+
+    User code that Transform and Trainer import is in their parameters already.
+    """
+    versions = {}
+    for label, executor in compiled["deploymentSpec"]["executors"].items():
+        arguments = executor.get("container", {}).get("args", [])
+        if "--executor_class_path" in arguments:
+            path = arguments[arguments.index("--executor_class_path") + 1]
+            parts = [
+                compiled["sdkVersion"],
+                fingerprint(ROOT, ENTRYPOINT),
+                fingerprint(ROOT, path.rpartition(".")[0]),
+            ]
+            digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+            versions[label.removesuffix("_executor")] = digest[:16]
+    return versions
+
+
+def _to_yaml(
+    config: Config, spec: dict[str, Any], platform: dict[str, Any], parameters: Mapping[str, Any]
+) -> str:
+    import yaml
+
+    # The KFP SDK and UI read name, description and inputs from these comments.
+    header = [
+        "# PIPELINE DEFINITION",
+        f"# Name: {config.name}",
+        f"# Description: Trains, evaluates and pushes a model on {config.name}, with the profile {config.profile}.",
+        "# Inputs:",
+        *(f"#    {name}: str [Default: {value['defaultValue']!r}]" for name, value in parameters.items()),
+    ]
+    documents = yaml.safe_dump_all([spec, platform], sort_keys=True, allow_unicode=True, width=10_000)
+    return "\n".join(header) + "\n" + documents

@@ -1,0 +1,147 @@
+"""The connection to a Kubeflow Pipelines server: who we are, how long we wait, and what errors mean."""
+
+import contextlib
+import json
+import re
+import signal
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from trainer_module.sections import ConfigurationError
+
+# Where Kubeflow projects a pod's token for Pipelines; kfp.client reads it there too.
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
+
+
+class ServerError(RuntimeError):
+    """Kubeflow Pipelines refused or did not answer; the message is one sentence with the fix."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where Kubeflow Pipelines is, and how it knows us."""
+
+    host: str
+    namespace: str | None = None
+    token: str | None = None
+    cookies: str | None = None
+    seconds: int = 60
+
+    def __post_init__(self) -> None:
+        if not re.match(r"https?://[^/]", self.host):
+            raise ConfigurationError(
+                f"--host {self.host} must be a URL such as http://localhost:8080, where "
+                "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80` makes it answer."
+            )
+
+
+@contextlib.contextmanager
+def asking(server: Server, purpose: str) -> Iterator[None]:
+    """Turns whatever a client raises into one sentence, within the time allowed.
+
+    Raises:
+      ServerError: With what to do.
+    """
+    try:
+        # kfp's client prints links of its own; the runner's summary says what was done.
+        with _deadline(server.seconds), contextlib.redirect_stdout(None):
+            yield
+    except Exception as error:
+        raise _explain(error, purpose, server) from error
+
+
+def knock(server: Server) -> None:
+    """Asks whether the server is well; the client itself would try for half a minute in silence.
+
+    Raises:
+      ServerError: If it refuses, does not answer, or is something else.
+    """
+    headers = {}
+    if server.token:
+        headers["Authorization"] = f"Bearer {server.token}"
+    elif not server.cookies and SERVICE_ACCOUNT_TOKEN.is_file():
+        headers["Authorization"] = f"Bearer {SERVICE_ACCOUNT_TOKEN.read_text().strip()}"
+    if server.cookies:
+        headers["Cookie"] = server.cookies
+    request = urllib.request.Request(f"{server.host.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=server.seconds) as answer:
+            json.load(answer)
+    except ValueError as error:
+        raise ServerError(
+            f"{server.host} is not Kubeflow Pipelines, or a login page stands before it: check --host, and "
+            "give --token-file or --cookies-file."
+        ) from error
+    except OSError as error:
+        raise _explain(error, "connect", server) from error
+
+
+def _explain(error: Exception, purpose: str, server: Server) -> ServerError:
+    status = getattr(error, "status", None) or getattr(error, "code", None)
+    message = _message(error)
+    match status:
+        case 401:
+            text = "asks who you are (401): give --token-file or --cookies-file with a valid login."
+        case 403:
+            text = f"does not allow this account to {purpose} (403): ask its administrator{message}."
+        case 404:
+            text = f"has no such thing when asked to {purpose} (404){message}: check --host and --namespace."
+        case 409:
+            text = f"is in conflict when asked to {purpose} (409){message}: another submission may be running; try again."
+        case int() if status >= 500:
+            text = f"failed when asked to {purpose} ({status}){message}: try again, or look at the ml-pipeline pod's log."
+        case int():
+            text = f"refused to {purpose} ({status}){message}."
+        case _ if _is_timeout(error):
+            text = f"did not answer within {server.seconds} s when asked to {purpose}: try again, or check the network."
+        case _:
+            text = f"cannot be reached ({_reason(error)}): check --host, or start `kubectl port-forward`."
+    return ServerError(f"{server.host} {text}")
+
+
+def _message(error: Exception) -> str:
+    body = getattr(error, "body", None)
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        document = json.loads(body or "")
+        said = str(document.get("message") or document.get("error") or "").strip().splitlines()
+        if said:
+            return f": {said[0][:300].rstrip('.')}"
+    return ""
+
+
+class _Expired(Exception):
+    """Not a TimeoutError: urllib3 takes that for a slow socket, and tries again without a limit."""
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, (TimeoutError, _Expired)) or isinstance(
+            getattr(error, "reason", None), TimeoutError
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    return getattr(reason, "strerror", None) or str(reason).split("\n")[0][:200] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _deadline(seconds: int) -> Iterator[None]:
+    """Raises _Expired after `seconds`; kfp's client waits for ever and takes no time-out."""
+
+    def expire(signum: int, frame: FrameType | None) -> None:
+        raise _Expired
+
+    before = signal.signal(signal.SIGALRM, expire)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)

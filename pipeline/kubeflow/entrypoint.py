@@ -1,0 +1,162 @@
+"""What each step's container runs on Kubeflow Pipelines; the compiled specification calls it.
+
+    python -m pipeline.kubeflow.entrypoint --executor_class_path … --json_serialized_invocation_args …
+
+TFX's own entrypoint does the work, in this process, between two translations (`translation`). A
+retry starts from nothing and ends in the same place. Exit status: 0 the step is done, 1 it failed.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.kubeflow import translation
+from pipeline.kubeflow.translation import Document
+from trainer_module.sections import ConfigurationError
+
+LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"
+"""Environment variable: the directory that stands for "/" where a test runs KFP's launcher."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one step; returns the exit status."""
+    options, beam_arguments = _parser().parse_known_args(arguments)
+    try:
+        run(options, beam_arguments, os.environ.get(LOCAL_ROOT, "").rstrip("/") + "/")
+    except ConfigurationError as error:
+        print(f"{options.node_id} failed: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        # The last line is what a person sees first in the log of a failed pod.
+        print(f"{options.node_id} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> None:
+    """Runs one step.
+
+    Args:
+      options: The arguments of `_parser`.
+      beam_arguments: All others.
+      root: The directory that stands for "/", with a slash at its end.
+
+    Raises:
+      ConfigurationError: If an artifact cannot be had or handed on.
+      Exception: Whatever the component raises.
+    """
+    given = json.loads(options.json_serialized_invocation_args)
+    inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
+    outputs_spec = json.loads(options.json_serialized_outputs_spec_args)
+    adapted = translation.adapt_input(given, inputs_spec, outputs_spec, root)
+    adapted = translation.without_absent(adapted, _present(adapted), options.optional_input)
+    outputs = [
+        Path(artifact["uri"])
+        for listed in adapted["outputs"]["artifacts"].values()
+        for artifact in listed["artifacts"]
+    ]
+    for directory in outputs:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix=f"{options.node_id}-") as scratch:
+        # TFX reads a file that is here already as its driver's, and puts Beam's files beside it.
+        output_file = Path(scratch) / options.node_id / "executor_output.json"
+        output_file.parent.mkdir()
+        adapted["outputs"]["outputFile"] = str(output_file)
+        if options.driver_module:
+            driver_output = _run_driver(options, adapted, output_file)
+            adapted = translation.with_driver_output(adapted, driver_output)
+        _run_executor(options, beam_arguments, adapted)
+        written = json.loads(output_file.read_text())
+    for directory in outputs:
+        _resolve_links(directory)
+    result = translation.adapt_output(written, given, root)
+    _write(Path(root + given["outputs"]["outputFile"].lstrip("/")), result)
+
+
+def _run_driver(options: argparse.Namespace, adapted: Document, output_file: Path) -> Document:
+    """Spans, versions and fingerprints of ExampleGen's files, which KFP does not have TFX look for."""
+    driver = importlib.import_module(options.driver_module)
+    driver.main(_for_tfx(options, adapted))
+    output = json.loads(output_file.read_text())
+    output_file.unlink()
+    return output
+
+
+def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
+    # Here and not above: importing TFX takes seconds, and a missing input is reported at once.
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+    # `absl.app` is not running, so absl would hold back TFX's messages, and the trainer's go to
+    # Python's own root logger.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", force=True)
+    kubeflow_v2_run_executor.main((_for_tfx(options, adapted), beam_arguments))
+
+
+def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespace:
+    return argparse.Namespace(
+        executor_class_path=options.executor_class_path,
+        json_serialized_invocation_args=json.dumps(adapted),
+        json_serialized_inputs_spec_args=options.json_serialized_inputs_spec_args,
+    )
+
+
+def _present(adapted: Document) -> set[str]:
+    """Input keys of which every artifact has at least one file here."""
+    return {
+        key
+        for key, listed in adapted["inputs"]["artifacts"].items()
+        if all(_has_files(Path(artifact["uri"])) for artifact in listed["artifacts"])
+    }
+
+
+def _has_files(path: Path) -> bool:
+    return path.is_file() or any(entry.is_file() for entry in path.rglob("*"))
+
+
+def _resolve_links(directory: Path) -> None:
+    """Replaces links by what they point to: the launcher uploads a linked directory as one file."""
+    for path in list(directory.rglob("*")):
+        if path.is_symlink():
+            target = path.resolve(strict=True)
+            path.unlink()
+            if target.is_dir():
+                shutil.copytree(target, path)
+            else:
+                shutil.copyfile(target, path)
+
+
+def _write(path: Path, document: Document) -> None:
+    """Replaces `path` at once: the launcher never reads half a document."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(document))
+    os.replace(unfinished, path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--executor_class_path", required=True, help="import path of the TFX executor")
+    parser.add_argument("--json_serialized_invocation_args", required=True, help="KFP's ExecutorInput")
+    parser.add_argument("--json_serialized_inputs_spec_args", required=True, help="the inputDefinitions")
+    parser.add_argument("--json_serialized_outputs_spec_args", default="{}", help="the outputDefinitions")
+    parser.add_argument("--optional_input", action="append", default=[], help="may hold nothing; repeatable")
+    parser.add_argument("--driver_module", help="the module of the component's driver")
+    parser.add_argument("--node_id", required=True, help="for logs, and to tell equal containers apart")
+    parser.add_argument("--code_version", help="for KFP's cache key alone")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

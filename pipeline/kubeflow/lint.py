@@ -1,0 +1,197 @@
+"""Refuses a specification that Kubeflow Pipelines would refuse, or silently run otherwise than meant.
+
+Each refusal is one sentence with the fix. The server's own messages come minutes later, or never.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trainer_module.sections import ConfigurationError
+
+Document = dict[str, Any]
+
+# Node ids become names of Argo templates; Argo takes letters, digits and hyphens.
+_NODE_ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]*")
+_RESERVED = re.compile(r"root|entrypoint|system-.*|.*-driver")
+# The launcher replaces {{$...}} in arguments, Argo {{...}}, and Kubernetes $(...) and $$.
+_REPLACED = re.compile(r"\{\{|\$\(|\$\$")
+_LARGEST_CONTAINER = 64 * 1024
+_LARGEST_DOCUMENT = 512 * 1024
+
+PLATFORM_KEYS: dict[str, tuple[int, int]] = {
+    "secretAsEnv": (2, 0),
+    "secretAsVolume": (2, 0),
+    "pvcMount": (2, 0),
+    "nodeSelector": (2, 0),
+    "imagePullSecret": (2, 1),
+    "imagePullPolicy": (2, 1),
+    "tolerations": (2, 1),
+    "emptyDirMounts": (2, 3),
+    "configMapAsEnv": (2, 1),
+    "configMapAsVolume": (2, 1),
+    "securityContext": (2, 16),
+}
+"""Key of the Kubernetes platform document → the first release of Kubeflow Pipelines that obeys it."""
+
+
+def check(spec: Document, platform: Document, release: tuple[int, int], local_paths: Sequence[str]) -> None:
+    """Checks both documents.
+
+    Args:
+      spec: The PipelineSpec.
+      platform: The Kubernetes platform document.
+      release: The oldest Kubeflow Pipelines that must run it.
+      local_paths: Directories of this machine that must not be named.
+
+    Raises:
+      ConfigurationError: With one sentence a line, each naming the step and the fix.
+    """
+    found = [
+        *_schema(spec),
+        *_executors(spec),
+        *_tasks(spec),
+        *_names(spec),
+        *_constants(spec),
+        *_platform(spec, platform, release),
+        *_sizes(spec),
+        *_paths(spec, platform, local_paths),
+    ]
+    if found:
+        raise ConfigurationError("\n".join(found))
+
+
+def _schema(spec: Document) -> Iterator[str]:
+    if spec.get("schemaVersion") != "2.1.0":
+        yield (
+            f"The specification has schema {spec.get('schemaVersion')}: Kubeflow Pipelines 2.x runs 2.1.0; "
+            "compile with use_pipeline_spec_2_1=True."
+        )
+
+
+def _executors(spec: Document) -> Iterator[str]:
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        kind = next(iter(executor), "nothing")
+        if kind not in ("container", "importer"):
+            yield (
+                f"{label} is a {kind}, which open-source Kubeflow Pipelines does not run: replace it by an "
+                "ordinary component, as components/baseline_model.py replaces the model resolver."
+            )
+
+
+def _tasks(spec: Document) -> Iterator[str]:
+    tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
+    parameters = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    for node, task in tasks.items():
+        for producer in task.get("dependentTasks", []):
+            if producer not in tasks:
+                yield f"{node} waits for {producer}, which is no step: add it to the graph's components."
+        for key, source in task.get("inputs", {}).get("artifacts", {}).items():
+            output = source.get("taskOutputArtifact", {})
+            producer = output.get("producerTask")
+            made = (
+                components.get(tasks[producer]["componentRef"]["name"], {})
+                .get("outputDefinitions", {})
+                .get("artifacts", {})
+                if producer in tasks
+                else {}
+            )
+            if output.get("outputArtifactKey") not in made:
+                yield (
+                    f"{node} reads {key} from {producer}.{output.get('outputArtifactKey')}, which no step "
+                    "makes: mend the wiring in pipeline/graph.py."
+                )
+        for key, source in task.get("inputs", {}).get("parameters", {}).items():
+            if "componentInputParameter" in source:
+                if source["componentInputParameter"] not in parameters:
+                    yield (
+                        f"{node} reads the run parameter {source['componentInputParameter']}, which is not "
+                        "declared: declare it in pipeline/kubeflow/compile.py."
+                    )
+            elif "constant" not in source.get("runtimeValue", {}):
+                yield (
+                    f"{node} takes {key} from another step's output, which this release cannot resolve: "
+                    "write it into an artifact and read that."
+                )
+
+
+def _names(spec: Document) -> Iterator[str]:
+    name = spec["pipelineInfo"]["name"]
+    if not re.fullmatch(r"[a-z0-9][-a-z0-9]{0,49}", name):
+        yield f"The pipeline's name {name} must be up to 50 lower-case letters, digits and hyphens: rename it."
+    for node in spec["root"]["dag"]["tasks"]:
+        if not _NODE_ID.fullmatch(node) or _RESERVED.fullmatch(node):
+            yield (
+                f"Argo refuses or reserves the step name {node}: use letters, digits and hyphens, and not "
+                "root, entrypoint, system-… or …-driver."
+            )
+
+
+def _constants(spec: Document) -> Iterator[str]:
+    for node, task in spec["root"]["dag"]["tasks"].items():
+        for key, source in task.get("inputs", {}).get("parameters", {}).items():
+            value = source.get("runtimeValue", {}).get("constant")
+            replaced = _REPLACED.search(value) if isinstance(value, str) else None
+            if replaced:
+                yield (
+                    f"{node}'s parameter {key} contains {replaced.group()}, which the cluster would replace: "
+                    "reword the setting it comes from."
+                )
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        container = executor.get("container", {})
+        for argument in [*container.get("command", []), *container.get("args", [])]:
+            replaced = _REPLACED.search(argument.replace("{{$}}", ""))
+            if replaced:
+                yield (
+                    f"{label} has an argument with {replaced.group()}, which the cluster would replace: "
+                    "reword it."
+                )
+
+
+def _platform(spec: Document, platform: Document, release: tuple[int, int]) -> Iterator[str]:
+    labels = spec["deploymentSpec"]["executors"]
+    for label, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        if label not in labels:
+            yield f"The platform document is about {label}, which is no executor: it would be ignored; rename it."
+        for key in pod:
+            if key not in PLATFORM_KEYS:
+                yield f"{label} sets the platform key {key}, which Kubeflow Pipelines does not know: remove it."
+            elif PLATFORM_KEYS[key] > release:
+                first = ".".join(map(str, PLATFORM_KEYS[key]))
+                yield (
+                    f"{label} sets {key}, which Kubeflow Pipelines obeys since {first} and ignores before: "
+                    f'remove the setting, or set [kubeflow] version = "{first}" if the cluster has it.'
+                )
+
+
+def _sizes(spec: Document) -> Iterator[str]:
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        node = label.removesuffix("_executor")
+        task = spec["root"]["dag"]["tasks"].get(node, {})
+        # Both become one argument of a process; Linux takes 128 KiB, and texts are escaped on the way.
+        for what, size in (("container", _size(executor)), ("parameters", _size(task.get("inputs", {})))):
+            if size > _LARGEST_CONTAINER:
+                yield (
+                    f"{node}'s {what} come to {size // 1024} KiB of the {_LARGEST_CONTAINER // 1024} that a pod "
+                    "takes: put large texts into a file of the image."
+                )
+    if _size(spec) > _LARGEST_DOCUMENT:
+        yield (
+            f"The pipeline comes to {_size(spec) // 1024} KiB of the {_LARGEST_DOCUMENT // 1024} that the "
+            "cluster stores: put large texts into files of the image."
+        )
+
+
+def _paths(spec: Document, platform: Document, local_paths: Sequence[str]) -> Iterator[str]:
+    text = json.dumps([spec, platform])
+    for path in local_paths:
+        if path in text:
+            yield (
+                f"The specification names {path} of this machine, which no container has: use import paths "
+                "and the directories of the profile."
+            )
+
+
+def _size(document: Any) -> int:
+    return len(json.dumps(document).encode())

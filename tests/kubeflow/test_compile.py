@@ -1,0 +1,206 @@
+"""The compiled file: deterministic, free of this machine's paths, and accepted by KFP's own code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pipeline.config import ROOT
+from pipeline.kubeflow.specification import NEVER_CACHED
+from pipeline.nodes import NODES
+from tests.kubeflow.conftest import WEAK, Site
+
+FULL = (
+    "kubeflow.image_pull_secrets=['registry']",
+    "kubeflow.version='2.16'",
+    "steps.default.memory='3Gi'",
+    "steps.Trainer.image='registry.example.com/tfx-pipeline:gpu'",
+    "steps.Trainer.cpu='500m'",
+    "steps.Trainer.gpus=2",
+    "steps.Trainer.retries=3",
+    "steps.Trainer.shared_memory='2Gi'",
+    "steps.Trainer.node_selector={pool='gpu'}",
+    "steps.Trainer.tolerations=[{key='gpu',operator='Equal',value='yes',effect='NoSchedule'}]",
+    "steps.Trainer.secrets={store={key='STORE_KEY'}}",
+    "steps.Trainer.environment={NCCL_DEBUG='INFO'}",
+    "steps.Trainer.run_as_user=1000",
+    "steps.Pusher.volumes={extra='/mnt/extra'}",
+    "steps.Pusher.retries=0",
+)
+
+
+@pytest.fixture(scope="module")
+def documents(site: Site, compiled: Callable[..., Path]) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    package = compiled(*FULL)
+    spec, platform = yaml.safe_load_all(package.read_text())
+    return package, spec, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+Documents = tuple[Path, dict[str, Any], dict[str, Any]]
+
+
+def test_the_same_inputs_give_the_same_bytes(
+    site: Site, compiled: Callable[..., Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "again.yaml"
+    done = site.compile(again, *WEAK, hash_seed="12345")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "libraries talk on the terminal"
+    assert again.read_bytes() == compiled(*WEAK).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["again.yaml"]
+
+
+def test_no_path_of_this_machine_is_in_it(documents: Documents) -> None:
+    text = documents[0].read_text()
+    for path in (str(ROOT), sys.prefix, sys.base_prefix):
+        assert path not in text
+
+
+def test_compiling_leaves_nothing_on_the_clusters_paths(site: Site, documents: Documents) -> None:
+    assert [path.name for path in (site.directory / "volumes").iterdir() if path.name != "data"] in (
+        [], ["models"]
+    )  # fmt: skip
+    assert not (site.directory / "volumes" / "models" / "taxi" / "artifacts").exists()
+    assert not (site.directory / "volumes" / "models" / "taxi" / "metadata.sqlite").exists()
+
+
+def test_it_parses_strictly_with_the_installed_protocol_buffers(documents: Documents) -> None:
+    _, spec, _ = documents
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    assert spec["schemaVersion"] == "2.1.0"
+    assert set(spec["root"]["dag"]["tasks"]) == set(NODES)
+
+
+def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> None:
+    _, spec, _ = documents
+    executors = spec["deploymentSpec"]["executors"]
+    for node in NODES:
+        container = executors[f"{node}_executor"]["container"]
+        assert "lifecycle" not in container
+        assert f"--node_id={node}" in container["args"]
+        assert any(argument.startswith("--code_version=") for argument in container["args"])
+        assert container["resources"]["resourceMemoryLimit"] == "3Gi"
+        assert container["resources"]["memoryLimit"] == pytest.approx(3.221225472)
+    trainer = executors["Trainer_executor"]["container"]
+    assert trainer["image"] == "registry.example.com/tfx-pipeline:gpu"
+    assert executors["Pusher_executor"]["container"]["image"] == "registry.example.com/tfx-pipeline:test"
+    assert trainer["resources"]["resourceCpuLimit"] == "500m"
+    assert trainer["resources"]["cpuLimit"] == 0.5
+    assert trainer["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert trainer["resources"]["accelerator"]["resourceCount"] == "2"
+    assert trainer["env"] == [{"name": "NCCL_DEBUG", "value": "INFO"}]
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["Trainer"]["retryPolicy"]["maxRetryCount"] == 3
+    assert "retryPolicy" not in tasks["Pusher"]
+
+
+def test_gpus_are_hidden_from_every_step_that_asks_for_none(documents: Documents) -> None:
+    """Trap 9. The variable is the container's, so that it holds before anything is imported."""
+    for label, executor in documents[1]["deploymentSpec"]["executors"].items():
+        hidden = {"name": "CUDA_VISIBLE_DEVICES", "value": "-1"} in executor["container"]["env"]
+        assert hidden != (label == "Trainer_executor")
+
+
+def test_steps_that_look_at_directories_are_never_cached(documents: Documents) -> None:
+    tasks = documents[1]["root"]["dag"]["tasks"]
+    cached = {node for node, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert cached == set(NODES) - NEVER_CACHED
+
+
+def test_a_run_can_be_started_without_a_parameter(site: Site, documents: Documents) -> None:
+    assert documents[1]["root"]["inputDefinitions"]["parameters"] == {
+        "data_directory": {
+            "parameterType": "STRING",
+            "defaultValue": str(site.data),
+            "description": "Folder of the dataset's files, on a mounted volume.",
+        }
+    }
+
+
+def test_the_platform_document_says_what_pods_need(site: Site, documents: Documents) -> None:
+    pods = documents[2]
+    volumes = site.directory / "volumes"
+    mounts = {
+        label.removesuffix("_executor"): {mount["constant"]: mount["mountPath"] for mount in pod["pvcMount"]}
+        for label, pod in pods.items()
+        if "pvcMount" in pod
+    }
+    models = {"models": f"{volumes}/models"}
+    assert mounts == {
+        "ExampleGen": {"data": f"{volumes}/data"},
+        "BaselineModel": models,
+        "Trainer": models,
+        "Pusher": {**models, "extra": "/mnt/extra"},
+    }
+    assert all(pod["imagePullSecret"][0]["secretName"] == "registry" for pod in pods.values())
+    trainer = pods["Trainer_executor"]
+    assert trainer["emptyDirMounts"] == [
+        {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": "2Gi"}
+    ]
+    assert trainer["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert trainer["tolerations"] == [
+        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+    ]
+    assert trainer["secretAsEnv"][0]["keyToEnv"] == [{"secretKey": "key", "envVar": "STORE_KEY"}]
+    assert trainer["securityContext"] == {"runAsUser": "1000"}
+
+
+def test_several_workers_are_pods_that_the_trainers_step_starts(
+    site: Site, compiled: Callable[..., Path]
+) -> None:
+    shared = f"{site.directory}/volumes/models/training"
+    package = compiled(
+        *WEAK, "training.strategy=multi_worker", "training.workers=2", f"kubeflow.training_directory='{shared}'",
+        "steps.Trainer.gpus=1",
+    )  # fmt: skip
+    spec, platform = yaml.safe_load_all(package.read_text())
+    parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
+    assert parameters["run_fn"]["runtimeValue"]["constant"] == "components.distributed_trainer.run_fn"
+    pods = json.loads(parameters["custom_config"]["runtimeValue"]["constant"])["worker_pods"]
+    assert (pods["gpus"], pods["training_directory"]) == (1, f"{shared}/taxi")
+    step = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
+    assert "accelerator" not in step["resources"]
+    mounted = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"][
+        "pvcMount"
+    ]
+    assert [mount["constant"] for mount in mounted] == ["models"]
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = site.compile(tmp_path / "file" / "pipeline.yaml", *WEAK)
+    assert done.returncode == 2
+    assert "pipeline.yaml cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_kfps_own_newer_sdk_accepts_it_and_runs_its_first_steps(
+    documents: Documents, sdk: Path, tmp_path: Path
+) -> None:
+    """An independent judge: none of its code is ours. It applies no resources, scheme or image."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    # The steps' `python` is this environment's; the orchestrator's is the other.
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        [sdk, ROOT / "tests/kubeflow/judge.py", documents[0], "--run", tmp_path, "ExampleGen", "SchemaGen",
+         "StatisticsGen"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    verdict = json.loads(done.stdout.splitlines()[-1])
+    assert verdict["name"] == "taxi" and "Trainer_executor" in verdict["pods"]
+    assert len(verdict["outputs"]) == 3
+    statistics = [
+        out["artifacts"]["statistics"]
+        for out in verdict["outputs"].values()
+        if "statistics" in out["artifacts"]
+    ]
+    uri = statistics[0]["artifacts"][0]["uri"]
+    assert (Path(uri) / "Split-train" / "FeatureStats.pb").is_file()

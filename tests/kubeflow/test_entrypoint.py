@@ -1,0 +1,70 @@
+"""The edges of a step's process that whole runs do not reach; no TFX is imported here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.kubeflow import entrypoint
+
+MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
+URI = "minio://bucket/v2/artifacts/model"
+
+
+def step(root: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> int:
+    given = {
+        "inputs": {"artifacts": {"model": {"artifacts": [{"name": "1", "type": {}, "uri": URI}]}}},
+        "outputs": {"outputFile": "/minio/bucket/output_metadata.json"},
+    }
+    monkeypatch.setenv(entrypoint.LOCAL_ROOT, str(root))
+    return entrypoint.main(
+        ["--executor_class_path", "nowhere.Executor", "--json_serialized_invocation_args", json.dumps(given),
+         "--json_serialized_inputs_spec_args", json.dumps({"artifacts": {"model": MODEL}}),
+         "--node_id=Pusher", "--code_version=1", *flags]
+    )  # fmt: skip
+
+
+def test_an_input_that_holds_nothing_fails_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert step(tmp_path, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"Pusher failed: The input model ({tmp_path}/minio/bucket/v2/artifacts/model) is empty"
+    )
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_step_that_fails_ends_with_what_failed_and_leaves_no_output_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no space left")
+
+    monkeypatch.setattr(entrypoint, "_run_executor", fail)
+    assert step(tmp_path, monkeypatch, "--optional_input=model") == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1] == "Pusher failed: RuntimeError: no space left"
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_links_become_what_they_point_to(tmp_path: Path) -> None:
+    """The launcher uploads a linked directory as one file, and fails."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("content")
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "directory").symlink_to(tmp_path / "elsewhere")
+    (output / "file").symlink_to(tmp_path / "elsewhere" / "file")
+    entrypoint._resolve_links(output)
+    assert not any(path.is_symlink() for path in output.rglob("*"))
+    assert (output / "directory" / "file").read_text() == (output / "file").read_text() == "content"
+
+
+def test_the_output_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "task" / "output_metadata.json"
+    entrypoint._write(target, {"artifacts": {}})
+    assert json.loads(target.read_text()) == {"artifacts": {}}
+    assert [path.name for path in target.parent.iterdir()] == ["output_metadata.json"]
