@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
+from pipeline.nodes import NODES
 from trainer_module.sections import (
     ConfigurationError,
     Tables,
@@ -181,6 +182,11 @@ class Config:
     app: App
     kubeflow: Kubeflow | None
     steps: dict[str, Step]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the nodes that the graph has under this configuration."""
+        return tuple(node for node in NODES if node != "AppExporter" or self.app.formats)
 
     @property
     def schema_file(self) -> Path | None:

@@ -51,7 +51,7 @@ def steps(config: Config) -> dict[str, Step]:
             node_selector={},
             tolerations=(),
         )
-    return {**config.steps, "Trainer": trainer}
+    return {node: trainer if node == "Trainer" else config.steps[node] for node in config.nodes}
 
 
 def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:

@@ -115,6 +115,7 @@ def compiled(site: Site) -> Callable[..., Path]:
     return compile_with
 
 
+GRAPH = config.load("taxi", "cluster").nodes
 WEAK = (*LOOSE_GATES, "training.epochs=1", "training.learning_rate=0.0001")
 STRONG = (*LOOSE_GATES, "training.epochs=6")
 
@@ -138,7 +139,9 @@ def second_run(site: Site, cluster: Cluster, compiled: Callable[..., Path], firs
     """A better model, on a cluster of S3, without logs, before release 2.15."""
     cluster.installation = Installation("s3", publish_logs=False, output_file="legacy")
     return cluster.run(
-        compiled(*STRONG), tasks=["Trainer", "BaselineModel", "Evaluator", "Pusher"], reuse=first_run
+        compiled(*STRONG),
+        tasks=["Trainer", "BaselineModel", "Evaluator", "ServingCheck", "Pusher"],
+        reuse=first_run,
     )
 
 

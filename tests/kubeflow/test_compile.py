@@ -15,8 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config import ROOT
 from pipeline.kubeflow.specification import NEVER_CACHED
-from pipeline.nodes import NODES
-from tests.kubeflow.conftest import WEAK, Site
+from tests.kubeflow.conftest import GRAPH, WEAK, Site
 
 FULL = (
     "kubeflow.image_pull_secrets=['registry']",
@@ -76,13 +75,13 @@ def test_it_parses_strictly_with_the_installed_protocol_buffers(documents: Docum
     _, spec, _ = documents
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     assert spec["schemaVersion"] == "2.1.0"
-    assert set(spec["root"]["dag"]["tasks"]) == set(NODES)
+    assert set(spec["root"]["dag"]["tasks"]) == set(GRAPH)
 
 
 def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> None:
     _, spec, _ = documents
     executors = spec["deploymentSpec"]["executors"]
-    for node in NODES:
+    for node in GRAPH:
         container = executors[f"{node}_executor"]["container"]
         assert "lifecycle" not in container
         assert f"--node_id={node}" in container["args"]
@@ -112,7 +111,7 @@ def test_gpus_are_hidden_from_every_step_that_asks_for_none(documents: Documents
 def test_steps_that_look_at_directories_are_never_cached(documents: Documents) -> None:
     tasks = documents[1]["root"]["dag"]["tasks"]
     cached = {node for node, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert cached == set(NODES) - NEVER_CACHED
+    assert cached == set(GRAPH) - NEVER_CACHED
 
 
 def test_a_run_can_be_started_without_a_parameter(site: Site, documents: Documents) -> None:

@@ -12,15 +12,14 @@ import pytest
 
 from components.model_versions import identity
 from pipeline.config import ROOT
-from pipeline.nodes import NODES
-from tests.kubeflow.conftest import STRONG, WEAK, Site
+from tests.kubeflow.conftest import GRAPH, STRONG, WEAK, Site
 from tests.kubeflow.emulator import Cluster, Installation, Run, StepFailed
 
 STOCK = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
 
 
 def test_every_step_runs_and_leaves_its_artifacts_in_the_store(cluster: Cluster, first_run: Run) -> None:
-    assert set(first_run.outputs) == set(NODES)
+    assert set(first_run.outputs) == set(GRAPH)
     for node, outputs in first_run.outputs.items():
         for key, artifact in outputs.items():
             assert artifact.uri.startswith("minio://mlpipeline/v2/artifacts/taxi/") and node in artifact.uri
