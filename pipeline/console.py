@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,9 @@ class Progress(logging.Handler):
     _CACHED = "A cached execution %d is used."
     _FINISHED = "Component %s is finished."
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, interrupted: threading.Event) -> None:
         super().__init__(logging.INFO)
+        self._interrupted = interrupted
         self._console = console
         self._status = console.status("Loading TFX and TensorFlow")
         self._state = ""
@@ -77,6 +79,8 @@ class Progress(logging.Handler):
                 f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True
             )
         elif record.msg == self._STARTS:
+            if self._interrupted.is_set():
+                raise KeyboardInterrupt
             self._state, self._started = "executed", time.monotonic()
             self._status.update(f"{record.args[0]} …")  # type: ignore[index]
         elif record.msg == self._CACHED:

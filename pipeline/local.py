@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -76,12 +77,12 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     started = time.monotonic()
     summary = Summary("failed", config.name, config.profile, 0.0, log=str(log_file))
     _keep_gpus_for_the_trainer()
-    with _locked(workspace), _terminated_like_interrupted(), contextlib.ExitStack() as stack:
+    with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
-            with terminal.Progress(console).watching():
+            with terminal.Progress(console, asked).watching():
                 _run_graph(config, workspace, request, source)
             summary = dataclasses.replace(summary, status="succeeded")
         except (Exception, KeyboardInterrupt, SystemExit) as error:
@@ -216,14 +217,21 @@ def _locked(workspace: Workspace) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM ends a run the way Ctrl-C does: with a summary."""
+def _interruptible() -> Iterator[threading.Event]:
+    """Makes SIGINT and SIGTERM end the run with a summary.
+
+    Python loses an exception that a signal raises inside a destructor or a callback from C, of which
+    TensorFlow and Beam have many; the event remembers, and `Progress` asks it before each node.
+    """
+    asked = threading.Event()
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
+        asked.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -60,8 +60,11 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
     if summary.error:
         print(summary.error, file=sys.stderr)
         return None
+    from absl import logging
+
     from pipeline import record
 
+    logging.set_verbosity(logging.WARNING)
     store = record.open_store(files)
     schema = record.read_run(store, record.latest_run_id(store))["SchemaGen"].outputs["schema"]
     return (Path(schema.uri) / "schema.pbtxt").read_text()

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from trainer_module.plan import batches_of
 from trainer_module.sections import ConfigurationError
-from trainer_module.settings import CATEGORICAL, LABEL
+from trainer_module.settings import LABEL
 
 _PARSE_BATCH = 1024
 
@@ -204,7 +204,4 @@ def _fill_up(
 
 
 def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    features = {name: value for name, value in row.items() if name != LABEL}
-    if CATEGORICAL in features:
-        features[CATEGORICAL] = tf.cast(features[CATEGORICAL], tf.int32)
-    return features, row[LABEL]
+    return {name: value for name, value in row.items() if name != LABEL}, row[LABEL]

@@ -55,7 +55,7 @@ class _Archive(tf.Module):
 
 
 def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFTransformOutput) -> _Archive:
-    model = build_model(settings, outputs=trained.output_shape[-1])
+    model = build_model(settings, outputs=trained.output_shape[-1], id_type="int32")
     model.set_weights(trained.get_weights())
     archive = _Archive()
     # The variables, not the Keras model: saving the model itself would trace every layer again for

@@ -24,15 +24,18 @@ _LOSSES = {
 _ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": None}
 
 
-def build_model(settings: Settings, outputs: int = 1) -> keras.Model:
+def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") -> keras.Model:
     """An uncompiled model under the current precision policy.
 
     Args:
       settings: Features, sizes and task.
       outputs: 1, or the number of classes of a multiclass label.
+      id_type: Of the ids: "int64" to train, because on a GPU TensorFlow handles 32-bit integers in the
+        host's memory (finding equal ids for the sparse gradient of every step among them), "int32" to
+        export, because TF.js has no 64-bit integers.
 
     Returns:
-      A model from {`NUMERIC`: float32 [batch, numbers], `CATEGORICAL`: int32 [batch, ids]} (those
+      A model from {`NUMERIC`: float32 [batch, numbers], `CATEGORICAL`: `id_type` [batch, ids]} (those
       that there are) to float32 [batch, outputs]: probabilities, or the number itself. The head is
       float32 under every policy: a half-precision sigmoid loses small probabilities.
     """
@@ -43,9 +46,9 @@ def build_model(settings: Settings, outputs: int = 1) -> keras.Model:
         deep.append(inputs[NUMERIC])
     if settings.categorical:
         sizes = [feature.ids for feature in settings.categorical]
-        inputs[CATEGORICAL] = keras.Input((len(sizes),), dtype="int32", name=CATEGORICAL)
+        inputs[CATEGORICAL] = keras.Input((len(sizes),), dtype=id_type, name=CATEGORICAL)
         offsets = np.cumsum([0, *sizes[:-1]])
-        rows = inputs[CATEGORICAL] + tf.constant(offsets, tf.int32)
+        rows = inputs[CATEGORICAL] + tf.constant(offsets, id_type)
         width = settings.model.embedding_dim + outputs
         gathered = keras.layers.Embedding(sum(sizes), width, name="categories")(rows)
         # The first columns of each row are the wide part's weights, the others the embedding.
@@ -69,8 +72,11 @@ def compile_model(
 ) -> None:
     """Loss, metrics and optimizer for the task; with loss scaling where the policy asks for it."""
     # Keras wraps the optimizer in a LossScaleOptimizer by itself under mixed_float16.
+    # On a GPU Keras would compile the optimizer with XLA, and again in every step: the gradient of the
+    # table has as many rows as the batch has different ids. A step took 110 ms more on one H200,
+    # whatever the model and the batch.
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(learning_rate, jit_compile=False),
         loss=_LOSSES[settings.label.task],
         # Weighted, because batches are filled up with rows of weight 0.
         weighted_metrics=_metrics(settings.label.task),

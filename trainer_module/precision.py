@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import tf_keras as keras
 
-# From compute capability 8.0 on, float32 matrix products already run as TF32 on the tensor cores: on an
-# H100 half precision gained nothing with layers up to 2048 units and lost with small ones
-# (`benchmarks/gpu_training.py`).
+# From compute capability 8.0 on, float32 matrix products already run as TF32 on the tensor cores. On one
+# H100 (TensorFlow 2.21, 26 ids and 13 numbers) half precision ran at 0.6 to 0.8 of float32's speed with an
+# MLP of 256-128 units, at 1.07 with 4096-2048-1024, and at 1.28 with 8192-8192-4096.
 _WIDE = 4096
 
 

@@ -188,3 +188,20 @@ def test_a_second_run_at_the_same_time_is_refused(first: Run, project: Project) 
     )
     running.communicate(timeout=120)
     assert second.returncode == 2 and "Another run is using" in second.stderr
+
+
+def test_two_rehearsed_workers_under_half_precision_end_in_a_pushed_model(
+    first: Run, project: Project
+) -> None:
+    run = project.run(
+        "small", "--set", "training.strategy=multi_worker", "--set", "training.workers=2",
+        "--set", "training.precision=mixed_float16", "--set", "gates.auc.max_drop=0.05",
+    )  # fmt: skip
+    assert run.status == 0, run.error
+    assert run.summary["blessed"] and run.summary["pushed_model"], run.summary["refusals"]
+    how = run.summary["distribution"]
+    assert (how["strategy"], how["replicas"], how["precision"]) == ("multi_worker", 2, "mixed_float16")
+    assert "slower than float32" in how["precision_reason"] and "slower than float32" in run.output
+    signatures = tf.saved_model.load(run.summary["pushed_model"]).signatures
+    for tensor in signatures["predict_raw"].structured_input_signature[1].values():
+        assert tensor.dtype != tf.float16

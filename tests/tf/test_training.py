@@ -112,6 +112,12 @@ def test_tensorboard_gets_loss_metrics_learning_rate_and_speed(trained: Path) ->
     )
 
 
+def test_tensorboard_starts() -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--version"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_three_classes(actions: Transformed, tmp_path: Path) -> None:
     run_job(actions.job(tmp_path), {})
     model = tf.saved_model.load(str(tmp_path / "model"))
