@@ -165,3 +165,8 @@ def test_trap_6_beam_is_told_not_to_build_an_sdist() -> None:
 def test_settings_survive_the_journey_to_a_step_as_json() -> None:
     settings = config.load("taxi", "laptop").settings
     assert type(settings).from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in (config.ROOT / "profiles").glob("*.toml")))
+def test_every_profile_loads_with_the_default_dataset(profile: str) -> None:
+    assert config.load("taxi", profile).profile == profile

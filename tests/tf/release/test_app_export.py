@@ -41,7 +41,7 @@ def test_every_variant_agrees_on_the_whole_eval_split(export, release) -> None:
     assert all(variant["milliseconds"] > 0 for variant in variants.values())
 
 
-def test_tflite_uses_builtin_operations_only(export) -> None:
+def test_trap_4_tflite_uses_builtin_operations_only(export) -> None:
     for name in ("float32", "dynamic", "int8"):
         interpreter = tf.lite.Interpreter(str(export / f"model_{name}.tflite"))
         operations = {detail["op_name"] for detail in interpreter._get_ops_details()}
