@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check fix schema models tensorboard compile image clean
+.PHONY: help run test test-cluster test-fast check fix schema models tensorboard compile image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,8 +24,11 @@ help: ## show this list
 run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set ...")
 	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
-test: .venv/.ready ## run every test
-	@$(PYTHON) -m pytest $(ARGS)
+test: .venv/.ready ## run the tests of everything that runs on one machine (about ten minutes)
+	@$(PYTHON) -m pytest tests/unit tests/tf tests/e2e $(ARGS)
+
+test-cluster: .venv/.ready ## run the tests of several workers and of Kubeflow (about ten minutes)
+	@$(PYTHON) -m pytest tests/distributed tests/kubeflow $(ARGS)
 
 test-fast: .venv/.ready ## run the tests that need no TensorFlow
 	@$(PYTHON) -m pytest tests/unit $(ARGS)
