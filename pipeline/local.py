@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 
@@ -73,9 +73,20 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     source = check(config, workspace, request)
     preflight.check_workspace(workspace)
     _refuse_partial_first_run(workspace, request)
-    log_file = workspace.logs / f"run-{datetime.now():%Y%m%d-%H%M%S}.log"
+    begun = datetime.now(timezone.utc)
+    # Sorts by time; the fraction keeps runs apart that start in the same second.
+    run_id = f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}"
+    log_file = workspace.logs / f"run-{run_id}.log"
     started = time.monotonic()
-    summary = Summary("failed", config.name, config.profile, 0.0, log=str(log_file))
+    summary = Summary(
+        "failed",
+        config.name,
+        config.profile,
+        0.0,
+        log=str(log_file),
+        run_id=run_id,
+        started=begun.isoformat(timespec="seconds"),
+    )
     _keep_gpus_for_the_trainer()
     with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
@@ -90,6 +101,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
             summary = dataclasses.replace(summary, error=_explain(error))
         summary = _describe(summary, workspace, request)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+        summary.write(workspace.runs / f"{run_id}.json")
         summary.write(workspace.summary)
         show(summary, workspace, console)
     return summary

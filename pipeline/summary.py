@@ -41,9 +41,12 @@ class Summary:
     error: str | None = None
     notes: tuple[str, ...] = ()
     log: str | None = None
+    run_id: str = ""
+    started: str = ""
 
     def write(self, path: Path) -> None:
         """Replaces the file at once, so that a reader never sees half of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n")
         os.replace(unfinished, path)

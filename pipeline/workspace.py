@@ -41,6 +41,11 @@ class Workspace:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"
 
+    @property
+    def runs(self) -> Path:
+        """What every run did: `<run id>.json`, each as `summary` was after that run."""
+        return self.root / "runs"
+
 
 def workspace_of(workdir: str, pipeline_name: str) -> Workspace:
     """The workspace of a pipeline below `workdir`, which need not exist yet."""
