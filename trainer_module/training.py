@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         return distribution.strategy.distribute_datasets_from_function(batches)
 
     best = BestEpoch(recovery_directory, training.early_stopping_patience, is_chief)
+    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [
         Progress(training.epochs, plan),
         keras.callbacks.TerminateOnNaN(),
@@ -82,10 +84,11 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     if is_chief:
         callbacks.append(
             keras.callbacks.TensorBoard(
-                str(log_directory), write_graph=False, profile_batch=training.profile_steps or 0
+                str(log_directory),
+                write_graph=False,
+                profile_batch=_executions(training.profile_steps, steps_per_execution),
             )
         )
-    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, is_chief)]
 
     with precision.policy(chosen.policy), distribution.strategy.scope():
@@ -127,6 +130,14 @@ def _fresh(directory: Path) -> Path:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     return directory
+
+
+def _executions(steps: Sequence[int], steps_per_execution: int) -> tuple[int, int] | int:
+    """What Keras calls batches, to profile: the calls, from 1, in which the first and the last step lie."""
+    if not steps:
+        return 0
+    first, last = steps
+    return (first - 1) // steps_per_execution + 1, (last - 1) // steps_per_execution + 1
 
 
 def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from pipeline import config
 from pipeline.config import ROOT
 from trainer_module.job import Job
+from trainer_module.launcher import free_ports
 
 from .conftest import Taxi, gone
 
@@ -114,11 +114,7 @@ def start_worker(job: Path, environment: dict[str, str]) -> subprocess.Popen[str
 
 
 def addresses(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    names = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return names
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
 
 
 @pytest.fixture
