@@ -16,6 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from components import span_store
 from pipeline import console as terminal
 from pipeline import preflight
 from pipeline.config import Config
@@ -64,6 +65,14 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     return source
 
 
+def describe_window(config: Config, source: Path) -> str:
+    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
+    if not config.source.has_spans:
+        return ""
+    window = preflight.find_window(config, source)
+    return f", spans {window.spans[0].name} to {window.newest.name}"
+
+
 def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     """Runs the graph and leaves a summary, also of a run that failed.
 
@@ -100,6 +109,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
             traceback.print_exc()
             summary = dataclasses.replace(summary, error=_explain(error))
         summary = _describe(summary, workspace, request)
+        summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
         summary.write(workspace.runs / f"{run_id}.json")
         summary.write(workspace.summary)
@@ -118,12 +128,17 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
+    window = preflight.find_window(config, source)
+    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
     pipeline = build(
         config,
         workspace,
         str(source),
         live_model=identity(newest_version(workspace.serving)),
         cache=request.cache,
+        # The newest span by name: one that arrives from now on is the next run's.
+        window_end=window.newest.name if config.source.has_spans else "",
+        window_fingerprint=span_store.window_fingerprint(contents),
     )
     options = None
     if request.is_partial:
@@ -149,6 +164,8 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
             "the Evaluator ran again because the live model changed since the last run: the model is "
             "now compared with it (the next identical run is fully cached)"
         )
+    spans = results.spans(records)
+    notes += spans.pop("notes", [])
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -162,9 +179,28 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),
+        spans=spans,
         notes=tuple(notes),
         error=error,
     )
+
+
+def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
+    """Removes the artifacts of old runs, after a run that succeeded."""
+    if summary.status != "succeeded" or not config.retention.runs:
+        return summary
+    from pipeline import record, retention
+
+    keep = config.retention.runs
+    try:
+        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+    except OSError as error:
+        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
+    else:
+        note = f"removed {removed} artifact(s) of runs before the last {keep}"
+        if not removed:
+            return summary
+    return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:
@@ -173,9 +209,11 @@ def _explain(error: BaseException) -> str:
         return "interrupted; the next run starts where this one stopped."
     own = (
         "ConfigurationError",
+        "ConversionError",
         "DataGateError",
         "WorkerError",
         "AppExportError",
+        "SpanError",
         "EncodingError",
         "ToolError",
     )

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.span_conversion import Policy, check_missing
+from components.spans import SpanError, Window, choose_window, find_spans
 from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
@@ -38,18 +40,48 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    files = sorted(file for file in directory.glob(source.pattern) if file.is_file())
-    if not files:
-        raise ConfigurationError(
-            f"{directory} has no file that matches '{source.pattern}': add one, or mend [source]."
-        )
-    if source.format == "csv":
-        _check_headers(config, files)
+    window = find_window(config, directory)
+    for span in window.spans if source.format == "csv" else ():
+        files = [file for file in span.files if not source.has_spans or _has_rows(file)]
+        if files:
+            _check_headers(config, files)
+        elif span == window.newest:
+            raise ConfigurationError(
+                f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
+                "window earlier with --set window.end."
+            )
     return directory
 
 
+def find_window(config: Config, directory: Path) -> Window:
+    """The spans that a run would train on now; of a table without spans, its one.
+
+    Raises:
+      ConfigurationError: If there are none, or not those that [window] asks for.
+    """
+    source = config.source
+    try:
+        spans = find_spans(directory, source.files)
+        if not spans:
+            what = "span" if source.has_spans else "file"
+            raise ConfigurationError(
+                f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
+            )
+        window = choose_window(spans, config.window.spans, config.window.end)
+        check_missing(window.missing, Policy(config.window.missing))
+    except SpanError as error:
+        raise ConfigurationError(str(error)) from error
+    return window
+
+
+def _has_rows(file: Path) -> bool:
+    with file.open("rb") as lines:
+        next(lines, None)
+        return any(line.strip() for line in lines)
+
+
 def _check_headers(config: Config, files: Sequence[Path]) -> None:
-    """CsvExampleGen reads the first file's header only, and finds a wrong one late or never."""
+    """A wrong header would be found late, and a column that is missing only by Transform."""
     label = config.settings.label
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
