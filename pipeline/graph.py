@@ -5,29 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.example_gen.component import FileBasedExampleGen
-from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
-from tfx.components.example_gen.custom_executors import parquet_executor
-from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+from tfx.proto import pusher_pb2, trainer_pb2
 
 from components.app_exporter import AppExporter
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
+from components.example_gen import ColumnarExampleGen, schema_types
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
 from components.serving_check import ServingCheck
-from pipeline.config import ROOT, Config, Source, Splits
+from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint
 from pipeline.quality import evaluation_config
 from pipeline.workspace import Workspace
@@ -56,7 +52,7 @@ def build(
     # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
     settings_text = json.dumps(settings, sort_keys=True)
 
-    examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
+    examples = _example_gen(config, source_directory).with_id("ExampleGen")
 
     statistics = StatisticsGen(examples=examples.outputs["examples"])
 
@@ -198,29 +194,17 @@ def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:
-    output = example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(
-            splits=[
-                example_gen_pb2.SplitConfig.Split(name="train", hash_buckets=splits.train),
-                example_gen_pb2.SplitConfig.Split(name="eval", hash_buckets=splits.eval),
-            ]
-        )
+def _example_gen(config: Config, directory: str | RuntimeParameter) -> BaseComponent:
+    return ColumnarExampleGen(
+        directory,
+        file_format=config.source.format,
+        pattern=config.source.pattern,
+        splits={"train": config.splits.train, "eval": config.splits.eval},
+        code_fingerprint=fingerprint(ROOT, "components.example_gen"),
+        column_types=schema_types(config.schema_file.read_text(), str(config.schema_file))
+        if config.schema_file
+        else {},
     )
-    table = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)])
-    match source.format:
-        case "csv":
-            return CsvExampleGen(directory, input_config=table, output_config=output)
-        case "tfrecord":
-            return ImportExampleGen(directory, input_config=table, output_config=output)
-        case "parquet":
-            return FileBasedExampleGen(
-                directory,
-                input_config=table,
-                output_config=output,
-                custom_executor_spec=executor_spec.BeamExecutorSpec(parquet_executor.Executor),
-            )
-    raise AssertionError(source.format)
 
 
 def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:

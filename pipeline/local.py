@@ -173,6 +173,7 @@ def _explain(error: BaseException) -> str:
         return "interrupted; the next run starts where this one stopped."
     own = (
         "ConfigurationError",
+        "ConversionError",
         "DataGateError",
         "WorkerError",
         "AppExportError",
