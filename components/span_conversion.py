@@ -9,6 +9,7 @@ from typing import Any
 from components import span_store
 from components.span_store import Entry
 from components.spans import Span, SpanError, Window
+from components.tables.block import ConversionError
 
 WINDOW = "window.json"
 """File beside the splits of a window's examples: `Outcome.to_json`."""
@@ -145,7 +146,10 @@ def _convert(
     span: Span, files: Sequence[Path], store: Path, content: str, key: str, convert: Convert
 ) -> Entry:
     with span_store.making(store, span.name, key) as directory:
-        rows, columns = convert(files, directory)
+        try:
+            rows, columns = convert(files, directory)
+        except ConversionError as error:
+            raise SpanError(f"Span {span.name}: {error}") from error
         if span_store.content_digests(store, {span.name: span.files})[span.name] != content:
             raise SpanError(
                 f"The files of span {span.name} changed while they were read: run again once they are whole."

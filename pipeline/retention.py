@@ -32,10 +32,17 @@ def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: 
     """
     if not keep:
         return 0
+    pushes = _pushes(store, workspace)
     runs = sorted((context.id for context in store.get_contexts_by_type("pipeline_run")), reverse=True)
-    executions = {
-        execution.id for run in runs[:keep] for execution in store.get_executions_by_context(run)
-    } | _lineage(store, workspace)
+    pushing = {
+        context.id
+        for execution in pushes
+        for context in store.get_contexts_by_execution(execution)
+        if context.type == "pipeline_run"
+    }
+    executions = _ancestors(store, pushes) | {
+        execution.id for run in {*runs[:keep], *pushing} for execution in store.get_executions_by_context(run)
+    }
     kept = _outputs(store, executions)
     old = [
         artifact
@@ -65,31 +72,38 @@ def _folders(workspace: Workspace) -> Iterable[Path]:
             yield folder
 
 
-def _lineage(store: mlmd.MetadataStore, workspace: Workspace) -> set[int]:
-    """The executions that the versions which are still there came from, and all before those."""
+def _pushes(store: mlmd.MetadataStore, workspace: Workspace) -> set[int]:
+    """The executions that pushed the versions which are still there, or what these were rolled back to."""
     versions = list_versions(workspace.serving)
-    numbers = {version.number for version in versions}
-    numbers |= {version.notes["rolled_back_to"] for version in versions if "rolled_back_to" in version.notes}
+    numbers = {str(version.number) for version in versions}
+    numbers |= {str(version.notes.get("rolled_back_to")) for version in versions}
     pushed = [
         artifact.id
         for artifact in store.get_artifacts_by_type("PushedModel")
-        if artifact.custom_properties["pushed_version"].string_value in map(str, numbers)
+        if artifact.custom_properties["pushed_version"].string_value in numbers
     ]
+    return _makers(store, pushed)
+
+
+def _ancestors(store: mlmd.MetadataStore, executions: set[int]) -> set[int]:
+    """`executions`, and those that made their inputs, and so on."""
     found: set[int] = set()
-    pending = set(pushed)
+    pending = executions
     while pending:
-        makers = {
-            event.execution_id
-            for event in store.get_events_by_artifact_ids(list(pending))
-            if event.type == _Event.OUTPUT
-        } - found
-        found |= makers
-        pending = {
+        found |= pending
+        inputs = {
             event.artifact_id
-            for event in (store.get_events_by_execution_ids(list(makers)) if makers else ())
+            for event in store.get_events_by_execution_ids(list(pending))
             if event.type == _Event.INPUT
         }
+        pending = _makers(store, inputs) - found
     return found
+
+
+def _makers(store: mlmd.MetadataStore, artifacts: Iterable[int]) -> set[int]:
+    ids = list(artifacts)
+    events = store.get_events_by_artifact_ids(ids) if ids else ()
+    return {event.execution_id for event in events if event.type == _Event.OUTPUT}
 
 
 def _outputs(store: mlmd.MetadataStore, executions: set[int]) -> set[int]:
