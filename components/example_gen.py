@@ -94,6 +94,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             self._convert,
         )
         _link(store, outcome, places)
+        (newest,) = output_dict[NEWEST]
+        newest.split_names = artifact_utils.encode_split_names(
+            [*self._splits, *(entry.name for entry in outcome.unchecked)]
+        )
 
     def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
@@ -121,7 +125,11 @@ def _write_json(value: Any, path: str) -> None:
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
-    """Puts together the window's examples: train of all spans, eval of the newest; and the newest span's."""
+    """Puts together the window's examples: train of all spans, eval of the newest; and those to be checked.
+
+    To be checked is the newest span, in its splits, and each older one that nobody has checked yet, as a
+    split of its own.
+    """
     newest = outcome.entries[-1]
     for entry in outcome.entries:
         for split in newest.rows:
@@ -129,6 +137,8 @@ def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
                 span_store.link_split(store, entry, split, places[EXAMPLES] / f"Split-{split}")
     for split in newest.rows:
         span_store.link_split(store, newest, split, places[NEWEST] / f"Split-{split}")
+        for entry in outcome.unchecked:
+            span_store.link_split(store, entry, split, places[NEWEST] / f"Split-{entry.name}")
     for place in places.values():
         (place / WINDOW).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
 
@@ -157,7 +167,7 @@ class _Spec(component_spec.ComponentSpec):
 
 
 class ExampleGen(base_beam_component.BaseBeamComponent):
-    """Outputs `examples`, and, of a table with spans, `newest`: the newest span's examples alone."""
+    """Outputs `examples`, and, of a table with spans, `newest`: what statistics and the data gate look at."""
 
     SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
