@@ -212,6 +212,6 @@ def _check_columns(entries: Sequence[Entry]) -> None:
             if kind != before:
                 raise SpanError(
                     f"Column '{column}' is {before} in span {name} and {kind} in span {entry.name}: mend the "
-                    "span whose values are wrong, or, where both are right, give [source] a schema (`make "
-                    "schema`) with the wider type."
+                    "span whose values are wrong, or, where both are right, give the column the wider type in "
+                    "the schema (`make schema` makes one)."
                 )
