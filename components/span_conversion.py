@@ -196,7 +196,8 @@ def _describe_arrival(span: Span, content: str, window: Window, before: Sequence
             f"span {span.name} changed since it was converted at {same[-1].created[:16]}: it was converted again"
         ]
     later = [entry for entry in before if entry.number > span.number]
-    if later and not window.is_backfill:
+    # Without an earlier one too, the window has only become longer.
+    if later and before[0].number < span.number and not window.is_backfill:
         return [f"span {span.name} arrived late, after {later[-1].name}: it is trained on from now on"]
     return []
 

@@ -80,6 +80,12 @@ def test_a_late_span_joins_the_window_and_is_named(site: Site) -> None:
     assert outcome.notes == ("span 2 arrived late, after 3: it is trained on from now on",)
 
 
+def test_spans_of_a_window_that_became_longer_are_not_late(site: Site) -> None:
+    site.put(1, 2, 3)
+    site.run(1)
+    assert site.run(3).converted == ("1", "2") and site.run(3).notes == ()
+
+
 def test_a_missing_span_fails_the_run_or_is_named_or_passed_over(site: Site) -> None:
     site.put(1, 4)
     with pytest.raises(SpanError, match=r"Spans 2, 3 are missing from the window.*missing = \"warn\""):
