@@ -1,7 +1,7 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import tensorflow_model_analysis as tfma
 
 from components import evaluator
 from components.app_exporter import PARITY
+from components.data_gate import REPORT
 from components.serving_check import REFUSED
 from pipeline.record import NodeRecord
 
@@ -60,6 +61,24 @@ def app_export(records: Mapping[str, NodeRecord]) -> str | None:
     """The directory with the model's variants for apps, if any were made."""
     exported = _output(records, "AppExporter", "app_model")
     return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
+
+
+def drift(records: Mapping[str, NodeRecord]) -> tuple[dict[str, Any], ...]:
+    """Every distance that the data gate measured: the fields of `components.drift.Distance`."""
+    report = _output(records, "DataGate", "report")
+    if report is None or not (Path(report.uri) / REPORT).is_file():
+        return ()
+    return tuple(json.loads((Path(report.uri) / REPORT).read_text())["drift"])
+
+
+def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each distance above its threshold; for data that was accepted all the same."""
+    return [
+        f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} of "
+        f"{each['threshold']:g}: {each['description']}"
+        for each in distances
+        if each["distance"] > each["threshold"]
+    ]
 
 
 def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Summary:
     pushed_model: str | None = None
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     notes: tuple[str, ...] = ()
     log: str | None = None

@@ -37,6 +37,11 @@ class Workspace:
         return self.root / "recovery"
 
     @property
+    def statistics(self) -> Path:
+        """Statistics of the spans that were accepted, which DataGate compares new ones with."""
+        return self.root / "statistics"
+
+    @property
     def summary(self) -> Path:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"

@@ -149,11 +149,15 @@ def _ids(
     return tf.where(missing, tf.constant(feature.ids - 1, tf.int64), tf.cast(found, tf.int64))
 
 
-def _label(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> tf.Tensor:
+def label_value(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> tf.Tensor:
+    """The label before its classes have ids, shape [batch]: also what a data gate counts.
+
+    Returns:
+      string for the classes of a multiclass label (empty where missing), float32 for a number, int64 for
+      the two classes of a binary label.
+    """
     if label.task == "multiclass":
-        return tft.compute_and_apply_vocabulary(
-            _text(inputs[label.columns[0]]), vocab_filename=LABEL_VOCABULARY
-        )
+        return _text(inputs[label.columns[0]])
     operands = {
         name: _text(inputs[name]) if inputs[name].dtype == tf.string else _number(inputs[name])
         for name in label.columns
@@ -163,3 +167,10 @@ def _label(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> t
     else:
         value = operands[label.columns[0]]
     return tf.cast(value, tf.float32 if label.task == "regression" else tf.int64)
+
+
+def _label(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> tf.Tensor:
+    value = label_value(label, inputs)
+    if label.task == "multiclass":
+        return tft.compute_and_apply_vocabulary(value, vocab_filename=LABEL_VOCABULARY)
+    return value
