@@ -70,7 +70,7 @@ def build(
         statistics=statistics.outputs["statistics"],
         anomalies=validator.outputs["anomalies"],
         schema=schema.outputs["schema"],
-        examples=examples.outputs["examples"],
+        examples=examples.outputs["newest" if config.has_spans else "examples"],
         settings=json.dumps({key: settings[key] for key in ("features", "label")}, sort_keys=True),
         drift=json.dumps(
             {
@@ -188,8 +188,8 @@ def build(
             validator,
             gate,
             transform,
-            baseline,
             trainer,
+            baseline,
             evaluator,
             serving_check,
             pusher,

@@ -155,6 +155,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
     drift = results.drift(records) or summary.drift
     if summary.status == "succeeded":
         notes += results.drift_warnings(drift)
+    notes += results.warm_start(records)
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:

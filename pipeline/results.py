@@ -1,6 +1,7 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,22 @@ def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
     return {key: report[key] for key in keys}
 
 
+def warm_start(records: Mapping[str, NodeRecord]) -> list[str]:
+    """One sentence on what the training started from; none where it was not to start from another model."""
+    model_run = _output(records, "Trainer", "model_run")
+    if model_run is None:
+        return []
+    said = json.loads((Path(model_run.uri) / "training.json").read_text()).get("warm_start")
+    if said is None:
+        return []
+    if said["reason"] is not None:
+        return [f"warm start: {said['reason']}; the model was trained from scratch"]
+    whole = [group["name"] for group in said["groups"] if not group["new"] and not group["dropped"]]
+    others = [group["name"] for group in said["groups"] if group["name"] not in whole]
+    changed = f"; in part, or not at all: {', '.join(others)}" if others else ""
+    return [f"warm start: {len(whole)} of {len(said['groups'])} groups carried over whole{changed}"]
+
+
 def _output(records: Mapping[str, NodeRecord], node: str, key: str) -> Any:
     record = records.get(node)
     return record.outputs.get(key) if record and record.state in ("executed", "cached") else None
@@ -106,7 +123,8 @@ def _slice_value(key: Any) -> Any:
 def _explain(failure: Any) -> str:
     value = failure.metric_value.double_value.value
     threshold = failure.metric_threshold
-    if failure.message.strip() == "Metric not found.":
+    # Not a number is, for one, the AUC where all rows have the same label.
+    if failure.message.strip() == "Metric not found." or math.isnan(value):
         return "could not be computed"
     if threshold.HasField("value_threshold"):
         bounds = threshold.value_threshold

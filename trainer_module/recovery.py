@@ -156,7 +156,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
 
 def continues(directory: Path) -> bool:
     """Whether a training in `directory` will start from a checkpoint, or is finished."""
-    return (directory / "finished").exists() or (directory / "checkpoint" / "checkpoint").exists()
+    return (directory / "finished").exists() or any((directory / "checkpoint").rglob("*.index"))
 
 
 def forget(directory: Path) -> None:

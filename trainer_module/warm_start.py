@@ -92,7 +92,8 @@ def start_from(
         _LOG.info("warm start: %s; training starts from scratch", reason)
         return WarmStart(base_model, tuple(groups), reason)
     model.set_weights(weights)
-    digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()[:16]
+    # Of what the model has now: of this worker's replica, where there are several.
+    digest = hashlib.sha256(b"".join(value.tobytes() for value in model.get_weights())).hexdigest()[:16]
     _LOG.info("warm start from %s: weights %s, the optimizer starts anew", base_model, digest)
     return WarmStart(base_model, tuple(groups), weights=digest)
 
@@ -178,8 +179,7 @@ def _carry(
         matches = [_match(here, there) for here, there in zip(ours, theirs)]
         value[np.ix_(*(here for here, _ in matches))] = source[np.ix_(*(there for _, there in matches))]
         if name == TABLE:
-            fits = bool(matches[1][0])
-            groups += _rows(ours[0], theirs[0], fits)
+            groups += _rows(ours[0], theirs[0], len(matches[1][0]), len(ours[1]))
         else:
             carried = int(np.prod([len(here) for here, _ in matches]))
             groups.append(_values(name, carried, value, source))
@@ -213,8 +213,8 @@ def _values(name: str, carried: int, value: Array, source: Array) -> Group:
     return Group(f"{name}{shapes}", "values", carried, value.size - carried, source.size - carried)
 
 
-def _rows(ours: Labels, theirs: Labels, fits: bool) -> list[Group]:
-    """One group for each feature; none of its rows is carried where the columns do not fit."""
+def _rows(ours: Labels, theirs: Labels, columns: int, all_columns: int) -> list[Group]:
+    """One group for each feature; only `columns` of its columns are carried over, perhaps none."""
 
     def by_feature(labels: Sequence[Hashable]) -> dict[str, set[Hashable]]:
         found: dict[str, set[Hashable]] = {}
@@ -227,6 +227,7 @@ def _rows(ours: Labels, theirs: Labels, fits: bool) -> list[Group]:
     groups = []
     for feature in [*here, *(name for name in there if name not in here)]:
         mine, live = here.get(feature, set()), there.get(feature, set())
-        carried = len(mine & live) if fits else 0
-        groups.append(Group(feature, "rows", carried, len(mine) - carried, len(live) - carried))
+        carried = len(mine & live) if columns else 0
+        shown = feature if columns in (0, all_columns) else f"{feature} ({columns} of {all_columns} columns)"
+        groups.append(Group(shown, "rows", carried, len(mine) - carried, len(live) - carried))
     return groups
