@@ -27,7 +27,7 @@ from components.drift_description import PREVIOUS, SERVING
 from components.label_statistics import LABEL, label_name, label_statistics
 from components.merged_statistics import Statistics, merge_statistics
 from components.serving_logs import serving_statistics
-from trainer_module.settings import Label, read_features
+from trainer_module.settings import Label
 
 REPORT = "report.json"
 """File in the output: what was found, whatever became of it."""
@@ -53,7 +53,7 @@ def DataGate(
     schema: InputArtifact[standard_artifacts.Schema],
     examples: InputArtifact[standard_artifacts.Examples],
     report: OutputArtifact[standard_artifacts.ExampleAnomalies],
-    settings: Parameter[str],
+    columns: Parameter[str],
     drift: Parameter[str],
     history_directory: Parameter[str],
     serving_logs: Parameter[str],
@@ -68,7 +68,7 @@ def DataGate(
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
       report: Gets `REPORT`: {"span", "action", "anomalies", "drift"}, see `_report`.
-      settings: The tables `features` and `label` of `Settings.to_json`, as JSON text.
+      columns: `features`, a list of names, and `label`, the table of `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
       serving_logs: Directory of logged requests, or "".
@@ -87,7 +87,7 @@ def DataGate(
             raise DataGateError(
                 f"The {split} split is empty: bring more rows, or change [splits] in the dataset file."
             )
-    limits, tables = json.loads(drift), json.loads(settings)
+    limits, tables = json.loads(drift), json.loads(columns)
     reviewed = text_format.Parse((Path(schema.uri) / "schema.pbtxt").read_text(), schema_pb2.Schema())
     if useless := check_comparators(reviewed):
         raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(useless))
@@ -123,16 +123,16 @@ def _measure(
     serving_logs: str,
 ) -> list[Distance]:
     label = _label(tables)
-    features = [feature.name for feature in read_features(tables["features"], "[features]")]
+    features = tables["features"]
     limits_of_all = (limits["missing_shift"], (label_name(label), limits["label_shift"]))
     distances: list[Distance] = []
     if history_directory:
         past = statistics_history.spans_before(Path(history_directory), span, limits["window"])
         if past:
             logging.info("Drift against the spans %s", ", ".join(str(number) for number, _ in past))
-            columns = sorted({*features, *label.columns})
+            read = sorted({*features, *label.columns})
             window = merge_statistics([each for _, each in past])
-            distances += measure(new, window, schema, PREVIOUS, columns, *limits_of_all)
+            distances += measure(new, window, schema, PREVIOUS, read, *limits_of_all)
         else:
             logging.info("No span before this one was accepted: there is nothing to compare it with.")
     if serving_logs:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2, statistics_pb2
 
-from trainer_module.preprocessing import label_value
+from trainer_module.raw_columns import label_value
 from trainer_module.settings import Label
 
 LABEL = "(label)"

@@ -71,7 +71,13 @@ def build(
         anomalies=validator.outputs["anomalies"],
         schema=schema.outputs["schema"],
         examples=examples.outputs["newest" if config.has_spans else "examples"],
-        settings=json.dumps({key: settings[key] for key in ("features", "label")}, sort_keys=True),
+        # What it reads of the settings, so that a change of anything else does not repeat it.
+        columns=json.dumps(
+            {
+                "features": sorted(feature.name for feature in config.settings.features),
+                "label": settings["label"],
+            }
+        ),
         drift=json.dumps(
             {
                 "action": config.drift.action,

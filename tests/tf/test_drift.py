@@ -34,12 +34,8 @@ feature { name: "payment" type: BYTES
   skew_comparator { infinity_norm { threshold: 0.1 } } }
 feature { name: "zone" type: BYTES }
 """
-SETTINGS = {
-    "features": {
-        "fare": {"kind": "numeric"},
-        "payment": {"kind": "vocabulary"},
-        "zone": {"kind": "vocabulary"},
-    },
+COLUMNS = {
+    "features": ["fare", "payment", "zone"],
     "label": {"task": "binary", "expression": "tips > 0.2 * fare"},
 }
 LIMITS = {"action": "fail", "window": 3, "label_shift": 0.1, "missing_shift": 0.1}
@@ -95,7 +91,7 @@ class Gate:
         return self.directory / "history"
 
     def __call__(
-        self, span: int, table: pd.DataFrame, settings: dict[str, Any] = SETTINGS, **limits: Any
+        self, span: int, table: pd.DataFrame, columns: dict[str, Any] = COLUMNS, **limits: Any
     ) -> dict[str, Any]:
         place = self.directory / f"run-{len(list(self.directory.glob('run-*')))}"
         artifacts: dict[str, Any] = {
@@ -130,7 +126,7 @@ class Gate:
             {name: [artifact] for name, artifact in artifacts.items()},
             {"report": [report]},
             {
-                "settings": json.dumps(settings),
+                "columns": json.dumps(columns),
                 "drift": json.dumps({**LIMITS, **limits}),
                 "history_directory": str(self.history) if self.spans else "",
                 "serving_logs": self.serving_logs,
@@ -260,7 +256,7 @@ def test_a_damaged_history_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_another_label_is_not_compared_with_the_old_one(gate: Gate) -> None:
-    other = {**SETTINGS, "label": {"task": "binary", "expression": "tips > 0"}}
+    other = {**COLUMNS, "label": {"task": "binary", "expression": "tips > 0"}}
     assert not [each for each in gate(4, trips(4), other)["drift"] if each["feature"] == "(label)"]
 
 
