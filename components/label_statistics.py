@@ -6,11 +6,10 @@ examples once more costs little beside computing their statistics.
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
-import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2, statistics_pb2
 
 from trainer_module.raw_columns import label_value
@@ -21,6 +20,7 @@ LABEL = "(label)"
 
 _TYPES = {schema_pb2.BYTES: tf.string, schema_pb2.INT: tf.int64, schema_pb2.FLOAT: tf.float32}
 _BATCH = 10_000
+_BUCKETS = 100
 
 
 def label_name(label: Label) -> str:
@@ -65,8 +65,23 @@ def label_statistics(
 
 
 def _of_numbers(name: str, batches: list[np.ndarray]) -> statistics_pb2.FeatureNameStatistics:
-    column = pd.DataFrame({name: np.concatenate(batches) if batches else np.zeros(0, np.float32)})
-    (feature,) = tfdv.generate_statistics_from_dataframe(column).datasets[0].features
+    feature = statistics_pb2.FeatureNameStatistics(
+        path=path_pb2.Path(step=[name]), type=statistics_pb2.FeatureNameStatistics.FLOAT
+    )
+    numbers, values = feature.num_stats, np.concatenate([np.zeros(0, np.float32), *batches])
+    present = np.sort(values[~np.isnan(values)]).astype(np.float64)
+    common = numbers.common_stats
+    common.num_non_missing = common.tot_num_values = len(present)
+    common.num_missing = len(values) - len(present)
+    common.min_num_values = common.max_num_values = 1
+    if len(present):
+        numbers.mean, numbers.median = float(present.mean()), float(np.median(present))
+        numbers.min, numbers.max = float(present[0]), float(present[-1])
+        numbers.num_zeros = int((present == 0).sum())
+        edges = np.quantile(present, np.linspace(0, 1, _BUCKETS + 1), method="inverted_cdf")
+        histogram = numbers.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
+        for low, high in pairwise(edges.tolist()):
+            histogram.buckets.add(low_value=low, high_value=high, sample_count=len(present) / _BUCKETS)
     return feature
 
 

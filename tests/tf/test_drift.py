@@ -18,7 +18,7 @@ from tfx.types import standard_artifacts
 from components import statistics_history
 from components.data_gate import REPORT, DataGate, DataGateError
 from components.drift import measure
-from components.label_statistics import label_statistics
+from components.label_statistics import label_name, label_statistics
 from components.merged_statistics import Statistics, counts_of, merge_statistics, name_of
 from components.serving_logs import ServingLogsError
 from pipeline.schema import keep_comparators
@@ -357,7 +357,17 @@ def test_labels_of_every_task_are_counted(tmp_path: Path) -> None:
     assert counts_of(classes) == table.zone.value_counts().to_dict()
     assert classes.string_stats.common_stats.num_missing == table.zone.isna().sum()
     number = label_statistics(files, Label("regression", expression="fare + tips"), schema)
-    assert number.num_stats.mean == pytest.approx((table.fare + table.tips).mean(), rel=1e-5)
+    paid = table.fare + table.tips
+    assert number.num_stats.mean == pytest.approx(paid.mean(), rel=1e-5)
+    assert number.num_stats.median == pytest.approx(paid.median(), rel=1e-5)
+    whole = merge_statistics([Statistics(num_examples=len(table), features=[number])])
+    for factor, drifts in ((1.0, False), (1.3, True)):
+        write(trips(2, 400).assign(fare=lambda t, by=factor: t.fare * by), tmp_path / "other.gz")
+        label = Label("regression", expression="fare + tips")
+        other = label_statistics([str(tmp_path / "other.gz")], label, schema)
+        other_whole = merge_statistics([Statistics(num_examples=400, features=[other])])
+        (distance,) = measure(other_whole, whole, schema, "previous", [], 0.1, (label_name(label), 0.03))
+        assert distance.feature == "(label)" and distance.exceeds == drifts, distance
 
 
 def test_an_inferred_schema_keeps_the_comparators_that_a_person_wrote() -> None:
