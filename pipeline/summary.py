@@ -39,6 +39,7 @@ class Summary:
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     notes: tuple[str, ...] = ()
     log: str | None = None
