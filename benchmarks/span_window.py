@@ -1,6 +1,6 @@
 """What day 30 costs with a window of 7 spans, against doing all seven days again.
 
-    python benchmarks/span_window.py --rows 100000
+    python benchmarks/span_window.py --rows 200000
 
 Rows are the Chicago Taxi table's, drawn anew for each day. Day 29 is run first, and then, measured, day
 30: once as it is meant (six spans are in the store), and once with the same seven days as one table in a
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=100_000, help="of each day (%(default)s)")
+    parser.add_argument("--rows", type=int, default=200_000, help="of each day (%(default)s)")
     parser.add_argument("--window", type=int, default=7, help="spans (%(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
