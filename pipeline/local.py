@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
+from components import span_store
 from pipeline import console as terminal
 from pipeline import preflight
 from pipeline.config import Config
@@ -61,7 +63,16 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
+    preflight.check_serving_logs(config)
     return source
+
+
+def describe_window(config: Config, source: Path) -> str:
+    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
+    if not config.source.has_spans:
+        return ""
+    window = preflight.find_window(config, source)
+    return f", spans {window.spans[0].name} to {window.newest.name}"
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Summary:
@@ -98,8 +109,9 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
             summary = dataclasses.replace(summary, status="succeeded")
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
-            summary = dataclasses.replace(summary, error=_explain(error))
+            summary = dataclasses.replace(summary, error=_explain(error), drift=_drift_of(error))
         summary = _describe(summary, workspace, request)
+        summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
         summary.write(workspace.runs / f"{run_id}.json")
         summary.write(workspace.summary)
@@ -118,12 +130,18 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
+    window = preflight.find_window(config, source)
+    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
     pipeline = build(
         config,
         workspace,
         str(source),
         live_model=identity(newest_version(workspace.serving)),
+        serving_logs_state=preflight.state_of(config.serving_logs),
         cache=request.cache,
+        # The newest span by name: one that arrives from now on is the next run's.
+        window_end=window.newest.name if config.source.has_spans else "",
+        window_fingerprint=span_store.window_fingerprint(contents),
     )
     options = None
     if request.is_partial:
@@ -149,6 +167,12 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
             "the Evaluator ran again because the live model changed since the last run: the model is "
             "now compared with it (the next identical run is fully cached)"
         )
+    spans = results.spans(records)
+    notes += spans.pop("notes", [])
+    drift = results.drift(records) or summary.drift
+    if summary.status == "succeeded":
+        notes += results.drift_warnings(drift)
+    notes += results.warm_start(records)
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -162,9 +186,29 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),
+        spans=spans,
+        drift=drift,
         notes=tuple(notes),
         error=error,
     )
+
+
+def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
+    """Removes the artifacts of old runs, after a run that succeeded."""
+    if summary.status != "succeeded" or not config.retention.runs:
+        return summary
+    from pipeline import record, retention
+
+    keep = config.retention.runs
+    try:
+        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+    except OSError as error:
+        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
+    else:
+        note = f"removed {removed} artifact(s) of runs before the last {keep}"
+        if not removed:
+            return summary
+    return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:
@@ -173,19 +217,36 @@ def _explain(error: BaseException) -> str:
         return "interrupted; the next run starts where this one stopped."
     own = (
         "ConfigurationError",
+        "ConversionError",
         "DataGateError",
+        "HistoryError",
+        "ServingLogsError",
         "WorkerError",
         "AppExportError",
+        "SpanError",
         "EncodingError",
         "ToolError",
     )
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _chain(error):
         if type(seen).__name__ in own:
             return str(seen)
-        seen = seen.__cause__ or seen.__context__
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _drift_of(error: BaseException) -> tuple[dict[str, Any], ...]:
+    """What the data gate measured before it failed; TFX removes the outputs of a failed step."""
+    for seen in _chain(error):
+        if type(seen).__name__ == "DataGateError":
+            return tuple(seen.report.get("drift", ()))  # type: ignore[attr-defined]
+    return ()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:

@@ -38,6 +38,8 @@ class Summary:
     pushed_model: str | None = None
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     notes: tuple[str, ...] = ()
     log: str | None = None
@@ -76,6 +78,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
 
     line("status", f"{summary.status} in {summary.wall_seconds:.1f} s")
+    if summary.spans:
+        line("spans", _describe_spans(summary.spans))
     if summary.metrics:
         line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in summary.metrics.items()))
         line("blessed", "yes" if summary.blessed else "no")
@@ -97,3 +101,11 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:
         line("log", summary.log)
+
+
+def _describe_spans(spans: Mapping[str, Any]) -> str:
+    window = spans["window"]
+    extent = window[0] if len(window) == 1 else f"{len(window)} from {window[0]} to {window[-1]}"
+    converted = ", ".join(spans["converted"]) or "none"
+    missing = f"; missing {', '.join(spans['missing'])}" if spans["missing"] else ""
+    return f"{extent}; converted now: {converted}{missing}"
