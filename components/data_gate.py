@@ -89,11 +89,13 @@ def DataGate(
             )
     limits, tables = json.loads(drift), json.loads(columns)
     reviewed = text_format.Parse((Path(schema.uri) / "schema.pbtxt").read_text(), schema_pb2.Schema())
-    if useless := check_comparators(reviewed):
+    is_judged = limits["action"] != "off"
+    if is_judged and (useless := check_comparators(reviewed)):
         raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(useless))
     new = merge_statistics(list(by_split.values()))
-    is_judged = limits["action"] != "off"
-    if history_directory and is_judged:
+    errors = _errors(anomalies)
+    # Columns that are not what the schema says cannot be read by it.
+    if history_directory and is_judged and not errors:
         files = [
             file
             for split in by_split
@@ -105,7 +107,6 @@ def DataGate(
         if is_judged
         else []
     )
-    errors = _errors(anomalies)
     written = _report(statistics.span if history_directory else None, limits["action"], errors, distances)
     _refuse(errors, distances, limits["action"], written)
     (Path(report.uri) / REPORT).write_text(json.dumps(written, indent=1) + "\n")
