@@ -94,15 +94,17 @@ def DataGate(
             )
     limits, tables = json.loads(drift), json.loads(columns)
     reviewed = text_format.Parse((Path(schema.uri) / "schema.pbtxt").read_text(), schema_pb2.Schema())
-    if useless := check_comparators(reviewed):
-        raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(useless))
     is_judged = limits["action"] != "off"
+    if is_judged and (useless := check_comparators(reviewed)):
+        raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(useless))
+    errors = _errors(anomalies)
     judged: list[tuple[int, Statistics]] = []
     sound: list[tuple[int, Statistics]] = []
     distances: list[Distance] = []
     for number, name, splits in _spans(list(by_split), examples, statistics.span):
         new = merge_statistics([by_split[split] for split in splits])
-        if history_directory and is_judged:
+        # Columns that are not what the schema says cannot be read by it.
+        if history_directory and is_judged and not errors:
             files = [
                 file
                 for split in splits
@@ -120,7 +122,6 @@ def DataGate(
             distances += [replace(distance, split=name) for distance in measured]
             # What has drifted itself would make the next span look as if it had.
             sound += [(number, new)] * (not any(distance.exceeds for distance in measured))
-    errors = _errors(anomalies)
     written = _report(statistics.span if history_directory else None, limits["action"], errors, distances)
     _refuse(errors, distances, limits["action"], written)
     (Path(report.uri) / REPORT).write_text(json.dumps(written, indent=1) + "\n")

@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 from components.aligned_histograms import align
 from components.drift_description import PREVIOUS, describe_missing, describe_numbers, describe_texts
 from components.label_statistics import LABEL
-from components.merged_statistics import FeatureStatistics, Statistics, common_of, name_of
+from components.merged_statistics import FeatureStatistics, Statistics, name_of, rows_with_value
 
 _METRICS = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "linf",
@@ -117,7 +117,7 @@ def measure(
 
 def _comparable(new: FeatureStatistics, other: FeatureStatistics) -> bool:
     same_kind = new.WhichOneof("stats") == other.WhichOneof("stats")
-    return same_kind and all(common_of(each).num_non_missing for each in (new, other))
+    return same_kind and all(rows_with_value(each) for each in (new, other))
 
 
 def _label(label: tuple[str, float], now: dict[str, FeatureStatistics]) -> Iterable[schema_pb2.Feature]:
@@ -177,7 +177,7 @@ def _missing(
     """How the share of rows without a value changed; a column that has none left is always drift."""
 
     def present(features: dict[str, FeatureStatistics], rows: int) -> float:
-        return common_of(features[name]).num_non_missing / rows if name in features and rows else 0.0
+        return rows_with_value(features[name]) / rows if name in features and rows else 0.0
 
     is_share, was_share = present(now, new.num_examples), present(before, other.num_examples)
     if is_share == was_share == 0:

@@ -53,6 +53,17 @@ def common_of(feature: FeatureStatistics) -> statistics_pb2.CommonStatistics:
     return getattr(feature, kind).common_stats if kind else statistics_pb2.CommonStatistics()
 
 
+def rows_with_value(feature: FeatureStatistics) -> int:
+    """In how many rows the feature has a value: TFDV also counts those where its list is empty.
+
+    That is how TFX's CsvExampleGen writes a missing value. Exact where no row has several values.
+    """
+    common = common_of(feature)
+    # As TFDV does for statistics that older versions of it wrote.
+    values = common.tot_num_values or round(common.num_non_missing * common.avg_num_values)
+    return min(common.num_non_missing, values)
+
+
 def counts_of(feature: FeatureStatistics) -> dict[str, float]:
     """Text → how many rows have it, of the most frequent ones."""
     return {bucket.label: bucket.sample_count for bucket in feature.string_stats.rank_histogram.buckets}
@@ -60,12 +71,13 @@ def counts_of(feature: FeatureStatistics) -> dict[str, float]:
 
 def _merge(name: str, features: Sequence[FeatureStatistics], examples: int) -> FeatureStatistics:
     # In a part where the whole column is missing TFDV knows no type.
-    typed = [feature for feature in features if common_of(feature).num_non_missing] or features
+    typed = [feature for feature in features if rows_with_value(feature)] or features
     kind = typed[-1].WhichOneof("stats")
     alike = [feature for feature in typed if feature.WhichOneof("stats") == kind]
     merged = FeatureStatistics(path=path_pb2.Path(step=[name]), type=typed[-1].type)
     if kind == "num_stats":
-        _merge_numbers([feature.num_stats for feature in alike], merged.num_stats)
+        merged.num_stats.SetInParent()
+        _merge_numbers([(feature.num_stats, rows_with_value(feature)) for feature in alike], merged.num_stats)
     elif kind == "string_stats":
         _merge_texts([feature.string_stats for feature in alike], merged.string_stats)
     elif kind is None:
@@ -74,9 +86,9 @@ def _merge(name: str, features: Sequence[FeatureStatistics], examples: int) -> F
         getattr(merged, kind).SetInParent()
     parts = [common_of(feature) for feature in alike]
     common = common_of(merged)
-    common.num_non_missing = sum(part.num_non_missing for part in parts)
+    common.num_non_missing = sum(rows_with_value(feature) for feature in alike)
     common.num_missing = examples - common.num_non_missing
-    common.tot_num_values = sum(part.tot_num_values or part.num_non_missing for part in parts)
+    common.tot_num_values = sum(part.tot_num_values for part in parts) or common.num_non_missing
     common.min_num_values = min(part.min_num_values for part in parts)
     common.max_num_values = max(part.max_num_values for part in parts)
     if common.num_non_missing:
@@ -101,14 +113,13 @@ def _merge_texts(
 
 
 def _merge_numbers(
-    parts: Sequence[statistics_pb2.NumericStatistics], into: statistics_pb2.NumericStatistics
+    parts: Sequence[tuple[statistics_pb2.NumericStatistics, int]], into: statistics_pb2.NumericStatistics
 ) -> None:
-    filled = [part for part in parts if part.common_stats.num_non_missing]
+    """Adds up (statistics, rows with a value)."""
+    filled = [part for part, rows in parts if rows]
     if not filled:
-        into.SetInParent()
         return
-    values = sum(part.common_stats.num_non_missing for part in filled)
-    into.mean = sum(part.mean * part.common_stats.num_non_missing for part in filled) / values
+    into.mean = sum(part.mean * rows for part, rows in parts) / sum(rows for _, rows in parts)
     into.min = min(part.min for part in filled)
     into.max = max(part.max for part in filled)
     into.num_zeros = sum(part.num_zeros for part in filled)

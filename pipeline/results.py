@@ -92,8 +92,8 @@ def drift(records: Mapping[str, NodeRecord]) -> tuple[dict[str, Any], ...]:
 def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     """One sentence for each distance above its threshold; for data that was accepted all the same."""
     return [
-        f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} of "
-        f"{each['threshold']:g}: {each['description']}"
+        f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} where "
+        f"{each['threshold']:g} is allowed: {each['description']}"
         + ("" if each["split"] == NEWEST else f" (span {each['split']})")
         for each in distances
         if each["distance"] > each["threshold"]

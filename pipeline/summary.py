@@ -92,6 +92,9 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
             f"strategy {how['strategy']} ({how['strategy_reason']}), {how['replicas']} replica(s), "
             f"{how['precision']} ({how['precision_reason']}), global batch {how['global_batch_size']}",
         )
+    if summary.drift:
+        above = sum(each["distance"] > each["threshold"] for each in summary.drift)
+        line("drift", f"{len(summary.drift)} distances measured, {above} above their thresholds")
     for note in summary.notes:
         line("note", note)
     line("pushed model", summary.pushed_model or "none")

@@ -226,7 +226,7 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
             return {"data_directory": kubeflow.data_directory}
         case "DataGate":
             # The statistics of past spans are kept beside the models.
-            logs = {"serving_logs of [drift],": str(config.serving_logs)} if config.serving_logs else {}
+            logs = {"serving_logs of [drift]": str(config.serving_logs)} if config.serving_logs else {}
             return {
                 **({"models_directory": kubeflow.models_directory} if config.source.has_spans else {}),
                 **logs,

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 
@@ -19,7 +21,14 @@ from components import statistics_history
 from components.data_gate import REPORT, DataGate, DataGateError
 from components.drift import measure
 from components.label_statistics import label_name, label_statistics
-from components.merged_statistics import Statistics, counts_of, merge_statistics, name_of
+from components.merged_statistics import (
+    Statistics,
+    common_of,
+    counts_of,
+    merge_statistics,
+    name_of,
+    rows_with_value,
+)
 from components.serving_logs import ServingLogsError
 from components.span_conversion import WINDOW
 from pipeline.schema import keep_comparators
@@ -296,8 +305,9 @@ def test_a_table_without_spans_is_compared_with_nothing(tmp_path: Path) -> None:
 
 def test_what_the_schema_refuses_is_reported_with_the_drift(gate: Gate) -> None:
     with pytest.raises(DataGateError, match="differs from the schema") as raised:
-        gate(4, changed(payment=lambda t: 1.0))
-    assert [each["feature"] for each in raised.value.report["anomalies"]] == ["payment", "payment"]
+        gate(4, changed(fare=lambda t: "free", zone=lambda t: None))
+    assert {each["feature"] for each in raised.value.report["anomalies"]} == {"fare"}
+    assert "The data has drifted" in str(raised.value) and "zone" in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tfrecord"])
@@ -371,6 +381,19 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
     distances = measure(merged, merge_statistics([whole]), schema, "previous", [], 0.1, ("", 0.1))
     assert {each.feature: each.distance < 0.002 for each in distances} == {"fare": True, "payment": True}
+
+
+def test_an_empty_list_of_values_is_missing() -> None:
+    """So TFX's CsvExampleGen writes a missing value, and TFDV counts the row as one that has the feature."""
+    for values in ([[1.5], [], [2.5], []], [["a"], [], ["b"], []], [[], [], [], []]):
+        batch = pa.RecordBatch.from_arrays([pa.array(values)], ["zone"])
+        statistics = generate_statistics_in_memory(batch).datasets[0]
+        (zone,) = statistics.features
+        assert common_of(zone).num_non_missing == 4
+        merged = merge_statistics([statistics] * 3).features[0]
+        filled = sum(map(bool, values))
+        assert (rows_with_value(zone), rows_with_value(merged)) == (filled, 3 * filled)
+        assert merged.num_stats.mean == zone.num_stats.mean
 
 
 def test_labels_of_every_task_are_counted(tmp_path: Path) -> None:
