@@ -19,6 +19,7 @@ from rich.console import Console
 from pipeline import console as terminal
 from pipeline import preflight
 from pipeline.config import Config
+from pipeline.imports import import_lean
 from pipeline.nodes import NODES
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
@@ -109,6 +110,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
+    import_lean(config.beam.runner)
     from absl import logging
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
