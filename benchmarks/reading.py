@@ -70,7 +70,7 @@ def convert(source: Path, file_format: str, side: str, output: Path) -> float:
     convert_side = convert_ours if side == OURS else convert_by_tfx
     import_module("components.columnar_examples" if side == OURS else "tfx.components")
     started = time.monotonic()
-    convert_side(source, file_format, output, file_format)
+    convert_side(source, file_format, output)
     return time.monotonic() - started
 
 
