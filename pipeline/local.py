@@ -21,6 +21,7 @@ from components import span_store
 from pipeline import console as terminal
 from pipeline import preflight
 from pipeline.config import Config
+from pipeline.imports import import_lean
 from pipeline.nodes import NODES
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
@@ -121,6 +122,7 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
+    import_lean(config.beam.runner)
     from absl import logging
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions

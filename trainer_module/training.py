@@ -108,6 +108,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
                     train_rows,
                     plan.steps_per_epoch,
                     cache=training.cache,
+                    cache_mib=training.cache_mib,
                     cache_directory=_fresh(recovery_directory / f"cache-{shard.index}") / "rows",
                     shuffle_rows=training.shuffle_rows,
                     seed=training.seed,
