@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
+from pipeline.notify.settings import Notify
 from trainer_module.sections import (
     ConfigurationError,
     Tables,
@@ -182,6 +183,7 @@ class Config:
     app: App
     kubeflow: Kubeflow | None
     steps: dict[str, Step]
+    notify: Notify
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -205,7 +207,7 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app", "kubeflow", "steps")
+_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app", "kubeflow", "steps", "notify")
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
@@ -215,6 +217,7 @@ _SECTIONS: dict[str, type] = {
     "serving": Serving,
     "app": App,
     "kubeflow": Kubeflow,
+    "notify": Notify,
 }
 
 
@@ -318,6 +321,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         app=section(App, "app"),
         kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
         steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
+        notify=read_section(Notify, tables.get("notify", {}), "[notify]"),
     )
     _check_across(config, where)
     return config

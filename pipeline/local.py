@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -17,9 +16,11 @@ from types import FrameType
 from rich.console import Console
 
 from pipeline import console as terminal
-from pipeline import preflight
+from pipeline import history, inputs, preflight
 from pipeline.config import Config
+from pipeline.lock import locked
 from pipeline.nodes import NODES
+from pipeline.notify import settings as notify_settings
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -34,6 +35,7 @@ class Request:
     to_node: str | None = None
     cache: bool = True
     verbose: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def selected(self) -> frozenset[str]:
@@ -61,6 +63,7 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
+    notify_settings.check(config.notify, os.environ)
     return source
 
 
@@ -73,6 +76,17 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     source = check(config, workspace, request)
     preflight.check_workspace(workspace)
     _refuse_partial_first_run(workspace, request)
+    with locked(workspace):
+        return run_locked(config, workspace, request, source, history.settle_killed(workspace))
+
+
+def run_locked(
+    config: Config, workspace: Workspace, request: Request, source: Path, killed: Sequence[history.Record]
+) -> Summary:
+    """The same for one who has checked everything and holds the workspace's lock.
+
+    `killed` are the runs that `history.settle_killed` found: people are told of them with this one.
+    """
     begun = datetime.now(timezone.utc)
     # Sorts by time; the fraction keeps runs apart that start in the same second.
     run_id = f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}"
@@ -86,25 +100,58 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
         log=str(log_file),
         run_id=run_id,
         started=begun.isoformat(timespec="seconds"),
+        inputs={} if request.is_partial else inputs.read_inputs(config, source),
+        notes=request.notes,
     )
+    record_file = workspace.runs / f"{run_id}.json"
+    dataclasses.replace(summary, status=history.RUNNING).write(record_file)
     _keep_gpus_for_the_trainer()
-    with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
+    earlier = None
+    with _interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked).watching():
+                earlier = _latest_run(workspace)
                 _run_graph(config, workspace, request, source)
             summary = dataclasses.replace(summary, status="succeeded")
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
-            summary = dataclasses.replace(summary, error=_explain(error))
-        summary = _describe(summary, workspace, request)
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            summary = dataclasses.replace(summary, error=_explain(error), interrupted=interrupted)
+        if earlier is not None:
+            summary = _describe(summary, workspace, request, earlier)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
-        summary.write(workspace.runs / f"{run_id}.json")
+        summary.write(record_file)
         summary.write(workspace.summary)
         show(summary, workspace, console)
+        for warning in tell(config, workspace, [*killed, dataclasses.asdict(summary)]):
+            console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return summary
+
+
+def tell(config: Config, workspace: Workspace, runs: Sequence[history.Record]) -> list[str]:
+    """Publishes the metrics, and sends a message for each of `runs` with which something is wrong.
+
+    Runs of a part of the graph are somebody's experiments: nobody is told of them.
+
+    Returns:
+      A sentence for whatever was not reached. Nothing is raised: a run does not fail of being told.
+    """
+    if config.notify == notify_settings.Notify():
+        return []
+    # Here and not above: nobody who asks for nothing waits for the client's import.
+    from pipeline.notify import delivery
+
+    try:
+        records = history.read_records(workspace)
+        return [
+            *delivery.publish_metrics(config.notify, config.name, records, time.time()),
+            *delivery.send_messages(config.notify, history.whole_runs(runs), os.environ),
+        ]
+    except (Exception, KeyboardInterrupt) as error:
+        return [f"nobody was told of the run ({type(error).__name__}: {error})."]
 
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
@@ -134,14 +181,21 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
     LocalDagRunner().run(pipeline, run_options=options)
 
 
-def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summary:
-    """Adds what the metadata store knows of the run."""
+def _latest_run(workspace: Workspace) -> int:
+    """The metadata store's id of the newest run; 0 before the first."""
+    from pipeline import record
+
+    return record.latest_run_id(record.open_store(workspace)) if workspace.metadata.exists() else 0
+
+
+def _describe(summary: Summary, workspace: Workspace, request: Request, earlier: int) -> Summary:
+    """Adds what the metadata store knows of the run, if it is newer than the run `earlier`."""
     from pipeline import record, results
 
-    if not workspace.metadata.exists():
+    latest = _latest_run(workspace)
+    if latest <= earlier:
         return summary
-    store = record.open_store(workspace)
-    records = record.read_run(store, record.latest_run_id(store))
+    records = record.read_run(record.open_store(workspace), latest)
     notes = []
     unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
     if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
@@ -157,12 +211,14 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         summary,
         nodes=summarize_nodes(records, request.selected),
         metrics=results.overall_metrics(records),
+        slice_metrics=results.slice_metrics(records),
+        examples=results.examples(records),
         blessed=results.blessed(records),
         refusals=results.refusals(records),
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),
-        notes=tuple(notes),
+        notes=(*summary.notes, *notes),
         error=error,
     )
 
@@ -213,19 +269,6 @@ def _link_tensorboard(workspace: Workspace) -> None:
     target = workspace.artifacts / "Trainer" / "model_run"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(target, workspace.logs))
-
-
-@contextlib.contextmanager
-def _locked(workspace: Workspace) -> Iterator[None]:
-    """Keeps a second run out; the operating system lifts the lock when a run is killed."""
-    with (workspace.root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"Another run is using {workspace.root}: wait for it, or choose another --workdir."
-            ) from error
-        yield
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """What a run did: `run_summary.json`, and the same as a table."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.history import write_record
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 
@@ -25,7 +24,11 @@ class NodeSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The contents of `run_summary.json`."""
+    """The contents of `run_summary.json`.
+
+    `status` is "succeeded" or "failed"; in the record of runs also "running" and "killed"
+    (`pipeline.history`).
+    """
 
     status: str
     dataset: str
@@ -33,23 +36,25 @@ class Summary:
     wall_seconds: float
     nodes: tuple[NodeSummary, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    examples: dict[str, int] = field(default_factory=dict)
     blessed: bool = False
     refusals: tuple[str, ...] = ()
     pushed_model: str | None = None
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    interrupted: bool = False
     notes: tuple[str, ...] = ()
     log: str | None = None
     run_id: str = ""
     started: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """From `pipeline.inputs`; empty where only a part of the graph was asked for."""
 
     def write(self, path: Path) -> None:
         """Replaces the file at once, so that a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        os.replace(unfinished, path)
+        write_record(path, asdict(self))
 
 
 def summarize_nodes(records: Mapping[str, Any], selected: frozenset[str]) -> tuple[NodeSummary, ...]:

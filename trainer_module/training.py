@@ -115,8 +115,16 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             )
     if is_chief:
         steps = int(keras.backend.get_value(model.optimizer.iterations))
+        examples = {"train": sum(train_rows), "eval": sum(eval_rows)}
         _write_report(
-            log_directory, best.history, steps, time.monotonic() - started, plan, distribution, chosen
+            log_directory,
+            best.history,
+            steps,
+            examples,
+            time.monotonic() - started,
+            plan,
+            distribution,
+            chosen,
         )
         export_model(model, settings, transform_output, job.model_directory)
         forget(recovery_directory)
@@ -163,6 +171,7 @@ def _write_report(
     log_directory: Path,
     history: dict[str, list[float]],
     steps: int,
+    examples: dict[str, int],
     seconds: float,
     plan: Plan,
     distribution: Distribution,
@@ -176,6 +185,7 @@ def _write_report(
         **asdict(plan),
         "epochs": len(history["loss"]),
         "steps": steps,
+        "examples": examples,
         "seconds": seconds,
         "history": history,
     }

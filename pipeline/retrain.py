@@ -1,0 +1,146 @@
+"""One retraining, for a scheduler: cron, a systemd timer, a Kubernetes CronJob.
+
+    python -m pipeline.retrain --dataset taxi --workdir /var/lib/tfx-pipeline
+    python -m pipeline.retrain --dataset taxi --dry-run          # is there anything to do?
+
+Trains where data, code or configuration differ from what the last successful run used, and ends at once,
+without loading TFX, where they do not. Two never run at the same time. A run that was killed is recorded
+as such by the next one, which then starts where it stopped.
+
+Exit status:
+  0   trained and pushed, or there was nothing to do
+  1   a step failed
+  2   wrong arguments or configuration, or the data is not where it should be
+  3   trained, but not blessed: the model before stays live
+  65  the data gate refused the data (EX_DATAERR)
+  75  not done, try again later: another run has the workspace, or this one was told to stop (EX_TEMPFAIL)
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from pipeline import config, history, inputs, local, preflight
+from pipeline.lock import LockedError, locked
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace, workspace_of
+from trainer_module.sections import ConfigurationError
+
+STEP_FAILED = 1
+MISCONFIGURED = 2
+NOT_BLESSED = 3
+DATA_REFUSED = os.EX_DATAERR
+TRY_LATER = os.EX_TEMPFAIL
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, decides, runs; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    loaded = None
+    try:
+        loaded = config.load(options.dataset, options.profile, options.set)
+        workspace = workspace_of(options.workdir, loaded.name)
+        request = local.Request(verbose=options.verbose)
+        source = local.check(loaded, workspace, request)
+        if options.dry_run:
+            reason = find_reason(loaded, workspace, source)
+            print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
+            return os.EX_OK
+        preflight.check_workspace(workspace)
+        with locked(workspace, options.wait):
+            return _retrain(loaded, workspace, request, source)
+    except LockedError as error:
+        print(error, file=sys.stderr)
+        return TRY_LATER
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        if loaded is not None and not options.dry_run:
+            _tell(loaded, workspace, [_never_begun(loaded, str(error))])
+        if options.verbose:
+            raise
+        return MISCONFIGURED
+
+
+def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:
+    """Why a run is due, in words; empty where nothing has changed since the last one that succeeded."""
+    success = history.last_success(history.read_records(workspace))
+    if success is None:
+        return "no run has succeeded yet"
+    changed = inputs.describe_change(inputs.read_inputs(loaded, source), success["inputs"])
+    return f"{changed} changed since run {success['run_id']}" if changed else ""
+
+
+def exit_status(summary: Summary) -> int:
+    """What a scheduler is told of a run."""
+    if summary.status == history.SUCCEEDED:
+        return os.EX_OK if summary.blessed else NOT_BLESSED
+    if summary.interrupted:
+        return TRY_LATER
+    failed = [node.id for node in summary.nodes if node.state == "failed"]
+    return DATA_REFUSED if failed == ["DataGate"] else STEP_FAILED
+
+
+def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request, source: Path) -> int:
+    killed = history.settle_killed(workspace)
+    for run in killed:
+        print(f"Run {run['run_id']} was killed before it ended.", file=sys.stderr)
+    reason = find_reason(loaded, workspace, source)
+    if not reason:
+        print(_nothing(loaded, workspace))
+        _tell(loaded, workspace, killed)
+        return os.EX_OK
+    print(f"Training: {reason}.", flush=True)
+    request = dataclasses.replace(request, notes=(f"trained because {reason}",))
+    summary = local.run_locked(loaded, workspace, request, source, killed)
+    if summary.error:
+        print(summary.error, file=sys.stderr)
+    return exit_status(summary)
+
+
+def _nothing(loaded: config.Config, workspace: Workspace) -> str:
+    success = history.last_success(history.read_records(workspace))
+    run = success["run_id"] if success else ""
+    return (
+        f"Nothing to do for {loaded.name}: data, code and configuration are as in run {run} "
+        "(python local_runner.py runs all the same)."
+    )
+
+
+def _never_begun(loaded: config.Config, error: str) -> history.Record:
+    """A run that leaves no record, because nothing was run, and that people must hear of."""
+    summary = Summary(history.FAILED, loaded.name, loaded.profile, 0.0, error=error, inputs={"data": ""})
+    return dataclasses.asdict(summary)
+
+
+def _tell(loaded: config.Config, workspace: Workspace, runs: list[history.Record]) -> None:
+    for warning in local.tell(loaded, workspace, runs):
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.retrain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
+    add("--workdir", default="runs", help="where everything is written (%(default)s)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
+    add(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="for a run that is there already (%(default)s)",
+    )
+    add("--dry-run", action="store_true", help="say whether there is anything to do, run nothing")
+    add("--verbose", action="store_true", help="show library logs and tracebacks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
