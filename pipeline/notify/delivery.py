@@ -108,6 +108,6 @@ def _bounded(action: Callable[[], None], seconds: float) -> Exception | None:
 
 
 def _shown(url: str) -> str:
-    """Scheme, host and port: the path of a webhook is its password, and a URL may hold another."""
+    """Scheme, host and port: the path of a webhook is its password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

@@ -38,7 +38,7 @@ class Notify:
             value = getattr(self, name)
             require(
                 value is None or is_url(value),
-                f"{name} is {value!r}; it must be a URL such as http://host:9091.",
+                f"{name} must be a URL such as http://host:9091, without user and password.",
             )
         require(
             self.textfile_directory is None or self.textfile_directory.startswith("/"),
@@ -81,11 +81,12 @@ def check(notify: Notify, environment: Mapping[str, str]) -> None:
 
 
 def is_url(text: str) -> bool:
-    """Whether `text` names an HTTP server."""
+    """Whether `text` is an HTTP server's URL that `urllib` can open."""
     try:
         parts = urlsplit(text)
         # A line break at the end of a secret is common, and `urlsplit` overlooks it.
         is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        return is_http and text.isprintable() and " " not in text
+        # `urllib` would take the password for a port, and repeat it in its error.
+        return is_http and parts.username is None and text.isprintable() and " " not in text
     except ValueError:
         return False
