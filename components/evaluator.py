@@ -1,4 +1,4 @@
-"""TFX's Evaluator, with a baseline that may be empty, and metrics that travel with the blessing.
+"""TFX's Evaluator, with a baseline that may be empty; metrics and spans travel with the blessing.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
@@ -6,6 +6,7 @@ judges the candidate on the absolute thresholds alone.
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, BLESSING_KEY, EVALUATION_KEY
+from tfx.types.standard_component_specs import (
+    BASELINE_MODEL_KEY,
+    BLESSING_KEY,
+    EVALUATION_KEY,
+    EXAMPLES_KEY,
+)
 from tfx.utils import path_utils
+
+from components.span_conversion import WINDOW
 
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
@@ -45,6 +53,10 @@ class Executor(executor.Executor):
             evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
             metrics = overall_metrics(evaluation.uri)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+            window = Path(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]).uri) / WINDOW
+            if window.is_file():
+                # A pushed version is to know the spans that it was made of.
+                shutil.copyfile(window, Path(blessing.uri) / WINDOW)
 
 
 class Evaluator(component.Evaluator):

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from components.spans import check_pattern, has_spans
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
 from pipeline.notify.settings import Notify
+from pipeline.window import Retention, Window
 from trainer_module.sections import (
     ConfigurationError,
     Tables,
@@ -33,17 +35,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`."""
+    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
+
+    `pattern` says which files below it are the table's, and, with placeholders, of which span each
+    is (`components.spans.check_pattern`); "" for all files of the format, as one table.
+    """
 
     format: Literal["csv", "parquet", "tfrecord"]
     path: str
     package: str | None = None
     schema: str | None = None
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
 
     @property
-    def pattern(self) -> str:
-        """Which files of the directory are the table's."""
-        return {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+    def files(self) -> str:
+        """The pattern of the table's files, relative to the directory."""
+        return self.pattern or {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether rows arrive span by span."""
+        return has_spans(self.pattern)
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,8 @@ class Config:
     dataset_file: Path
     source: Source
     splits: Splits
+    window: Window
+    retention: Retention
     settings: Settings
     evaluation: Evaluation
     gates: dict[str, Gate]
@@ -200,6 +217,8 @@ _DATASET_SECTIONS = (
     "name",
     "source",
     "splits",
+    "window",
+    "retention",
     "label",
     "features",
     "model",
@@ -207,10 +226,14 @@ _DATASET_SECTIONS = (
     "evaluation",
     "gates",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app", "kubeflow", "steps", "notify")
+_PROFILE_SECTIONS = (
+    "extends", "training", "beam", "retention", "serving", "app", "kubeflow", "steps", "notify",
+)  # fmt: skip
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
+    "window": Window,
+    "retention": Retention,
     **SECTIONS,
     "evaluation": Evaluation,
     "beam": Beam,
@@ -308,6 +331,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         dataset_file=dataset_file,
         source=section(Source, "source"),
         splits=section(Splits, "splits"),
+        window=section(Window, "window"),
+        retention=section(Retention, "retention"),
         settings=Settings(
             features=read_features(tables.get("features", {}), f"{where} [features]"),
             label=section(Label, "label"),
@@ -339,6 +364,16 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 def _check_across(config: Config, where: str) -> None:
     """Checks that span sections."""
     settings, task = config.settings, config.settings.label.task
+    if not config.source.has_spans and config.window != Window():
+        raise ConfigurationError(
+            f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
+            "or remove it."
+        )
+    if config.source.has_spans and 0 < config.retention.spans < config.window.spans:
+        raise ConfigurationError(
+            f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
+            "keep at least those."
+        )
     for feature in settings.features:
         if feature.name == settings.label.column:
             raise ConfigurationError(

@@ -5,29 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.example_gen.component import FileBasedExampleGen
-from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
-from tfx.components.example_gen.custom_executors import parquet_executor
-from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+from tfx.proto import pusher_pb2, trainer_pb2
 
 from components.app_exporter import AppExporter
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
+from components.example_gen import ExampleGen, schema_types
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
 from components.serving_check import ServingCheck
-from pipeline.config import ROOT, Config, Source, Splits
+from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.quality import evaluation_config
 from pipeline.workspace import Workspace
@@ -39,6 +35,8 @@ def build(
     source_directory: str | RuntimeParameter,
     live_model: str = "",
     cache: bool = True,
+    window_end: str | RuntimeParameter = "",
+    window_fingerprint: str = "",
     worker_pods: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Wires the graph.
@@ -49,6 +47,9 @@ def build(
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
+      window_end: Name of the newest span to train on, or the parameter that names it; "" for the newest.
+      window_fingerprint: Of the files that ExampleGen will read, "" to look only when it runs. It is
+        part of the cache key: without it a cached step would hand on examples that are no longer all.
       worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
         are pods of their own; None where the Trainer's step is to run them itself.
     """
@@ -56,9 +57,28 @@ def build(
     # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
     settings_text = json.dumps(settings, sort_keys=True)
 
-    examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
+    examples = ExampleGen(
+        source_directory,
+        pattern=config.source.files,
+        file_format=config.source.format,
+        splits={"train": config.splits.train, "eval": config.splits.eval},
+        column_types=schema_types(config.schema_file.read_text(), str(config.schema_file))
+        if config.schema_file
+        else {},
+        conversion_fingerprint=fingerprint(ROOT, "components.columnar_examples"),
+        code_fingerprint=fingerprint(ROOT, "components.example_gen"),
+        window={
+            "spans": config.window.spans,
+            "missing": config.window.missing,
+            "duplicate": config.window.duplicate,
+        },
+        store=str(workspace.spans),
+        window_end=window_end,
+        window_fingerprint=window_fingerprint,
+    )
 
-    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    # Of the newest span alone: what arrives is checked once, and costs what arrives.
+    statistics = StatisticsGen(examples=examples.outputs["newest" if config.source.has_spans else "examples"])
 
     schema = _schema(config, statistics).with_id("SchemaGen")
 
@@ -136,6 +156,11 @@ def build(
         ),
         custom_config={
             "keep_versions": config.serving.keep_versions,
+            **(
+                {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
+                if config.source.has_spans and config.retention.spans
+                else {}
+            ),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
         },
     )
@@ -189,31 +214,6 @@ def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
         "worker_pods": dict(worker_pods),
         "pods_code_fingerprint": fingerprint(ROOT, "components.distributed_trainer"),
     }
-
-
-def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:
-    output = example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(
-            splits=[
-                example_gen_pb2.SplitConfig.Split(name="train", hash_buckets=splits.train),
-                example_gen_pb2.SplitConfig.Split(name="eval", hash_buckets=splits.eval),
-            ]
-        )
-    )
-    table = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)])
-    match source.format:
-        case "csv":
-            return CsvExampleGen(directory, input_config=table, output_config=output)
-        case "tfrecord":
-            return ImportExampleGen(directory, input_config=table, output_config=output)
-        case "parquet":
-            return FileBasedExampleGen(
-                directory,
-                input_config=table,
-                output_config=output,
-                custom_executor_spec=executor_spec.BeamExecutorSpec(parquet_executor.Executor),
-            )
-    raise AssertionError(source.format)
 
 
 def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:

@@ -9,8 +9,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from components import span_store
+from pipeline import preflight
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
+from pipeline.workspace import Workspace
 
 # The graph names the learner's entry points by import path, so that importing the graph does not lead there.
 _ENTRY_POINTS = ("pipeline.graph", "trainer_module.preprocessing", "trainer_module.run")
@@ -21,17 +24,23 @@ DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the co
 """Key of `read_inputs` → what to call it."""
 
 
-def read_inputs(config: Config, source: Path) -> dict[str, str]:
+def read_inputs(config: Config, workspace: Workspace, source: Path) -> dict[str, str]:
     """Fingerprints of the data, the code and the configuration.
 
     Args:
       config: What the run does.
+      workspace: Whose store of spans remembers what is in files that have not changed.
       source: The folder of the dataset's files.
     """
+    return {"data": _data(config, workspace, source), **read_without_data(config)}
+
+
+def read_without_data(config: Config) -> dict[str, str]:
+    """Fingerprints of the code and the configuration."""
     code = [fingerprint(ROOT, name) for name in _ENTRY_POINTS]
     if config.app.formats:
         code.append(fingerprint(ROOT, "components.app_exporter", *CONVERTER_FILES))
-    return {"data": _data(config, source), "code": _digest(code), "configuration": _configuration(config)}
+    return {"code": _digest(code), "configuration": _configuration(config)}
 
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
@@ -40,10 +49,12 @@ def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
     return " and ".join(changed)
 
 
-def _data(config: Config, source: Path) -> str:
-    """Of names, sizes and times of change, as ExampleGen tells one table from another."""
-    files = sorted(file for file in source.glob(config.source.pattern) if file.is_file())
-    return _digest([[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files])
+def _data(config: Config, workspace: Workspace, source: Path) -> str:
+    """Of the window's spans and of what is in their files; a file that was only touched is the same."""
+    window = preflight.find_window(config, source)
+    store = workspace.spans if workspace.spans.is_dir() else None
+    contents = span_store.content_digests(store, {span.name: span.files for span in window.spans})
+    return span_store.window_fingerprint(contents)
 
 
 def _configuration(config: Config) -> str:

@@ -15,12 +15,14 @@ from types import FrameType
 
 from rich.console import Console
 
+from components import span_store
 from pipeline import console as terminal
 from pipeline import history, inputs, preflight
 from pipeline.config import Config
 from pipeline.lock import locked
 from pipeline.nodes import NODES
 from pipeline.notify import settings as notify_settings
+from pipeline.notify.announcement import announce
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -67,6 +69,14 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     return source
 
 
+def describe_window(config: Config, source: Path) -> str:
+    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
+    if not config.source.has_spans:
+        return ""
+    window = preflight.find_window(config, source)
+    return f", spans {window.spans[0].name} to {window.newest.name}"
+
+
 def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     """Runs the graph and leaves a summary, also of a run that failed.
 
@@ -87,24 +97,13 @@ def run_locked(
 
     `killed` are the runs that `history.settle_killed` found: people are told of them with this one.
     """
-    begun = datetime.now(timezone.utc)
-    # Sorts by time; the fraction keeps runs apart that start in the same second.
-    run_id = f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}"
-    log_file = workspace.logs / f"run-{run_id}.log"
     started = time.monotonic()
-    summary = Summary(
-        "failed",
-        config.name,
-        config.profile,
-        0.0,
-        log=str(log_file),
-        run_id=run_id,
-        started=begun.isoformat(timespec="seconds"),
-        inputs={} if request.is_partial else inputs.read_inputs(config, source),
-        notes=request.notes,
-    )
-    record_file = workspace.runs / f"{run_id}.json"
-    dataclasses.replace(summary, status=history.RUNNING).write(record_file)
+    summary = begin_summary(config, request)
+    if not request.is_partial:
+        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, workspace, source))
+    log_file = workspace.logs / f"run-{summary.run_id}.log"
+    summary = dataclasses.replace(summary, log=str(log_file))
+    summary.write_record(workspace, status=history.RUNNING)
     _keep_gpus_for_the_trainer()
     earlier = None
     with _interruptible() as asked, contextlib.ExitStack() as stack:
@@ -115,43 +114,35 @@ def run_locked(
             with terminal.Progress(console, asked).watching():
                 earlier = _latest_run(workspace)
                 _run_graph(config, workspace, request, source)
-            summary = dataclasses.replace(summary, status="succeeded")
+            summary = dataclasses.replace(summary, status=history.SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             summary = dataclasses.replace(summary, error=_explain(error), interrupted=interrupted)
         if earlier is not None:
             summary = _describe(summary, workspace, request, earlier)
+        summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
-        summary.write(record_file)
-        summary.write(workspace.summary)
+        summary.write_record(workspace)
         show(summary, workspace, console)
-        for warning in tell(config, workspace, [*killed, dataclasses.asdict(summary)]):
+        for warning in announce(config, workspace, [*killed, dataclasses.asdict(summary)]):
             console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return summary
 
 
-def tell(config: Config, workspace: Workspace, runs: Sequence[history.Record]) -> list[str]:
-    """Publishes the metrics, and sends a message for each of `runs` with which something is wrong.
-
-    Runs of a part of the graph are somebody's experiments: nobody is told of them.
-
-    Returns:
-      A sentence for whatever was not reached. Nothing is raised: a run does not fail of being told.
-    """
-    if config.notify == notify_settings.Notify():
-        return []
-    # Here and not above: nobody who asks for nothing waits for the client's import.
-    from pipeline.notify import delivery
-
-    try:
-        records = history.read_records(workspace)
-        return [
-            *delivery.publish_metrics(config.notify, config.name, records, time.time()),
-            *delivery.send_messages(config.notify, history.whole_runs(runs), os.environ),
-        ]
-    except (Exception, KeyboardInterrupt) as error:
-        return [f"nobody was told of the run ({type(error).__name__}: {error})."]
+def begin_summary(config: Config, request: Request) -> Summary:
+    """The summary of a run that begins now; it has failed until it succeeds."""
+    begun = datetime.now(timezone.utc)
+    return Summary(
+        history.FAILED,
+        config.name,
+        config.profile,
+        0.0,
+        # Sorts by time; the fraction keeps runs apart that start in the same second.
+        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
+        started=begun.isoformat(timespec="seconds"),
+        notes=request.notes,
+    )
 
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
@@ -165,12 +156,17 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
+    window = preflight.find_window(config, source)
+    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
     pipeline = build(
         config,
         workspace,
         str(source),
         live_model=identity(newest_version(workspace.serving)),
         cache=request.cache,
+        # The newest span by name: one that arrives from now on is the next run's.
+        window_end=window.newest.name if config.source.has_spans else "",
+        window_fingerprint=span_store.window_fingerprint(contents),
     )
     options = None
     if request.is_partial:
@@ -203,6 +199,8 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, earlier:
             "the Evaluator ran again because the live model changed since the last run: the model is "
             "now compared with it (the next identical run is fully cached)"
         )
+    spans = results.spans(records)
+    notes += spans.pop("notes", [])
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -218,9 +216,28 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, earlier:
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),
+        spans=spans,
         notes=(*summary.notes, *notes),
         error=error,
     )
+
+
+def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
+    """Removes the artifacts of old runs, after a run that succeeded."""
+    if summary.status != "succeeded" or not config.retention.runs:
+        return summary
+    from pipeline import record, retention
+
+    keep = config.retention.runs
+    try:
+        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+    except OSError as error:
+        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
+    else:
+        note = f"removed {removed} artifact(s) of runs before the last {keep}"
+        if not removed:
+            return summary
+    return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:
@@ -229,9 +246,11 @@ def _explain(error: BaseException) -> str:
         return "interrupted; the next run starts where this one stopped."
     own = (
         "ConfigurationError",
+        "ConversionError",
         "DataGateError",
         "WorkerError",
         "AppExportError",
+        "SpanError",
         "EncodingError",
         "ToolError",
     )

@@ -10,17 +10,24 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.span_conversion import Policy, check_missing
+from components.spans import SpanError, Window, choose_window, find_spans
 from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 from trainer_module.sections import ConfigurationError
 
 
+class DataError(ConfigurationError):
+    """The data is where it should be and is not what it should be."""
+
+
 def find_source(config: Config) -> Path:
     """The folder of the dataset's files, looked into.
 
     Raises:
-      ConfigurationError: If the folder or the files are missing, or a file lacks a column.
+      ConfigurationError: If the folder is missing.
+      DataError: If the files are missing, or a file lacks a column.
     """
     source = config.source
     if source.package is None:
@@ -38,18 +45,48 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    files = sorted(file for file in directory.glob(source.pattern) if file.is_file())
-    if not files:
-        raise ConfigurationError(
-            f"{directory} has no file that matches '{source.pattern}': add one, or mend [source]."
-        )
-    if source.format == "csv":
-        _check_headers(config, files)
+    window = find_window(config, directory)
+    for span in window.spans if source.format == "csv" else ():
+        files = [file for file in span.files if not source.has_spans or _has_rows(file)]
+        if files:
+            _check_headers(config, files)
+        elif span == window.newest:
+            raise DataError(
+                f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
+                "window earlier with --set window.end."
+            )
     return directory
 
 
+def find_window(config: Config, directory: Path) -> Window:
+    """The spans that a run would train on now; of a table without spans, its one.
+
+    Raises:
+      DataError: If there are none, or not those that [window] asks for.
+    """
+    source = config.source
+    try:
+        spans = find_spans(directory, source.files)
+        if not spans:
+            what = "span" if source.has_spans else "file"
+            raise DataError(
+                f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
+            )
+        window = choose_window(spans, config.window.spans, config.window.end)
+        check_missing(window.missing, Policy(config.window.missing))
+    except SpanError as error:
+        raise DataError(str(error)) from error
+    return window
+
+
+def _has_rows(file: Path) -> bool:
+    with file.open("rb") as lines:
+        next(lines, None)
+        return any(line.strip() for line in lines)
+
+
 def _check_headers(config: Config, files: Sequence[Path]) -> None:
-    """CsvExampleGen reads the first file's header only, and finds a wrong one late or never."""
+    """A wrong header would be found late, and a column that is missing only by Transform."""
     label = config.settings.label
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
@@ -62,14 +99,14 @@ def _check_headers(config: Config, files: Sequence[Path]) -> None:
             rows = csv.reader(lines)
             header, row = next(rows, None), next(rows, None)
         if header is None or row is None:
-            raise ConfigurationError(f"{file} has no rows below a header line: remove or fill it.")
+            raise DataError(f"{file} has no rows below a header line: remove or fill it.")
         for column, reader in readers:
             if column not in header:
-                raise ConfigurationError(
+                raise DataError(
                     f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
                 )
         if first is not None and header != first:
-            raise ConfigurationError(
+            raise DataError(
                 f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
                 "same header."
             )

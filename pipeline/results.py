@@ -10,7 +10,24 @@ import tensorflow_model_analysis as tfma
 from components import evaluator
 from components.app_exporter import PARITY
 from components.serving_check import REFUSED
+from components.span_conversion import WINDOW
 from pipeline.record import NodeRecord
+
+
+def spans(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
+    """Names of the window's spans, of the newest, and of those that are missing or were converted in this run.
+
+    Empty where the table has none. `notes` is there where ExampleGen ran, with what it has to say.
+    """
+    examples = _output(records, "ExampleGen", "examples")
+    if examples is None or not (file := Path(examples.uri) / WINDOW).is_file():
+        return {}
+    told = json.loads(file.read_text())
+    keys = ("window", "newest", "converted", "missing", "rows")
+    kept = {key: told[key] for key in keys}
+    if records["ExampleGen"].state == "executed":
+        return {**kept, "notes": told["notes"]}
+    return {**kept, "converted": []}
 
 
 def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:

@@ -10,9 +10,9 @@ as such by the next one, which then starts where it stopped.
 Exit status:
   0   trained and pushed, or there was nothing to do
   1   a step failed
-  2   wrong arguments or configuration, or the data is not where it should be
+  2   wrong arguments or configuration
   3   trained, but not blessed: the model before stays live
-  65  the data gate refused the data (EX_DATAERR)
+  65  the data is missing, cannot be read, or was refused by the data gate (EX_DATAERR)
   75  not done, try again later: another run has the workspace, or this one was told to stop (EX_TEMPFAIL)
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pipeline import config, history, inputs, local, preflight
 from pipeline.lock import LockedError, locked
+from pipeline.notify.announcement import announce
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace, workspace_of
 from trainer_module.sections import ConfigurationError
@@ -34,33 +35,30 @@ NOT_BLESSED = 3
 DATA_REFUSED = os.EX_DATAERR
 TRY_LATER = os.EX_TEMPFAIL
 
+_DATA_NODES = ("ExampleGen", "DataGate")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses, decides, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
-    loaded = None
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         workspace = workspace_of(options.workdir, loaded.name)
         request = local.Request(verbose=options.verbose)
-        source = local.check(loaded, workspace, request)
         if options.dry_run:
+            source = local.check(loaded, workspace, request)
             reason = find_reason(loaded, workspace, source)
             print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
             return os.EX_OK
         preflight.check_workspace(workspace)
         with locked(workspace, options.wait):
-            return _retrain(loaded, workspace, request, source)
-    except LockedError as error:
-        print(error, file=sys.stderr)
-        return TRY_LATER
+            return _retrain(loaded, workspace, request)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
-        if loaded is not None and not options.dry_run:
-            _tell(loaded, workspace, [_never_begun(loaded, str(error))])
         if options.verbose:
             raise
-        return MISCONFIGURED
+        statuses = {LockedError: TRY_LATER, preflight.DataError: DATA_REFUSED}
+        return statuses.get(type(error), MISCONFIGURED)
 
 
 def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:
@@ -68,7 +66,7 @@ def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> st
     success = history.last_success(history.read_records(workspace))
     if success is None:
         return "no run has succeeded yet"
-    changed = inputs.describe_change(inputs.read_inputs(loaded, source), success["inputs"])
+    changed = inputs.describe_change(inputs.read_inputs(loaded, workspace, source), success["inputs"])
     return f"{changed} changed since run {success['run_id']}" if changed else ""
 
 
@@ -79,17 +77,22 @@ def exit_status(summary: Summary) -> int:
     if summary.interrupted:
         return TRY_LATER
     failed = [node.id for node in summary.nodes if node.state == "failed"]
-    return DATA_REFUSED if failed == ["DataGate"] else STEP_FAILED
+    return DATA_REFUSED if failed and failed[0] in _DATA_NODES else STEP_FAILED
 
 
-def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request, source: Path) -> int:
+def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request) -> int:
     killed = history.settle_killed(workspace)
     for run in killed:
         print(f"Run {run['run_id']} was killed before it ended.", file=sys.stderr)
-    reason = find_reason(loaded, workspace, source)
+    try:
+        source = local.check(loaded, workspace, request)
+        reason = find_reason(loaded, workspace, source)
+    except ConfigurationError as error:
+        _refuse(loaded, workspace, request, killed, str(error))
+        raise
     if not reason:
         print(_nothing(loaded, workspace))
-        _tell(loaded, workspace, killed)
+        _announce(loaded, workspace, killed)
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
     request = dataclasses.replace(request, notes=(f"trained because {reason}",))
@@ -97,6 +100,22 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request
     if summary.error:
         print(summary.error, file=sys.stderr)
     return exit_status(summary)
+
+
+def _refuse(
+    loaded: config.Config,
+    workspace: Workspace,
+    request: local.Request,
+    killed: list[history.Record],
+    error: str,
+) -> None:
+    """Records a run that could not begin: nobody may be watching."""
+    # Not the data, which could not be read: this run is like no other.
+    summary = dataclasses.replace(
+        local.begin_summary(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
+    )
+    summary.write_record(workspace)
+    _announce(loaded, workspace, [*killed, dataclasses.asdict(summary)])
 
 
 def _nothing(loaded: config.Config, workspace: Workspace) -> str:
@@ -108,14 +127,8 @@ def _nothing(loaded: config.Config, workspace: Workspace) -> str:
     )
 
 
-def _never_begun(loaded: config.Config, error: str) -> history.Record:
-    """A run that leaves no record, because nothing was run, and that people must hear of."""
-    summary = Summary(history.FAILED, loaded.name, loaded.profile, 0.0, error=error, inputs={"data": ""})
-    return dataclasses.asdict(summary)
-
-
-def _tell(loaded: config.Config, workspace: Workspace, runs: list[history.Record]) -> None:
-    for warning in local.tell(loaded, workspace, runs):
+def _announce(loaded: config.Config, workspace: Workspace, runs: list[history.Record]) -> None:
+    for warning in announce(loaded, workspace, runs):
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -43,6 +42,7 @@ class Summary:
     pushed_model: str | None = None
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     interrupted: bool = False
     notes: tuple[str, ...] = ()
@@ -52,9 +52,17 @@ class Summary:
     inputs: dict[str, str] = field(default_factory=dict)
     """From `pipeline.inputs`; empty where only a part of the graph was asked for."""
 
-    def write(self, path: Path) -> None:
-        """Replaces the file at once, so that a reader never sees half of it."""
-        write_record(path, asdict(self))
+    def write_record(self, workspace: Workspace, status: str | None = None) -> None:
+        """Writes the run's record; once the run has ended, `run_summary.json` as well.
+
+        Args:
+          workspace: Whose run it is.
+          status: Instead of the summary's own, while the run has not ended.
+        """
+        values = asdict(self) | ({"status": status} if status else {})
+        write_record(workspace.runs / f"{self.run_id}.json", values)
+        if status is None:
+            write_record(workspace.summary, values)
 
 
 def summarize_nodes(records: Mapping[str, Any], selected: frozenset[str]) -> tuple[NodeSummary, ...]:
@@ -81,6 +89,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
 
     line("status", f"{summary.status} in {summary.wall_seconds:.1f} s")
+    if summary.spans:
+        line("spans", _describe_spans(summary.spans))
     if summary.metrics:
         line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in summary.metrics.items()))
         line("blessed", "yes" if summary.blessed else "no")
@@ -102,3 +112,11 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:
         line("log", summary.log)
+
+
+def _describe_spans(spans: Mapping[str, Any]) -> str:
+    window = spans["window"]
+    extent = window[0] if len(window) == 1 else f"{len(window)} from {window[0]} to {window[-1]}"
+    converted = ", ".join(spans["converted"]) or "none"
+    missing = f"; missing {', '.join(spans['missing'])}" if spans["missing"] else ""
+    return f"{extent}; converted now: {converted}{missing}"

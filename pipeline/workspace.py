@@ -37,6 +37,11 @@ class Workspace:
         return self.root / "recovery"
 
     @property
+    def spans(self) -> Path:
+        """Spans that are examples already (`components.span_store`)."""
+        return self.root / "spans"
+
+    @property
     def summary(self) -> Path:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"

@@ -161,9 +161,6 @@ def _executor(
     node = label.removesuffix("_executor")
     step = pods[node]
     container = dict(executor["container"])
-    # KFP parses and ignores `lifecycle`; the entrypoint runs ExampleGen's driver itself.
-    lifecycle = container.pop("lifecycle", None)
-    driver = [f"--driver_module={lifecycle['preCacheCheck']['command'][-1]}"] if lifecycle else []
     outputs = components[node].get("outputDefinitions", {})
     # KFP stores one ComponentSpec for all equal containers, whatever their outputs, hence the id;
     # its cache key knows the image's name and the arguments but not the code, hence the version.
@@ -172,7 +169,6 @@ def _executor(
         "--json_serialized_outputs_spec_args",
         json.dumps(outputs, sort_keys=True),
         *(f"--optional_input={key}" for key in OPTIONAL_INPUTS.get(node, ())),
-        *driver,
         f"--node_id={node}",
         f"--code_version={code_versions[node]}",
     ]
@@ -220,6 +216,12 @@ def quantity(text: str) -> float:
 def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str]:
     """Setting → directory outside the artifact store that the node's step reads or writes."""
     match node:
+        case "ExampleGen" if config.source.has_spans:
+            # Beside the models it keeps what it has converted.
+            return {
+                "data_directory": kubeflow.data_directory,
+                "models_directory": kubeflow.models_directory,
+            }
         case "ExampleGen":
             return {"data_directory": kubeflow.data_directory}
         case "BaselineModel" | "Pusher":

@@ -66,7 +66,7 @@ class Shop:
     def remember(self, began: float = 1000.0, **changes: Any) -> None:
         """Leaves the record of a run that used everything as it is now."""
         loaded = config.load(str(self.dataset), "laptop")
-        now = inputs.read_inputs(loaded, self.table.parent)
+        now = inputs.read_inputs(loaded, self.workspace, self.table.parent)
         record = make_record(began, **{"inputs": now, "dataset": "shop", **changes})
         history.write_record(self.workspace.runs / f"{record['run_id']}.json", record)
 
@@ -299,8 +299,9 @@ def test_the_help_names_every_exit_status(capsys: pytest.CaptureFixture[str]) ->
 def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop) -> None:
     shop.table.unlink()
     status, _, error = shop.retrain("--set", "notify.webhook=http://127.0.0.1:9", "--set", "notify.retries=0")
-    assert status == 2
+    assert status == 65
     first, second = error.splitlines()
     assert "has no file that matches" in first
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
-    assert not shop.workdir.exists()
+    (record,) = history.read_records(shop.workspace)
+    assert record["status"] == "failed" and record["error"] == first
