@@ -68,10 +68,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             raise SpanError(f"{directory} has no file that matches '{pattern}': add one, or mend [source].")
         settings = json.loads(exec_properties["window"])
         window = choose_window(spans, settings["spans"], exec_properties["window_end"])
-        store = Path(exec_properties["store"]) if has_spans(pattern) else None
-        contents = span_store.content_digests(store, {span.name: span.files for span in window.spans})
+        store, expected = Path(exec_properties["store"]), exec_properties["window_fingerprint"]
+        # On a cluster the step of a table without spans has no volume for a store.
+        remembering = store if has_spans(pattern) or expected else None
+        contents = span_store.content_digests(remembering, {span.name: span.files for span in window.spans})
         fingerprint = span_store.window_fingerprint(contents)
-        if exec_properties["window_fingerprint"] not in ("", fingerprint):
+        if expected not in ("", fingerprint):
             raise SpanError(f"The files below {directory} changed since the run began: run again.")
         for (artifact,) in output_dict.values():
             artifact.split_names = artifact_utils.encode_split_names(list(self._splits))
@@ -81,7 +83,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if window.newest.version is not None:
                 artifact.version = window.newest.version
         places = {key: Path(artifact.uri) for key, (artifact,) in output_dict.items()}
-        if store is None:
+        if not has_spans(pattern):
             self._convert(window.newest.files, places[EXAMPLES])
             return
         outcome = convert_window(
@@ -94,6 +96,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             self._convert,
         )
         _link(store, outcome, places)
+        (newest,) = output_dict[NEWEST]
+        newest.split_names = artifact_utils.encode_split_names(
+            [*self._splits, *(entry.name for entry in outcome.unchecked)]
+        )
 
     def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
@@ -121,7 +127,11 @@ def _write_json(value: Any, path: str) -> None:
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
-    """Puts together the window's examples: train of all spans, eval of the newest; and the newest span's."""
+    """Puts together the window's examples: train of all spans, eval of the newest; and those to be checked.
+
+    To be checked is the newest span, in its splits, and each older one that nobody has checked yet, as a
+    split of its own.
+    """
     newest = outcome.entries[-1]
     for entry in outcome.entries:
         for split in newest.rows:
@@ -129,6 +139,8 @@ def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
                 span_store.link_split(store, entry, split, places[EXAMPLES] / f"Split-{split}")
     for split in newest.rows:
         span_store.link_split(store, newest, split, places[NEWEST] / f"Split-{split}")
+        for entry in outcome.unchecked:
+            span_store.link_split(store, entry, split, places[NEWEST] / f"Split-{entry.name}")
     for place in places.values():
         (place / WINDOW).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
 
@@ -157,7 +169,7 @@ class _Spec(component_spec.ComponentSpec):
 
 
 class ExampleGen(base_beam_component.BaseBeamComponent):
-    """Outputs `examples`, and, of a table with spans, `newest`: the newest span's examples alone."""
+    """Outputs `examples`, and, of a table with spans, `newest`: what statistics and the data gate look at."""
 
     SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

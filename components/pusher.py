@@ -42,7 +42,7 @@ class Executor(executor.Executor):
         """See the base class."""
         self._log_startup(input_dict, output_dict, exec_properties)
         self._push(input_dict, output_dict, exec_properties)
-        _prune_spans(input_dict, exec_properties)
+        _keep_store(input_dict, exec_properties)
 
     def _push(
         self,
@@ -90,18 +90,21 @@ def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -
     return publish(model, directory, notes or {})
 
 
-def _prune_spans(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> None:
-    """Removes converted spans that neither coming windows nor pushed versions need.
+def _keep_store(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> None:
+    """Notes that the window's spans have been checked, and removes those that nobody needs any more.
 
-    It is here because this is the last step on every runner: what fails before it, finds all spans again.
+    It is here because this is the last step on every runner, and runs only after the data gate: where a
+    step before it fails, the next run finds all spans again.
     """
     settings = _settings(exec_properties)
     if "span_store" not in settings:
         return
-    needed = set(_blessing_file(input_dict, WINDOW).get("entries", ()))
+    store, window = Path(settings["span_store"]), _blessing_file(input_dict, WINDOW)
+    span_store.mark_checked(store, window.get("entries", ()))
+    needed = set(window.get("entries", ()))
     for version in list_versions(_directory(exec_properties)):
         needed |= set(version.notes.get("spans", {}).get("entries", ()))
-    removed = span_store.prune(Path(settings["span_store"]), settings["keep_spans"], needed)
+    removed = span_store.prune(store, settings["keep_spans"], needed)
     logging.info("Removed %d converted span(s).", len(removed))
 
 

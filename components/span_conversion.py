@@ -28,9 +28,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a window was made of: an entry for each span, oldest first, and sentences for the user."""
+    """What a window was made of: an entry for each span, oldest first, and sentences for the user.
+
+    `unchecked` are those before the newest that no data gate has let through yet: spans of a first
+    window, late ones, rewritten ones. Nobody would look at them again, as they are not the newest.
+    """
 
     entries: tuple[Entry, ...]
+    unchecked: tuple[Entry, ...] = ()
     converted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,6 +47,7 @@ class Outcome:
             "newest": self.entries[-1].name,
             "converted": list(self.converted),
             "missing": list(self.missing),
+            "unchecked": {entry.name: entry.number for entry in self.unchecked},
             "rows": {entry.name: entry.rows for entry in self.entries},
             "entries": [entry.identifier for entry in self.entries],
             "notes": list(self.notes),
@@ -139,7 +145,8 @@ def convert_window(
                 entries.append(dataclasses.replace(entry, version=span.version))
     notes += check_missing(sorted(missing), policy)
     _check_columns(entries)
-    return Outcome(tuple(entries), tuple(converted), tuple(sorted(missing)), tuple(notes))
+    unchecked = [entry for entry in entries[:-1] if not span_store.is_checked(store, entry)]
+    return Outcome(tuple(entries), tuple(unchecked), tuple(converted), tuple(sorted(missing)), tuple(notes))
 
 
 def _convert(
@@ -189,7 +196,8 @@ def _describe_arrival(span: Span, content: str, window: Window, before: Sequence
             f"span {span.name} changed since it was converted at {same[-1].created[:16]}: it was converted again"
         ]
     later = [entry for entry in before if entry.number > span.number]
-    if later and not window.is_backfill:
+    # Without an earlier one too, the window has only become longer.
+    if later and before[0].number < span.number and not window.is_backfill:
         return [f"span {span.name} arrived late, after {later[-1].name}: it is trained on from now on"]
     return []
 
@@ -205,6 +213,6 @@ def _check_columns(entries: Sequence[Entry]) -> None:
             if kind != before:
                 raise SpanError(
                     f"Column '{column}' is {before} in span {name} and {kind} in span {entry.name}: mend the "
-                    "span whose values are wrong, or, where both are right, give [source] a schema (`make "
-                    "schema`) with the wider type."
+                    "span whose values are wrong, or, where both are right, give the column the wider type in "
+                    "the schema (`make schema` makes one)."
                 )

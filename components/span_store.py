@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+_CHECKED = "checked"
 _DIGESTS = "digests.json"
 # A file that was written so shortly ago may be written again without a newer time: file systems count
 # in steps of up to two seconds. Its digest is not remembered.
@@ -135,11 +136,23 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
+def is_checked(store: Path, entry: Entry) -> bool:
+    """Whether the span has been part of a run whose data gate let it through."""
+    return (store / entry.identifier / _CHECKED).exists()
+
+
+def mark_checked(store: Path, identifiers: Collection[str]) -> None:
+    """Notes that a data gate has let these entries through; those that are gone are passed over."""
+    for name in identifiers:
+        if (store / name).is_dir():
+            (store / name / _CHECKED).touch()
+
+
 def link_split(store: Path, entry: Entry, split: str, destination: Path) -> None:
     """Puts an entry's files of one split into `destination`, by hard link, or a copy where that fails."""
     destination.mkdir(parents=True, exist_ok=True)
     for file in sorted((store / entry.identifier / f"Split-{split}").iterdir()):
-        target = destination / f"{entry.name}-{file.name}"
+        target = destination / f"{entry.name}-{split}-{file.name}"
         try:
             os.link(file, target)
         except OSError:

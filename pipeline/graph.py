@@ -77,7 +77,7 @@ def build(
         window_fingerprint=window_fingerprint,
     )
 
-    # Of the newest span alone: what arrives is checked once, and costs what arrives.
+    # Of the newest span, and of those that nobody has checked yet: what arrives is checked once.
     statistics = StatisticsGen(examples=examples.outputs["newest" if config.source.has_spans else "examples"])
 
     schema = _schema(config, statistics).with_id("SchemaGen")
@@ -158,7 +158,7 @@ def build(
             "keep_versions": config.serving.keep_versions,
             **(
                 {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
-                if config.source.has_spans and config.retention.spans
+                if config.source.has_spans
                 else {}
             ),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),

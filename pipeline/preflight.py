@@ -3,11 +3,12 @@
 What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
 
+import contextlib
 import csv
 import importlib.resources
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.span_conversion import Policy, check_missing
@@ -46,8 +47,15 @@ def find_source(config: Config) -> Path:
             "name that directory."
         )
     window = find_window(config, directory)
-    for span in window.spans if source.format == "csv" else ():
-        files = [file for file in span.files if not source.has_spans or _has_rows(file)]
+    if source.format == "csv":
+        _check_tables(config, window)
+    return directory
+
+
+def _check_tables(config: Config, window: Window) -> None:
+    without_rows = []
+    for span in window.spans:
+        files = [file for file in span.files if not config.source.has_spans or _has_rows(file)]
         if files:
             _check_headers(config, files)
         elif span == window.newest:
@@ -55,7 +63,10 @@ def find_source(config: Config) -> Path:
                 f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
                 "window earlier with --set window.end."
             )
-    return directory
+        else:
+            without_rows.append(span.name)
+    with _plainly():
+        check_missing(without_rows, Policy(config.window.missing))
 
 
 def find_window(config: Config, directory: Path) -> Window:
@@ -65,7 +76,7 @@ def find_window(config: Config, directory: Path) -> Window:
       DataError: If there are none, or not those that [window] asks for.
     """
     source = config.source
-    try:
+    with _plainly():
         spans = find_spans(directory, source.files)
         if not spans:
             what = "span" if source.has_spans else "file"
@@ -74,9 +85,16 @@ def find_window(config: Config, directory: Path) -> Window:
             )
         window = choose_window(spans, config.window.spans, config.window.end)
         check_missing(window.missing, Policy(config.window.missing))
+    return window
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Says of a span that is not as it should be what the configuration's own mistakes are said like."""
+    try:
+        yield
     except SpanError as error:
         raise DataError(str(error)) from error
-    return window
 
 
 def _has_rows(file: Path) -> bool:

@@ -53,7 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _infer(loaded: config.Config, workdir: str) -> str | None:
     """The schema that the first nodes of the graph infer, as text; None if a node failed."""
     without_schema = dataclasses.replace(
-        loaded, source=dataclasses.replace(loaded.source, schema=None), name=f"{loaded.name}-schema"
+        loaded,
+        source=dataclasses.replace(loaded.source, schema=None),
+        # Without a schema, spans may disagree about a column's type: one of them cannot.
+        window=dataclasses.replace(loaded.window, spans=1),
+        name=f"{loaded.name}-schema",
     )
     files = workspace.workspace_of(workdir, without_schema.name)
     summary = local.run(without_schema, files, local.Request(to_node="SchemaGen"))

@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def spans(self) -> Path:
-        """Spans that are examples already (`components.span_store`)."""
+        """Spans that are examples already, and digests of the dataset's files (`components.span_store`)."""
         return self.root / "spans"
 
     @property

@@ -84,6 +84,8 @@ def test_trained_on_all_spans_judged_on_the_newest_and_each_is_converted_once(
     assert {*days(first["examples"], "train")} == {1, 2}
     assert {*days(first["examples"], "eval")} == {2} == {*days(first["newest"], "train")}
     assert days(first["examples"], "eval") == days(first["newest"], "eval")
+    assert days(first["newest"], "2026-01-01") == [1] * 30, "a split of its own for a span to be checked"
+    assert first["newest"].splits == ["train", "eval", "2026-01-01"]
     second_day = days(first["newest"], "train") + days(first["newest"], "eval")
     assert second_day == [2] * 30, "no row is lost"
     assert {artifact.span for artifact in first.values()} == {tfx_spans.date_to_span_number(2026, 1, 2)}

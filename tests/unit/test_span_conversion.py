@@ -56,6 +56,21 @@ def test_each_span_is_converted_once(site: Site) -> None:
     assert site.run(code="2").notes == ()
 
 
+def test_every_span_is_checked_once_however_it_comes(site: Site) -> None:
+    def unchecked(outcome: Outcome) -> list[str]:
+        return [entry.name for entry in outcome.unchecked]
+
+    site.put(1, 2, 4)
+    first = site.run(4, policy=WARN)
+    assert unchecked(first) == ["1", "2"], "the newest is looked at anyway"
+    assert unchecked(site.run(4, policy=WARN)) == ["1", "2"], "the run may have ended before the gate"
+    span_store.mark_checked(site.store, [entry.identifier for entry in first.entries])
+    site.put(3, 5)
+    assert unchecked(site.run(4)) == ["3"], "it came late"
+    site.put(2, text="corrected\n")
+    assert unchecked(site.run(4)) == ["2", "3"]
+
+
 def test_a_late_span_joins_the_window_and_is_named(site: Site) -> None:
     site.put(1, 3)
     assert site.run(policy=WARN).missing == ("2",)
@@ -63,6 +78,12 @@ def test_a_late_span_joins_the_window_and_is_named(site: Site) -> None:
     outcome = site.run()
     assert outcome.converted == ("2",) and [entry.name for entry in outcome.entries] == ["1", "2", "3"]
     assert outcome.notes == ("span 2 arrived late, after 3: it is trained on from now on",)
+
+
+def test_spans_of_a_window_that_became_longer_are_not_late(site: Site) -> None:
+    site.put(1, 2, 3)
+    site.run(1)
+    assert site.run(3).converted == ("1", "2") and site.run(3).notes == ()
 
 
 def test_a_missing_span_fails_the_run_or_is_named_or_passed_over(site: Site) -> None:

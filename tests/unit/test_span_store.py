@@ -87,7 +87,7 @@ def test_a_split_is_linked_and_takes_no_room_twice(tmp_path: Path) -> None:
     entry = add(tmp_path / "store", 1)
     span_store.link_split(tmp_path / "store", entry, "train", tmp_path / "Split-train")
     (file,) = (tmp_path / "Split-train").iterdir()
-    assert file.name == "1-data.gz" and file.stat().st_nlink == 2
+    assert file.name == "1-train-data.gz" and file.stat().st_nlink == 2
 
 
 def test_a_split_is_copied_where_links_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +98,13 @@ def test_a_split_is_copied_where_links_cannot_be(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "link", refuse)
     span_store.link_split(tmp_path / "store", entry, "eval", tmp_path / "Split-eval")
     assert [path.read_text() for path in (tmp_path / "Split-eval").iterdir()] == ["x"]
+
+
+def test_a_span_is_checked_once_it_is_said_to_be(tmp_path: Path) -> None:
+    first, second = add(tmp_path, 1), add(tmp_path, 2)
+    span_store.mark_checked(tmp_path, [first.identifier, "3-gone"])
+    assert span_store.is_checked(tmp_path, first) and not span_store.is_checked(tmp_path, second)
+    assert len(span_store.list_entries(tmp_path)) == 2
 
 
 def test_the_newest_spans_and_what_is_needed_stay(tmp_path: Path) -> None:
