@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -87,16 +87,23 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     preflight.check_workspace(workspace)
     _refuse_partial_first_run(workspace, request)
     with locked(workspace):
-        return run_locked(config, workspace, request, source, history.settle_killed(workspace))
+        notes = tuple(settle_killed(config, workspace))
+        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
 
 
-def run_locked(
-    config: Config, workspace: Workspace, request: Request, source: Path, killed: Sequence[history.Record]
-) -> Summary:
-    """The same for one who has checked everything and holds the workspace's lock.
+def settle_killed(config: Config, workspace: Workspace) -> list[str]:
+    """Records the runs that were killed, and tells of them at once: this run may be killed too.
 
-    `killed` are the runs that `history.settle_killed` found: people are told of them with this one.
+    Returns:
+      A sentence for each, and for whatever was not reached.
     """
+    killed = history.settle_killed(workspace)
+    warnings = announce(config, workspace, killed) if killed else []
+    return [*(f"run {run['run_id']} was killed before it ended" for run in killed), *warnings]
+
+
+def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Summary:
+    """The same for one who has checked everything and holds the workspace's lock."""
     started = time.monotonic()
     summary = begin_summary(config, request)
     if not request.is_partial:
@@ -125,7 +132,7 @@ def run_locked(
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
         summary.write_record(workspace)
         show(summary, workspace, console)
-        for warning in announce(config, workspace, [*killed, dataclasses.asdict(summary)]):
+        for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
             console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return summary
 

@@ -81,22 +81,22 @@ def exit_status(summary: Summary) -> int:
 
 
 def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request) -> int:
-    killed = history.settle_killed(workspace)
-    for run in killed:
-        print(f"Run {run['run_id']} was killed before it ended.", file=sys.stderr)
+    notes = local.settle_killed(loaded, workspace)
+    for note in notes:
+        print(note, file=sys.stderr)
     try:
         source = local.check(loaded, workspace, request)
         reason = find_reason(loaded, workspace, source)
     except ConfigurationError as error:
-        _refuse(loaded, workspace, request, killed, str(error))
+        _refuse(loaded, workspace, request, str(error))
         raise
     if not reason:
         print(_nothing(loaded, workspace))
-        _announce(loaded, workspace, killed)
+        _announce(loaded, workspace, [])
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
-    request = dataclasses.replace(request, notes=(f"trained because {reason}",))
-    summary = local.run_locked(loaded, workspace, request, source, killed)
+    request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
+    summary = local.run_locked(loaded, workspace, request, source)
     if summary.error:
         print(summary.error, file=sys.stderr)
     return exit_status(summary)
@@ -106,7 +106,6 @@ def _refuse(
     loaded: config.Config,
     workspace: Workspace,
     request: local.Request,
-    killed: list[history.Record],
     error: str,
 ) -> None:
     """Records a run that could not begin: nobody may be watching."""
@@ -115,7 +114,7 @@ def _refuse(
         local.begin_summary(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
     )
     summary.write_record(workspace)
-    _announce(loaded, workspace, [*killed, dataclasses.asdict(summary)])
+    _announce(loaded, workspace, [dataclasses.asdict(summary)])
 
 
 def _nothing(loaded: config.Config, workspace: Workspace) -> str:

@@ -4,7 +4,6 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.listener import SECRET, Listener
 from trainer_module.sections import ConfigurationError
 
 from .records import make_record
+
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:

@@ -241,7 +241,7 @@ def test_a_run_that_began_and_never_ended_is_recorded_as_killed_and_told_of(
     textfiles = tmp_path / "textfiles"
     textfiles.mkdir()
     status, _, error = shop.retrain("--set", f"notify.textfile_directory={textfiles}")
-    assert status == 0 and "Run run-2000 was killed before it ended." in error
+    assert status == 0 and "run run-2000 was killed before it ended" in error
     record = json.loads((shop.workspace.runs / "run-2000.json").read_text())
     assert record["status"] == "killed" and "it was killed, or the machine went down" in record["error"]
     assert sorted(path.name for path in shop.workspace.runs.iterdir()) == ["run-1000.json", "run-2000.json"]
