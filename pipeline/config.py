@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.spans import check_pattern, has_spans
+from pipeline.drift import Drift
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
@@ -88,7 +89,8 @@ class Gate:
     """What one metric must satisfy for a model to be blessed.
 
     `min` and `max` bound the whole eval split, `slice_min` and `slice_max` every value of a slice
-    column, `max_drop` and `max_rise` the change against the model that is live.
+    column, `max_drop` and `max_rise` the change against the model that is live, and `slice_max_drop`
+    and `slice_max_rise` that change on every value of a slice column.
     """
 
     min: float | None = None
@@ -97,19 +99,36 @@ class Gate:
     max_rise: float | None = None
     slice_min: dict[str, float] | None = None
     slice_max: dict[str, float] | None = None
+    slice_max_drop: dict[str, float] | None = None
+    slice_max_rise: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         require(
             any(value is not None for value in vars(self).values()),
-            "is empty: give min, max, max_drop, max_rise, slice_min or slice_max.",
+            "is empty: give min, max, max_drop, max_rise, slice_min, slice_max, slice_max_drop or slice_max_rise.",
         )
         require(
-            self.max_drop is None or self.max_rise is None,
+            None in (self.max_drop, self.max_rise),
             "has both max_drop and max_rise: only one of them makes a change bad.",
+        )
+        drops = self.max_drop is not None or bool(self.slice_max_drop)
+        rises = self.max_rise is not None or bool(self.slice_max_rise)
+        require(
+            not (drops and rises),
+            "allows a drop in one place and a rise in another: only one of them makes a change bad.",
         )
         for name in ("max_drop", "max_rise"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")
+        for name in ("slice_max_drop", "slice_max_rise"):
+            for column, value in (getattr(self, name) or {}).items():
+                require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Columns that a bound of this gate is about."""
+        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
+        return tuple(sorted({column for bound in bounds for column in bound or ()}))
 
 
 @dataclass(frozen=True)
@@ -195,6 +214,7 @@ class Config:
     settings: Settings
     evaluation: Evaluation
     gates: dict[str, Gate]
+    drift: Drift
     beam: Beam
     serving: Serving
     app: App
@@ -212,6 +232,13 @@ class Config:
         """The reviewed schema, or None where SchemaGen is to infer one."""
         return self.dataset_file.parent / self.source.schema if self.source.schema else None
 
+    @property
+    def serving_logs(self) -> Path | None:
+        """The directory of logged requests that the newest data is compared with."""
+        if self.drift.serving_logs is None or self.drift.action == "off":
+            return None
+        return self.dataset_file.parent / self.drift.serving_logs
+
 
 _DATASET_SECTIONS = (
     "name",
@@ -225,9 +252,10 @@ _DATASET_SECTIONS = (
     "training",
     "evaluation",
     "gates",
+    "drift",
 )
 _PROFILE_SECTIONS = (
-    "extends", "training", "beam", "retention", "serving", "app", "kubeflow", "steps", "notify",
+    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps", "notify",
 )  # fmt: skip
 _SECTIONS: dict[str, type] = {
     "source": Source,
@@ -236,6 +264,7 @@ _SECTIONS: dict[str, type] = {
     "retention": Retention,
     **SECTIONS,
     "evaluation": Evaluation,
+    "drift": Drift,
     "beam": Beam,
     "serving": Serving,
     "app": App,
@@ -341,6 +370,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         ),
         evaluation=section(Evaluation, "evaluation"),
         gates=_read_gates(tables.get("gates", {}), where),
+        drift=read_section(Drift, tables.get("drift", {}), "[drift]"),
         beam=section(Beam, "beam"),
         serving=section(Serving, "serving"),
         app=section(App, "app"),
@@ -381,7 +411,7 @@ def _check_across(config: Config, where: str) -> None:
             )
     refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
     for metric, gate in config.gates.items():
-        for column in {**(gate.slice_min or {}), **(gate.slice_max or {})}:
+        for column in gate.slice_columns:
             if column not in config.evaluation.slices:
                 raise ConfigurationError(
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "

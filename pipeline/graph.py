@@ -34,6 +34,7 @@ def build(
     workspace: Workspace,
     source_directory: str | RuntimeParameter,
     live_model: str = "",
+    serving_logs_state: str = "",
     cache: bool = True,
     window_end: str | RuntimeParameter = "",
     window_fingerprint: str = "",
@@ -46,6 +47,7 @@ def build(
       workspace: Where its files go.
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
+      serving_logs_state: What tells the logged requests of one day from another's; see `DataGate`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
       window_end: Name of the newest span to train on, or the parameter that names it; "" for the newest.
       window_fingerprint: Of the files that ExampleGen will read, "" to look only when it runs. It is
@@ -87,6 +89,26 @@ def build(
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
         anomalies=validator.outputs["anomalies"],
+        schema=schema.outputs["schema"],
+        examples=examples.outputs["newest" if config.source.has_spans else "examples"],
+        # What it reads of the settings, so that a change of anything else does not repeat it.
+        columns=json.dumps(
+            {
+                "features": sorted(feature.name for feature in config.settings.features),
+                "label": settings["label"],
+            }
+        ),
+        drift=json.dumps(
+            {
+                "action": config.drift.action,
+                "window": config.drift.window,
+                "label_shift": config.drift.label_shift,
+                "missing_shift": config.drift.missing_shift,
+            }
+        ),
+        history_directory=str(workspace.statistics) if config.source.has_spans else "",
+        serving_logs=str(config.serving_logs or ""),
+        serving_logs_state=serving_logs_state,
         code_fingerprint=fingerprint(ROOT, "components.data_gate"),
     )
 
@@ -104,10 +126,14 @@ def build(
     )
     transform.add_upstream_node(gate)
 
+    baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)
+
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
+        # Only then: otherwise every push would have the next run train again.
+        base_model=baseline.outputs["model"] if config.settings.training.warm_start else None,
         run_fn="components.distributed_trainer.run_fn" if worker_pods else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
@@ -119,8 +145,6 @@ def build(
             **_pods_config(worker_pods),
         },
     )
-
-    baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)
 
     evaluator = Evaluator(
         examples=examples.outputs["examples"],

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -65,6 +66,7 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
+    preflight.check_serving_logs(config)
     notify_settings.check(config.notify, os.environ)
     return source
 
@@ -125,7 +127,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-            summary = dataclasses.replace(summary, error=_explain(error), interrupted=interrupted)
+            summary = dataclasses.replace(
+                summary, error=_explain(error), interrupted=interrupted, drift=_drift_of(error)
+            )
         if earlier is not None:
             summary = _describe(summary, workspace, request, earlier)
         summary = _remove_old(summary, workspace, config)
@@ -170,6 +174,7 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
         workspace,
         str(source),
         live_model=identity(newest_version(workspace.serving)),
+        serving_logs_state=preflight.state_of(config.serving_logs),
         cache=request.cache,
         # The newest span by name: one that arrives from now on is the next run's.
         window_end=window.newest.name if config.source.has_spans else "",
@@ -208,6 +213,10 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, earlier:
         )
     spans = results.spans(records)
     notes += spans.pop("notes", [])
+    drift = results.drift(records) or summary.drift
+    if summary.status == "succeeded":
+        notes += results.drift_warnings(drift)
+    notes += results.warm_start(records)
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -224,6 +233,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, earlier:
         app_export=results.app_export(records),
         distribution=results.distribution(records),
         spans=spans,
+        drift=drift,
         notes=(*summary.notes, *notes),
         error=error,
     )
@@ -255,19 +265,34 @@ def _explain(error: BaseException) -> str:
         "ConfigurationError",
         "ConversionError",
         "DataGateError",
+        "HistoryError",
+        "ServingLogsError",
         "WorkerError",
         "AppExportError",
         "SpanError",
         "EncodingError",
         "ToolError",
     )
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _chain(error):
         if type(seen).__name__ in own:
             return str(seen)
-        seen = seen.__cause__ or seen.__context__
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _drift_of(error: BaseException) -> tuple[dict[str, Any], ...]:
+    """What the data gate measured before it failed; TFX removes the outputs of a failed step."""
+    for seen in _chain(error):
+        if type(seen).__name__ == "DataGateError":
+            return tuple(seen.report.get("drift", ()))  # type: ignore[attr-defined]
+    return ()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:

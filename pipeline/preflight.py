@@ -5,6 +5,7 @@ What is wrong here would otherwise surface minutes later, inside a Beam stage.
 
 import contextlib
 import csv
+import hashlib
 import importlib.resources
 import os
 import sqlite3
@@ -142,6 +143,27 @@ def check_schema(config: Config) -> None:
             f"[source] schema {config.schema_file} does not exist: make one with `make schema "
             f"DATASET={config.name}`, or remove the key to have it inferred at every run."
         )
+
+
+def check_serving_logs(config: Config) -> None:
+    """Refuses logs of requests that are named and not there.
+
+    Raises:
+      ConfigurationError: If there is no such directory.
+    """
+    if config.serving_logs is not None and not config.serving_logs.is_dir():
+        raise ConfigurationError(
+            f"[drift] serving_logs {config.serving_logs} is not a directory: mend the path, or remove the key."
+        )
+
+
+def state_of(directory: Path | None) -> str:
+    """What changes when a file below `directory` does; "" for no directory."""
+    if directory is None:
+        return ""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    listed = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
 def check_workspace(workspace: Workspace) -> None:

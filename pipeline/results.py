@@ -1,7 +1,8 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import tensorflow_model_analysis as tfma
 
 from components import evaluator
 from components.app_exporter import PARITY
+from components.data_gate import NEWEST, REPORT
 from components.serving_check import REFUSED
 from components.span_conversion import WINDOW
 from pipeline.record import NodeRecord
@@ -96,6 +98,25 @@ def app_export(records: Mapping[str, NodeRecord]) -> str | None:
     return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
 
 
+def drift(records: Mapping[str, NodeRecord]) -> tuple[dict[str, Any], ...]:
+    """Every distance that the data gate measured: the fields of `components.drift.Distance`."""
+    report = _output(records, "DataGate", "report")
+    if report is None or not (Path(report.uri) / REPORT).is_file():
+        return ()
+    return tuple(json.loads((Path(report.uri) / REPORT).read_text())["drift"])
+
+
+def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each distance above its threshold; for data that was accepted all the same."""
+    return [
+        f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} of "
+        f"{each['threshold']:g}: {each['description']}"
+        + ("" if each["split"] == NEWEST else f" (span {each['split']})")
+        for each in distances
+        if each["distance"] > each["threshold"]
+    ]
+
+
 def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
     """Strategy, replicas, precision and batch size of the training that made the model."""
     model_run = _output(records, "Trainer", "model_run")
@@ -106,6 +127,22 @@ def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
         "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
     )  # fmt: skip
     return {key: report[key] for key in keys}
+
+
+def warm_start(records: Mapping[str, NodeRecord]) -> list[str]:
+    """One sentence on what the training started from; none where it was not to start from another model."""
+    model_run = _output(records, "Trainer", "model_run")
+    if model_run is None:
+        return []
+    said = json.loads((Path(model_run.uri) / "training.json").read_text()).get("warm_start")
+    if said is None:
+        return []
+    if said["reason"] is not None:
+        return [f"warm start: {said['reason']}; the model was trained from scratch"]
+    whole = [group["name"] for group in said["groups"] if not group["new"] and not group["dropped"]]
+    others = [group["name"] for group in said["groups"] if group["name"] not in whole]
+    changed = f"; in part, or not at all: {', '.join(others)}" if others else ""
+    return [f"warm start: {len(whole)} of {len(said['groups'])} groups carried over whole{changed}"]
 
 
 def _output(records: Mapping[str, NodeRecord], node: str, key: str) -> Any:
@@ -120,7 +157,8 @@ def _training_report(model_run: Any) -> dict[str, Any]:
 def _explain(failure: Any) -> str:
     value = failure.metric_value.double_value.value
     threshold = failure.metric_threshold
-    if failure.message.strip() == "Metric not found.":
+    # Not a number is, for one, the AUC where all rows have the same label.
+    if failure.message.strip() == "Metric not found." or math.isnan(value):
         return "could not be computed"
     if threshold.HasField("value_threshold"):
         bounds = threshold.value_threshold

@@ -43,6 +43,7 @@ class Summary:
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     interrupted: bool = False
     notes: tuple[str, ...] = ()

@@ -42,6 +42,11 @@ class Workspace:
         return self.root / "spans"
 
     @property
+    def statistics(self) -> Path:
+        """Statistics of the spans that were accepted, which DataGate compares new ones with."""
+        return self.root / "statistics"
+
+    @property
     def summary(self) -> Path:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"

@@ -173,6 +173,7 @@ class Model:
 class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
+    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off.
@@ -193,6 +194,7 @@ class Training:
     workers: int = 1
     startup_timeout_seconds: int = 300
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    warm_start: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "workers", "steps_per_execution", "shuffle_rows", "startup_timeout_seconds"):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import time
 from dataclasses import asdict
@@ -21,8 +22,9 @@ from trainer_module.model import build_model, compile_model
 from trainer_module.plan import Plan, make_plan, steps_of_pass
 from trainer_module.precision import Precision
 from trainer_module.preprocessing import LABEL_VOCABULARY
-from trainer_module.recovery import BestEpoch, Checkpoints, forget
+from trainer_module.recovery import BestEpoch, Checkpoints, continues, forget
 from trainer_module.settings import Settings
+from trainer_module.warm_start import start_from
 
 _LOG = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, _outputs(settings, transform_output))
         compile_model(model, settings, plan.learning_rate, steps_per_execution)
+        warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
         best.set_model(model)
         if best.finished:
@@ -125,9 +128,36 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             plan,
             distribution,
             chosen,
+            warm,
         )
         export_model(model, settings, transform_output, job.model_directory)
         forget(recovery_directory)
+
+
+def _warm_start(
+    job: Job,
+    model: keras.Model,
+    transform_output: tft.TFTransformOutput,
+    recovery_directory: Path,
+    is_chief: bool,
+) -> dict[str, Any] | None:
+    """What was carried over from the live model; None where that is not asked for.
+
+    A training that is continued had its start already: its checkpoint is restored after this, and over
+    it, so that nothing is carried over again and the first start's record is kept.
+    """
+    if not job.settings.training.warm_start:
+        return None
+    record = recovery_directory / "warm_start.json"
+    if record.is_file() and continues(recovery_directory):
+        _LOG.info("warm start: an earlier process did that; training continues where it was stopped")
+        return json.loads(record.read_text())
+    warm = start_from(job.base_model, model, job.settings, transform_output).to_json()
+    if is_chief:
+        unfinished = record.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(warm))
+        os.replace(unfinished, record)
+    return warm
 
 
 def _fresh(directory: Path) -> Path:
@@ -176,6 +206,7 @@ def _write_report(
     plan: Plan,
     distribution: Distribution,
     chosen: Precision,
+    warm: dict[str, Any] | None,
 ) -> None:
     report = {
         "strategy": distribution.name,
@@ -187,6 +218,7 @@ def _write_report(
         "steps": steps,
         "examples": examples,
         "seconds": seconds,
+        "warm_start": warm,
         "history": history,
     }
     (log_directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")

@@ -17,10 +17,10 @@ from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 
-NEVER_CACHED = frozenset({"ExampleGen", "BaselineModel", "Pusher"})
+NEVER_CACHED = frozenset({"ExampleGen", "DataGate", "BaselineModel", "Pusher"})
 """Steps that look at directories: KFP's cache key does not hold what lies in them."""
 
-OPTIONAL_INPUTS = {"Evaluator": ("baseline_model",)}
+OPTIONAL_INPUTS = {"Evaluator": ("baseline_model",), "Trainer": ("base_model",)}
 """Inputs that may hold nothing: before the first push there is no baseline."""
 
 _BYTES = {
@@ -224,6 +224,13 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
             }
         case "ExampleGen":
             return {"data_directory": kubeflow.data_directory}
+        case "DataGate":
+            # The statistics of past spans are kept beside the models.
+            logs = {"serving_logs of [drift],": str(config.serving_logs)} if config.serving_logs else {}
+            return {
+                **({"models_directory": kubeflow.models_directory} if config.source.has_spans else {}),
+                **logs,
+            }
         case "BaselineModel" | "Pusher":
             return {"models_directory": kubeflow.models_directory}
         case "Trainer" if config.settings.training.workers > 1:

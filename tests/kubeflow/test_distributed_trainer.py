@@ -58,6 +58,7 @@ def arguments(tmp_path: Path) -> Callable[..., SimpleNamespace]:
             train_files=[f"{examples}/Split-train/*"],
             eval_files=[f"{examples}/Split-eval/*"],
             transform_graph_path=str(transform),
+            base_model=None,
             serving_model_dir=str(tmp_path / "out" / "Format-Serving"),
             model_run_dir=str(tmp_path / "out" / "run"),
             custom_config={**loaded.settings.to_json(), "worker_pods": pods.to_json()},

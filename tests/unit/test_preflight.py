@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, preflight
+from pipeline.drift import Drift
 from pipeline.workspace import workspace_of
 from trainer_module.sections import ConfigurationError
 
@@ -128,6 +129,20 @@ def test_a_schema_that_is_named_must_exist(orders: config.Config) -> None:
     named = dataclasses.replace(orders, source=dataclasses.replace(orders.source, schema="x.pbtxt"))
     with pytest.raises(ConfigurationError, match="make schema DATASET=orders"):
         preflight.check_schema(named)
+
+
+def test_serving_logs_that_are_named_must_exist_and_new_ones_are_noticed(
+    orders: config.Config, tmp_path: Path
+) -> None:
+    preflight.check_serving_logs(orders)
+    logs = dataclasses.replace(orders, drift=Drift(serving_logs="logs"))
+    with pytest.raises(ConfigurationError, match=r"serving_logs .*logs is not a directory"):
+        preflight.check_serving_logs(logs)
+    (tmp_path / "logs").mkdir()
+    preflight.check_serving_logs(logs)
+    before = preflight.state_of(logs.serving_logs)
+    (tmp_path / "logs" / "today.csv").write_text(HEADER)
+    assert preflight.state_of(logs.serving_logs) != before != preflight.state_of(orders.serving_logs) == ""
 
 
 def test_a_workdir_that_cannot_be_made(tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop
     shop.table.unlink()
     status, _, error = shop.retrain("--set", "notify.webhook=http://127.0.0.1:9", "--set", "notify.retries=0")
     assert status == 65
-    first, second = error.splitlines()
+    second, first = error.splitlines()
     assert "has no file that matches" in first
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
     (record,) = history.read_records(shop.workspace)
