@@ -98,6 +98,7 @@ class Month:
     """Of the runs that ended well, in order; what the test expects of the records and of ML Metadata."""
     blessed: list[list[str]] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
+    killed: set[str] = field(default_factory=set)
     seconds: float = 15.0
 
     def __post_init__(self) -> None:
@@ -152,7 +153,7 @@ class Month:
         self.start()
         status = self.answer()["status"]
         shown = self.output.read_text()
-        assert why in shown
+        assert why in shown, shown
         if outcome == NOTHING:
             assert status == 0 and "Nothing to do" in shown, shown
             return
@@ -196,7 +197,9 @@ class Month:
         status = self.answer()["status"]
         newest = history.read_records(self.workspace)[-1:]
         if status == -signal.SIGKILL and newest and newest[0]["status"] == "running":
-            self.events["killed"] += 1
+            # Perhaps the record of the run before, which this one had not got to.
+            self.killed.add(newest[0]["run_id"])
+            self.events["killed"] = len(self.killed)
 
     def expect_after_kill(self, window: list[int]) -> None:
         """The run after killed ones: it trains, unless the kill came too late."""
@@ -238,9 +241,8 @@ def test_after_a_month_of_trouble_spans_versions_metadata_and_records_agree(mont
         record["spans"]["window"] for record in records if record["status"] == "succeeded"
     ] == month.windows
     statuses = Counter(record["status"] for record in records)
-    assert statuses == {
-        "succeeded": 15, "failed": month.events["failed"], "killed": month.events["killed"],
-    }  # fmt: skip
+    outcomes = {"succeeded": 15, "failed": month.events["failed"], "killed": len(month.killed)}
+    assert statuses == Counter(outcomes) and month.killed
     # None was lost, none was trained twice, and none that was refused was trained at all.
     assert sorted(trained_windows(month.workspace)) == sorted(month.windows)
 
