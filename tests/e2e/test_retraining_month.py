@@ -31,7 +31,7 @@ from tests.listener import Listener
 
 FIRST = date(2026, 1, 1)
 ROWS = 240
-NOTHING, TRAINED, NOT_BLESSED, REFUSED, LOCKED = "nothing to do", 0, 3, 65, 75
+NOTHING, TRAINED, NOT_BLESSED, REFUSED, TRY_LATER = "nothing to do", 0, 3, 65, 75
 
 DATASET = """
 name = "month"
@@ -184,9 +184,20 @@ class Month:
             [sys.executable, "-m", "pipeline.retrain", *self.arguments],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert second.returncode == LOCKED, second.stderr
+        assert second.returncode == TRY_LATER, second.stderr
         assert self.answer()["status"] == outcome, self.output.read_text()
         self.note(outcome, window)
+
+    def stop(self) -> None:
+        """One night's run, stopped by the scheduler in the middle of it."""
+        pid = self.start()
+        while "DataGate" not in self.output.read_text():
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGTERM)
+        assert self.answer()["status"] == TRY_LATER, self.output.read_text()
+        newest = history.read_records(self.workspace)[-1]
+        assert newest["status"] == "failed" and newest["interrupted"]
+        self.events["failed"] += 1
 
     def kill(self) -> None:
         """One night's run, to a moment that is drawn, wherever that is."""
@@ -332,6 +343,7 @@ def live_through(month: Month) -> None:
     month.expect(NOTHING)
 
     month.deliver(20)
+    month.stop()
     month.expect(TRAINED, [20])
 
     for _ in (21, 22):
