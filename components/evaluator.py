@@ -67,13 +67,29 @@ class Evaluator(component.Evaluator):
 
 def overall_metrics(evaluation: str) -> dict[str, float]:
     """The candidate's metrics on the whole eval split, from an evaluation's directory."""
-    metrics: dict[str, float] = {}
+    return metrics_by_slice(evaluation).get("", {})
+
+
+def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
+    """The candidate's metrics, from an evaluation's directory.
+
+    Returns:
+      "column=value" → metric → value; the whole eval split is the empty text.
+    """
+    found: dict[str, dict[str, float]] = {}
     for slice_metrics in tfma.load_metrics(evaluation):
-        if slice_metrics.slice_key.single_slice_keys:
-            continue
+        keys = slice_metrics.slice_key.single_slice_keys
+        where = ",".join(f"{key.column}={slice_value(key)}" for key in keys)
+        metrics = found.setdefault(where, {})
         for entry in slice_metrics.metric_keys_and_values:
             value = entry.value.double_value.value
             is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
             if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
                 metrics[entry.key.name] = value
-    return metrics
+    return found
+
+
+def slice_value(key: Any) -> Any:
+    """The value of one of TFMA's slice keys, texts decoded."""
+    value = getattr(key, key.WhichOneof("kind"))
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

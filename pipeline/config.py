@@ -16,6 +16,7 @@ from pipeline.drift import Drift
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
+from pipeline.notify.settings import Notify
 from pipeline.window import Retention, Window
 from trainer_module.sections import (
     ConfigurationError,
@@ -219,6 +220,7 @@ class Config:
     app: App
     kubeflow: Kubeflow | None
     steps: dict[str, Step]
+    notify: Notify
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -253,7 +255,7 @@ _DATASET_SECTIONS = (
     "drift",
 )
 _PROFILE_SECTIONS = (
-    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps",
+    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps", "notify",
 )  # fmt: skip
 _SECTIONS: dict[str, type] = {
     "source": Source,
@@ -267,6 +269,7 @@ _SECTIONS: dict[str, type] = {
     "serving": Serving,
     "app": App,
     "kubeflow": Kubeflow,
+    "notify": Notify,
 }
 
 
@@ -373,6 +376,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         app=section(App, "app"),
         kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
         steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
+        notify=read_section(Notify, tables.get("notify", {}), "[notify]"),
     )
     _check_across(config, where)
     return config

@@ -24,7 +24,7 @@ from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
 from components.serving_check import ServingCheck
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.quality import evaluation_config
 from pipeline.workspace import Workspace
 
@@ -196,14 +196,7 @@ def build(
             settings=settings_text,
             formats=formats,
             max_quality_drop=config.app.max_quality_drop,
-            code_fingerprint=fingerprint(
-                ROOT,
-                "components.app_exporter",
-                "components/app/encoding.mjs",
-                "components/app/converter/uv.lock",
-                "components/app/runtime/package-lock.json",
-                "components/app/runtime/predict.mjs",
-            ),
+            code_fingerprint=fingerprint(ROOT, "components.app_exporter", *CONVERTER_FILES),
         )
         for formats in [" ".join(config.app.formats)]
         if formats

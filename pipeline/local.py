@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import signal
 import sys
@@ -19,10 +18,13 @@ from rich.console import Console
 
 from components import span_store
 from pipeline import console as terminal
-from pipeline import preflight
+from pipeline import history, inputs, preflight
 from pipeline.config import Config
 from pipeline.imports import import_lean
+from pipeline.lock import locked
 from pipeline.nodes import NODES
+from pipeline.notify import settings as notify_settings
+from pipeline.notify.announcement import announce
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -37,6 +39,7 @@ class Request:
     to_node: str | None = None
     cache: bool = True
     verbose: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def selected(self) -> frozenset[str]:
@@ -65,6 +68,7 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     source = preflight.find_source(config)
     preflight.check_schema(config)
     preflight.check_serving_logs(config)
+    notify_settings.check(config.notify, os.environ)
     return source
 
 
@@ -85,39 +89,72 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     source = check(config, workspace, request)
     preflight.check_workspace(workspace)
     _refuse_partial_first_run(workspace, request)
-    begun = datetime.now(timezone.utc)
-    # Sorts by time; the fraction keeps runs apart that start in the same second.
-    run_id = f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}"
-    log_file = workspace.logs / f"run-{run_id}.log"
+    with locked(workspace):
+        notes = tuple(settle_killed(config, workspace))
+        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+
+
+def settle_killed(config: Config, workspace: Workspace) -> list[str]:
+    """Records the runs that were killed, and tells of them at once: this run may be killed too.
+
+    Returns:
+      A sentence for each, and for whatever was not reached.
+    """
+    killed = history.settle_killed(workspace)
+    warnings = announce(config, workspace, killed) if killed else []
+    return [*(f"run {run['run_id']} was killed before it ended" for run in killed), *warnings]
+
+
+def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Summary:
+    """The same for one who has checked everything and holds the workspace's lock."""
     started = time.monotonic()
-    summary = Summary(
-        "failed",
-        config.name,
-        config.profile,
-        0.0,
-        log=str(log_file),
-        run_id=run_id,
-        started=begun.isoformat(timespec="seconds"),
-    )
+    summary = begin_summary(config, request)
+    if not request.is_partial:
+        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, workspace, source))
+    log_file = workspace.logs / f"run-{summary.run_id}.log"
+    summary = dataclasses.replace(summary, log=str(log_file))
+    summary.write_record(workspace, status=history.RUNNING)
     _keep_gpus_for_the_trainer()
-    with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
+    earlier = None
+    with _interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked).watching():
+                earlier = _latest_run(workspace)
                 _run_graph(config, workspace, request, source)
-            summary = dataclasses.replace(summary, status="succeeded")
+            summary = dataclasses.replace(summary, status=history.SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
-            summary = dataclasses.replace(summary, error=_explain(error), drift=_drift_of(error))
-        summary = _describe(summary, workspace, request)
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            summary = dataclasses.replace(
+                summary, error=_explain(error), interrupted=interrupted, drift=_drift_of(error)
+            )
+        if earlier is not None:
+            summary = _describe(summary, workspace, request, earlier)
         summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
-        summary.write(workspace.runs / f"{run_id}.json")
-        summary.write(workspace.summary)
+        summary.write_record(workspace)
         show(summary, workspace, console)
+        for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
+            console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return summary
+
+
+def begin_summary(config: Config, request: Request) -> Summary:
+    """The summary of a run that begins now; it has failed until it succeeds."""
+    begun = datetime.now(timezone.utc)
+    return Summary(
+        history.FAILED,
+        config.name,
+        config.profile,
+        0.0,
+        # Sorts by time; the fraction keeps runs apart that start in the same second.
+        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
+        started=begun.isoformat(timespec="seconds"),
+        notes=request.notes,
+    )
 
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
@@ -154,14 +191,21 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
     LocalDagRunner().run(pipeline, run_options=options)
 
 
-def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summary:
-    """Adds what the metadata store knows of the run."""
+def _latest_run(workspace: Workspace) -> int:
+    """The metadata store's id of the newest run; 0 before the first."""
+    from pipeline import record
+
+    return record.latest_run_id(record.open_store(workspace)) if workspace.metadata.exists() else 0
+
+
+def _describe(summary: Summary, workspace: Workspace, request: Request, earlier: int) -> Summary:
+    """Adds what the metadata store knows of the run, if it is newer than the run `earlier`."""
     from pipeline import record, results
 
-    if not workspace.metadata.exists():
+    latest = _latest_run(workspace)
+    if latest <= earlier:
         return summary
-    store = record.open_store(workspace)
-    records = record.read_run(store, record.latest_run_id(store))
+    records = record.read_run(record.open_store(workspace), latest)
     notes = []
     unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
     if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
@@ -183,6 +227,8 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         summary,
         nodes=summarize_nodes(records, request.selected),
         metrics=results.overall_metrics(records),
+        slice_metrics=results.slice_metrics(records),
+        examples=results.examples(records),
         blessed=results.blessed(records),
         refusals=results.refusals(records),
         pushed_model=results.pushed_model(records),
@@ -190,7 +236,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         distribution=results.distribution(records),
         spans=spans,
         drift=drift,
-        notes=tuple(notes),
+        notes=(*summary.notes, *notes),
         error=error,
     )
 
@@ -276,19 +322,6 @@ def _link_tensorboard(workspace: Workspace) -> None:
     target = workspace.artifacts / "Trainer" / "model_run"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(target, workspace.logs))
-
-
-@contextlib.contextmanager
-def _locked(workspace: Workspace) -> Iterator[None]:
-    """Keeps a second run out; the operating system lifts the lock when a run is killed."""
-    with (workspace.root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"Another run is using {workspace.root}: wait for it, or choose another --workdir."
-            ) from error
-        yield
 
 
 @contextlib.contextmanager

@@ -20,11 +20,16 @@ from pipeline.workspace import Workspace
 from trainer_module.sections import ConfigurationError
 
 
+class DataError(ConfigurationError):
+    """The data is where it should be and is not what it should be."""
+
+
 def find_source(config: Config) -> Path:
     """The folder of the dataset's files, looked into.
 
     Raises:
-      ConfigurationError: If the folder or the files are missing, or a file lacks a column.
+      ConfigurationError: If the folder is missing.
+      DataError: If the files are missing, or a file lacks a column.
     """
     source = config.source
     if source.package is None:
@@ -55,7 +60,7 @@ def _check_tables(config: Config, window: Window) -> None:
         if files:
             _check_headers(config, files)
         elif span == window.newest:
-            raise ConfigurationError(
+            raise DataError(
                 f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
                 "window earlier with --set window.end."
             )
@@ -69,14 +74,14 @@ def find_window(config: Config, directory: Path) -> Window:
     """The spans that a run would train on now; of a table without spans, its one.
 
     Raises:
-      ConfigurationError: If there are none, or not those that [window] asks for.
+      DataError: If there are none, or not those that [window] asks for.
     """
     source = config.source
     with _plainly():
         spans = find_spans(directory, source.files)
         if not spans:
             what = "span" if source.has_spans else "file"
-            raise ConfigurationError(
+            raise DataError(
                 f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
             )
         window = choose_window(spans, config.window.spans, config.window.end)
@@ -86,11 +91,11 @@ def find_window(config: Config, directory: Path) -> Window:
 
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
-    """Before a run, a span that is not as it should be is a mistake in the configuration."""
+    """Says of a span that is not as it should be what the configuration's own mistakes are said like."""
     try:
         yield
     except SpanError as error:
-        raise ConfigurationError(str(error)) from error
+        raise DataError(str(error)) from error
 
 
 def _has_rows(file: Path) -> bool:
@@ -113,14 +118,14 @@ def _check_headers(config: Config, files: Sequence[Path]) -> None:
             rows = csv.reader(lines)
             header, row = next(rows, None), next(rows, None)
         if header is None or row is None:
-            raise ConfigurationError(f"{file} has no rows below a header line: remove or fill it.")
+            raise DataError(f"{file} has no rows below a header line: remove or fill it.")
         for column, reader in readers:
             if column not in header:
-                raise ConfigurationError(
+                raise DataError(
                     f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
                 )
         if first is not None and header != first:
-            raise ConfigurationError(
+            raise DataError(
                 f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
                 "same header."
             )

@@ -40,6 +40,21 @@ def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
     return evaluator.overall_metrics(evaluation.uri)
 
 
+def slice_metrics(records: Mapping[str, NodeRecord]) -> dict[str, dict[str, float]]:
+    """The candidate's metrics on each slice of the eval split, by "column=value"."""
+    evaluation = _output(records, "Evaluator", "evaluation")
+    if evaluation is None:
+        return {}
+    found = evaluator.metrics_by_slice(evaluation.uri)
+    return {where: metrics for where, metrics in found.items() if where}
+
+
+def examples(records: Mapping[str, NodeRecord]) -> dict[str, int]:
+    """How many examples of each split the model was trained on, and validated on while it trained."""
+    model_run = _output(records, "Trainer", "model_run")
+    return {} if model_run is None else _training_report(model_run).get("examples", {})
+
+
 def blessed(records: Mapping[str, NodeRecord]) -> bool:
     """Whether every gate was passed, and the serving check."""
     blessings = [_output(records, node, "blessing") for node in ("Evaluator", "ServingCheck")]
@@ -53,7 +68,9 @@ def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
     if evaluation is None:
         return tuple(sentences)
     for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
-        keys = [f"{key.column} = {_slice_value(key)}" for key in validation.slice_key.single_slice_keys]
+        keys = [
+            f"{key.column} = {evaluator.slice_value(key)}" for key in validation.slice_key.single_slice_keys
+        ]
         where = " and ".join(keys) or "the whole eval split"
         for failure in validation.failures:
             sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")
@@ -105,7 +122,7 @@ def distribution(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
     model_run = _output(records, "Trainer", "model_run")
     if model_run is None:
         return {}
-    report = json.loads((Path(model_run.uri) / "training.json").read_text())
+    report = _training_report(model_run)
     keys = (
         "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
     )  # fmt: skip
@@ -133,9 +150,8 @@ def _output(records: Mapping[str, NodeRecord], node: str, key: str) -> Any:
     return record.outputs.get(key) if record and record.state in ("executed", "cached") else None
 
 
-def _slice_value(key: Any) -> Any:
-    value = getattr(key, key.WhichOneof("kind"))
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+def _training_report(model_run: Any) -> dict[str, Any]:
+    return dict(json.loads((Path(model_run.uri) / "training.json").read_text()))
 
 
 def _explain(failure: Any) -> str:

@@ -122,8 +122,17 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             )
     if is_chief:
         steps = int(keras.backend.get_value(model.optimizer.iterations))
+        examples = {"train": sum(train_rows), "eval": sum(eval_rows)}
         _write_report(
-            log_directory, best.history, steps, time.monotonic() - started, plan, distribution, chosen, warm
+            log_directory,
+            best.history,
+            steps,
+            examples,
+            time.monotonic() - started,
+            plan,
+            distribution,
+            chosen,
+            warm,
         )
         export_model(model, settings, transform_output, job.model_directory)
         forget(recovery_directory)
@@ -204,6 +213,7 @@ def _write_report(
     log_directory: Path,
     history: dict[str, list[float]],
     steps: int,
+    examples: dict[str, int],
     seconds: float,
     plan: Plan,
     distribution: Distribution,
@@ -218,6 +228,7 @@ def _write_report(
         **asdict(plan),
         "epochs": len(history["loss"]),
         "steps": steps,
+        "examples": examples,
         "seconds": seconds,
         "warm_start": warm,
         "history": history,
