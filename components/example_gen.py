@@ -94,6 +94,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             Policy(settings["missing"], settings["duplicate"]),
             lambda file: _has_rows(file, self._format),
             self._convert,
+            has_schema=bool(self._types),
         )
         _link(store, outcome, places)
         (newest,) = output_dict[NEWEST]

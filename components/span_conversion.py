@@ -104,6 +104,7 @@ def convert_window(
     policy: Policy,
     has_rows: Callable[[Path], bool],
     convert: Convert,
+    has_schema: bool = False,
 ) -> Outcome:
     """Converts those spans of a window that the store lacks.
 
@@ -115,6 +116,7 @@ def convert_window(
       policy: What to do about spans that are not as they should be.
       has_rows: Of a file.
       convert: Makes examples.
+      has_schema: Whether a schema says what type each column is: then the data gate judges them.
 
     Raises:
       SpanError: In one sentence; what was converted until then stays.
@@ -144,7 +146,8 @@ def convert_window(
             if entry is not None:
                 entries.append(dataclasses.replace(entry, version=span.version))
     notes += check_missing(sorted(missing), policy)
-    _check_columns(entries)
+    if not has_schema:
+        _check_columns(entries)
     unchecked = [entry for entry in entries[:-1] if not span_store.is_checked(store, entry)]
     return Outcome(tuple(entries), tuple(unchecked), tuple(converted), tuple(sorted(missing)), tuple(notes))
 
@@ -203,7 +206,7 @@ def _describe_arrival(span: Span, content: str, window: Window, before: Sequence
 
 
 def _check_columns(entries: Sequence[Entry]) -> None:
-    """Refuses a column that would be of one type in some files of a split, and of another in others."""
+    """Refuses a column that is of one type in some spans and of another in others."""
     seen: dict[str, tuple[str, str]] = {}
     for entry in entries:
         for column, kind in entry.columns.items():
