@@ -15,6 +15,8 @@ from trainer_module.settings import LABEL
 
 _LOG = logging.getLogger(__name__)
 _PARSE_BATCH = 1024
+# Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
+_GATHER_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,12 @@ def _from_memory(
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
         return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
 
-    batches = tf.data.Dataset.zip((tf.data.Dataset.counter().flat_map(one_pass), table))
-    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    orders = tf.data.Dataset.counter().flat_map(one_pass)
+    together = _GATHER_ROWS // batch_size
+    if together > 1:
+        orders = orders.batch(together)
+    batches = tf.data.Dataset.zip((orders, table)).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return (batches.unbatch() if together > 1 else batches).prefetch(tf.data.AUTOTUNE)
 
 
 def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any, Any]]:
