@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-fast check fix retrain schema models tensorboard compile image clean
+.PHONY: help run test test-cluster test-fast check fix retrain schema models tensorboard compile bench image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ tensorboard: .venv/.ready ## open the training logs
 
 compile: .venv/.ready ## compile for Kubeflow Pipelines to pipeline.yaml (DATASET=, ARGS="--set ...")
 	@$(PYTHON) kubeflow_runner.py --dataset $(DATASET) $(ARGS)
+
+bench: .venv/.ready ## measure against the standard TFX way (ARGS="--only input_pipeline", ARGS=--help)
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 image: ## build the step image (IMAGE=, TARGET=step|trainer, BASE=, BUILDER=docker|podman|buildah)
 	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: install one." >&2; exit 2; }

@@ -15,6 +15,8 @@ from trainer_module.settings import LABEL
 
 _LOG = logging.getLogger(__name__)
 _PARSE_BATCH = 1024
+# Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
+_GATHER_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Shard:
 
 
 def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard = Shard()) -> tf.data.Dataset:
-    """Parsed rows in file order, in batches of up to 1024.
+    """Parsed rows, always in the same order, in batches of up to 1024.
 
     Args:
       files: Gzip-compressed TFRecord files of tf.Example, as Transform writes them.
@@ -51,19 +53,27 @@ def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard =
     Yields:
       Dicts of tensors [up to 1024, ...], label included.
     """
-    paths = tf.data.Dataset.from_tensor_slices(sorted(files))
     if shard.by_file(files):
-        paths = paths.shard(shard.count, shard.index)
-    records = paths.interleave(
-        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    if not shard.by_file(files):
-        records = records.shard(shard.count, shard.index)
-    return records.batch(_PARSE_BATCH).map(
+        batches = _read_records(sorted(files)[shard.index :: shard.count], _PARSE_BATCH)
+    else:
+        records = _read_records(files, _PARSE_BATCH).unbatch()
+        batches = records.shard(shard.count, shard.index).batch(_PARSE_BATCH)
+    return batches.map(
         lambda serialized: tf.io.parse_example(serialized, feature_spec),
         num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _read_records(files: Sequence[str], batch: int) -> tf.data.Dataset:
+    """Serialized examples in batches of up to `batch`, several files at a time.
+
+    Batches are made within a file, so that what goes through the interleave are batches: record by record
+    it took six times as long as reading the files (`benchmarks/input_pipeline.py`).
+    """
+    return tf.data.Dataset.from_tensor_slices(sorted(files)).interleave(
+        lambda path: tf.data.TFRecordDataset(path, "GZIP").batch(batch),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
 
 
@@ -179,8 +189,12 @@ def _from_memory(
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
         return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
 
-    batches = tf.data.Dataset.zip((tf.data.Dataset.counter().flat_map(one_pass), table))
-    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    orders = tf.data.Dataset.counter().flat_map(one_pass)
+    together = _GATHER_ROWS // batch_size
+    if together > 1:
+        orders = orders.batch(together)
+    batches = tf.data.Dataset.zip((orders, table)).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return (batches.unbatch() if together > 1 else batches).prefetch(tf.data.AUTOTUNE)
 
 
 def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -208,8 +222,7 @@ def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
 
 def count_rows(files: Sequence[str]) -> int:
     """Number of rows in all `files`: what turns epochs into steps (trap 10)."""
-    records = tf.data.TFRecordDataset(sorted(files), "GZIP", num_parallel_reads=tf.data.AUTOTUNE)
-    sizes = records.batch(10_000).map(lambda batch: tf.size(batch, tf.int64))
+    sizes = _read_records(files, 10_000).map(lambda batch: tf.size(batch, tf.int64))
     return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
 
 
