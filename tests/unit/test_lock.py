@@ -8,9 +8,9 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from setup import lock
 
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # Can go with Python 3.10, so with TFX 1.16.
     import tomllib
-else:  # The standard library has it from Python 3.11 on.
+else:
     import tomli as tomllib
 
 # What has no wheel and is built while installing: pyfarmhash needs a C++ compiler, crcmod takes a C one
