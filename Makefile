@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-fast test-platform check audit upgrade fix schema models tensorboard compile image clean
+.PHONY: help run test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix schema models tensorboard compile image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +27,13 @@ run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set
 test: .venv/.ready ## run the tests of everything that runs on one machine (about ten minutes)
 	@$(PYTHON) -m pytest tests/unit tests/tf tests/e2e $(ARGS)
 
-test-cluster: .venv/.ready ## run the tests of several workers and of Kubeflow (about ten minutes)
-	@$(PYTHON) -m pytest tests/distributed tests/kubeflow $(ARGS)
+test-cluster: test-workers test-kubeflow ## run the tests of several workers and of Kubeflow (about ten minutes)
+
+test-workers: .venv/.ready
+	@$(PYTHON) -m pytest tests/distributed $(ARGS)
+
+test-kubeflow: .venv/.ready
+	@$(PYTHON) -m pytest tests/kubeflow $(ARGS)
 
 # What can differ between two TFX lines: everything in one process, one whole life of a model, workers of
 # every kind, and each step of the compiled pipeline once.

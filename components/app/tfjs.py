@@ -98,7 +98,12 @@ def install_runtime() -> tuple[str, Path]:
     directory = _INSTALLED / "runtime"
     directory.mkdir(parents=True, exist_ok=True)
     for source in _RUNTIME.iterdir():
-        shutil.copy(source, directory)
+        # Whole or not at all, and not while it is the same: another run may be reading it.
+        target, content = directory / source.name, source.read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            temporary = target.with_name(f"{target.name}.{os.getpid()}")
+            temporary.write_bytes(content)
+            os.replace(temporary, target)
     lock, installed = (_RUNTIME / "package-lock.json").read_bytes(), directory / "installed"
     if not installed.is_file() or installed.read_bytes() != lock:
         _run([npm, "ci", "--no-audit", "--no-fund", "--prefix", str(directory)], "npm", dict(os.environ))
