@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix schema models tensorboard compile image clean
+.PHONY: help run test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix retrain schema models tensorboard compile image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ upgrade: .venv/.ready ## relock, show what moved on which TFX line, run all test
 fix: .venv/.ready ## repair lint and format
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+retrain: .venv/.ready ## train if data, code or configuration changed; for schedulers (as run)
+	@$(PYTHON) -m pipeline.retrain --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
 schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=--write to accept)
 	@$(PYTHON) -m pipeline.schema --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             source = local.check(loaded, files, request)
             print(f"Would run {', '.join(n for n in local.NODES if n in request.selected)}")
-            print(f"on {source}, into {files.root}")
+            print(f"on {source}{local.describe_window(loaded, source)}, into {files.root}")
             return 0
         summary = local.run(loaded, files, request)
     except ConfigurationError as error:

@@ -11,7 +11,6 @@ repeated. Needs TensorFlow and tf_keras only. Writes gpu_training.json and print
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from trainer_module.launcher import free_ports  # noqa: E402
+
 MODELS: dict[str, dict[str, Any]] = {
     "default: embedding 8, MLP 128-64": {"dim": 8, "hidden": [128, 64], "batch": 4096},
     "wide: embedding 128, MLP 4096-2048-1024": {"dim": 128, "hidden": [4096, 2048, 1024], "batch": 16384},
@@ -29,7 +31,6 @@ STEPS, EPOCHS = 60, 4
 
 def measure(setting: dict[str, Any]) -> float:
     """Examples per second of one process, all replicas together: the median epoch but the first."""
-    sys.path.insert(0, str(ROOT))
     import time
 
     import numpy as np
@@ -99,10 +100,7 @@ def measure(setting: dict[str, Any]) -> float:
 
 def run(setting: dict[str, Any]) -> float | None:
     """`measure` in fresh processes, one for each worker; None if it failed."""
-    addresses = []
-    for _ in range(setting["workers"]):
-        with socket.create_server(("127.0.0.1", 0)) as opened:
-            addresses.append(f"127.0.0.1:{opened.getsockname()[1]}")
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(setting["workers"])]
     processes = []
     for index in range(setting["workers"]):
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": setting["gpus"][index]}

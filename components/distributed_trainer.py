@@ -22,7 +22,7 @@ from typing import Any
 from components.kubernetes_api import ApiError, Kubernetes, NotFound
 from components.worker_logs import WorkerLogs
 from components.worker_pods import LABEL, Document, WorkerPods, index_of, job, service
-from trainer_module.job import Job
+from trainer_module.job import Job, identity
 from trainer_module.settings import Settings, Training
 
 _LOG = logging.getLogger("trainer_module.pods")
@@ -49,7 +49,9 @@ def run_fn(fn_args: Any) -> None:
     pods = WorkerPods(**config["worker_pods"])
     settings = Settings.from_json(config)
     # The same for a retry of this step, whose leftovers it replaces and whose checkpoints it takes over.
-    digest = hashlib.sha256(json.dumps([config, fn_args.train_files], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([config, fn_args.train_files, identity(fn_args.base_model or "")], sort_keys=True).encode()
+    ).hexdigest()
     name = f"training-{digest[:16]}"
     staged = Path(pods.training_directory) / name
     try:
@@ -171,6 +173,9 @@ def _stage(fn_args: Any, settings: Settings, staged: Path) -> Job:
         return tuple(copied)
 
     shutil.copytree(fn_args.transform_graph_path, staged / "transform_graph")
+    base_model = Path(fn_args.base_model or "")
+    if fn_args.base_model and base_model.is_dir():
+        shutil.copytree(base_model, staged / "base_model")
     return Job(
         train_files=copy(fn_args.train_files, "train"),
         eval_files=copy(fn_args.eval_files, "eval"),
@@ -179,6 +184,7 @@ def _stage(fn_args: Any, settings: Settings, staged: Path) -> Job:
         log_directory=str(staged / "logs"),
         recovery_directory=str(staged / "recovery"),
         settings=settings,
+        base_model=str(staged / "base_model") if (staged / "base_model").is_dir() else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""TFX's Evaluator, with a baseline that may be empty, and metrics that travel with the blessing.
+"""TFX's Evaluator, with a baseline that may be empty; metrics and spans travel with the blessing.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
@@ -6,6 +6,7 @@ judges the candidate on the absolute thresholds alone.
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.types.standard_component_specs import BASELINE_MODEL_KEY, BLESSING_KEY, EVALUATION_KEY
+from tfx.types.standard_component_specs import (
+    BASELINE_MODEL_KEY,
+    BLESSING_KEY,
+    EVALUATION_KEY,
+    EXAMPLES_KEY,
+)
 from tfx.utils import path_utils
+
+from components.span_conversion import WINDOW
 
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
@@ -45,6 +53,10 @@ class Executor(executor.Executor):
             evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
             metrics = overall_metrics(evaluation.uri)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+            window = Path(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]).uri) / WINDOW
+            if window.is_file():
+                # A pushed version is to know the spans that it was made of.
+                shutil.copyfile(window, Path(blessing.uri) / WINDOW)
 
 
 class Evaluator(component.Evaluator):
@@ -55,13 +67,29 @@ class Evaluator(component.Evaluator):
 
 def overall_metrics(evaluation: str) -> dict[str, float]:
     """The candidate's metrics on the whole eval split, from an evaluation's directory."""
-    metrics: dict[str, float] = {}
+    return metrics_by_slice(evaluation).get("", {})
+
+
+def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
+    """The candidate's metrics, from an evaluation's directory.
+
+    Returns:
+      "column=value" → metric → value; the whole eval split is the empty text.
+    """
+    found: dict[str, dict[str, float]] = {}
     for slice_metrics in tfma.load_metrics(evaluation):
-        if slice_metrics.slice_key.single_slice_keys:
-            continue
+        keys = slice_metrics.slice_key.single_slice_keys
+        where = ",".join(f"{key.column}={slice_value(key)}" for key in keys)
+        metrics = found.setdefault(where, {})
         for entry in slice_metrics.metric_keys_and_values:
             value = entry.value.double_value.value
             is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
             if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
                 metrics[entry.key.name] = value
-    return metrics
+    return found
+
+
+def slice_value(key: Any) -> Any:
+    """The value of one of TFMA's slice keys, texts decoded."""
+    value = getattr(key, key.WhichOneof("kind"))
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

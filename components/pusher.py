@@ -24,8 +24,10 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils, proto_utils
 
+from components import span_store
 from components.evaluator import METRICS
-from components.model_versions import identity, newest_version, prune, publish
+from components.model_versions import identity, list_versions, newest_version, prune, publish
+from components.span_conversion import WINDOW
 
 
 class Executor(executor.Executor):
@@ -39,19 +41,26 @@ class Executor(executor.Executor):
     ) -> None:
         """See the base class."""
         self._log_startup(input_dict, output_dict, exec_properties)
+        self._push(input_dict, output_dict, exec_properties)
+        _keep_store(input_dict, exec_properties)
+
+    def _push(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
         pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = proto_utils.json_to_proto(
-            exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
-        )
         model = Path(self.GetModelPath(input_dict))
-        directory = Path(destination.filesystem.base_directory)
-        settings = json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
+        directory, settings = _directory(exec_properties), _settings(exec_properties)
+        window = _blessing_file(input_dict, WINDOW)
         notes = {
-            "metrics": _metrics(input_dict.get(MODEL_BLESSING_KEY, [])),
+            "metrics": _blessing_file(input_dict, METRICS),
             "code_fingerprint": settings.get("code_fingerprint", ""),
+            **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
         }
         version = push(model, directory, notes)
         if "keep_versions" in settings:
@@ -81,10 +90,39 @@ def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -
     return publish(model, directory, notes or {})
 
 
-def _metrics(blessings: list[types.Artifact]) -> dict[str, float]:
+def _keep_store(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> None:
+    """Notes that the window's spans have been checked, and removes those that nobody needs any more.
+
+    It is here because this is the last step on every runner, and runs only after the data gate: where a
+    step before it fails, the next run finds all spans again.
+    """
+    settings = _settings(exec_properties)
+    if "span_store" not in settings:
+        return
+    store, window = Path(settings["span_store"]), _blessing_file(input_dict, WINDOW)
+    span_store.mark_checked(store, window.get("entries", ()))
+    needed = set(window.get("entries", ()))
+    for version in list_versions(_directory(exec_properties)):
+        needed |= set(version.notes.get("spans", {}).get("entries", ()))
+    removed = span_store.prune(store, settings["keep_spans"], needed)
+    logging.info("Removed %d converted span(s).", len(removed))
+
+
+def _directory(exec_properties: dict[str, Any]) -> Path:
+    destination = proto_utils.json_to_proto(
+        exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
+    )
+    return Path(destination.filesystem.base_directory)
+
+
+def _settings(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
+
+
+def _blessing_file(input_dict: dict[str, list[types.Artifact]], name: str) -> dict[str, Any]:
     """What the Evaluator left with its blessing; empty where nothing was evaluated."""
-    for blessing in blessings:
-        path = Path(blessing.uri) / METRICS
+    for blessing in input_dict.get(MODEL_BLESSING_KEY, []):
+        path = Path(blessing.uri) / name
         if path.is_file():
             return dict(json.loads(path.read_text()))
     return {}

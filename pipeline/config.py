@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from components.spans import check_pattern, has_spans
+from pipeline.drift import Drift
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
+from pipeline.notify.settings import Notify
+from pipeline.window import Retention, Window
 from trainer_module.sections import (
     ConfigurationError,
     Tables,
@@ -32,17 +36,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`."""
+    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
+
+    `pattern` says which files below it are the table's, and, with placeholders, of which span each
+    is (`components.spans.check_pattern`); "" for all files of the format, as one table.
+    """
 
     format: Literal["csv", "parquet", "tfrecord"]
     path: str
     package: str | None = None
     schema: str | None = None
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
 
     @property
-    def pattern(self) -> str:
-        """Which files of the directory are the table's."""
-        return {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+    def files(self) -> str:
+        """The pattern of the table's files, relative to the directory."""
+        return self.pattern or {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether rows arrive span by span."""
+        return has_spans(self.pattern)
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,8 @@ class Gate:
     """What one metric must satisfy for a model to be blessed.
 
     `min` and `max` bound the whole eval split, `slice_min` and `slice_max` every value of a slice
-    column, `max_drop` and `max_rise` the change against the model that is live.
+    column, `max_drop` and `max_rise` the change against the model that is live, and `slice_max_drop`
+    and `slice_max_rise` that change on every value of a slice column.
     """
 
     min: float | None = None
@@ -81,19 +99,36 @@ class Gate:
     max_rise: float | None = None
     slice_min: dict[str, float] | None = None
     slice_max: dict[str, float] | None = None
+    slice_max_drop: dict[str, float] | None = None
+    slice_max_rise: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         require(
             any(value is not None for value in vars(self).values()),
-            "is empty: give min, max, max_drop, max_rise, slice_min or slice_max.",
+            "is empty: give min, max, max_drop, max_rise, slice_min, slice_max, slice_max_drop or slice_max_rise.",
         )
         require(
-            self.max_drop is None or self.max_rise is None,
+            None in (self.max_drop, self.max_rise),
             "has both max_drop and max_rise: only one of them makes a change bad.",
+        )
+        drops = self.max_drop is not None or bool(self.slice_max_drop)
+        rises = self.max_rise is not None or bool(self.slice_max_rise)
+        require(
+            not (drops and rises),
+            "allows a drop in one place and a rise in another: only one of them makes a change bad.",
         )
         for name in ("max_drop", "max_rise"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")
+        for name in ("slice_max_drop", "slice_max_rise"):
+            for column, value in (getattr(self, name) or {}).items():
+                require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Columns that a bound of this gate is about."""
+        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
+        return tuple(sorted({column for bound in bounds for column in bound or ()}))
 
 
 @dataclass(frozen=True)
@@ -174,14 +209,18 @@ class Config:
     dataset_file: Path
     source: Source
     splits: Splits
+    window: Window
+    retention: Retention
     settings: Settings
     evaluation: Evaluation
     gates: dict[str, Gate]
+    drift: Drift
     beam: Beam
     serving: Serving
     app: App
     kubeflow: Kubeflow | None
     steps: dict[str, Step]
+    notify: Notify
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -193,28 +232,44 @@ class Config:
         """The reviewed schema, or None where SchemaGen is to infer one."""
         return self.dataset_file.parent / self.source.schema if self.source.schema else None
 
+    @property
+    def serving_logs(self) -> Path | None:
+        """The directory of logged requests that the newest data is compared with."""
+        if self.drift.serving_logs is None or self.drift.action == "off":
+            return None
+        return self.dataset_file.parent / self.drift.serving_logs
+
 
 _DATASET_SECTIONS = (
     "name",
     "source",
     "splits",
+    "window",
+    "retention",
     "label",
     "features",
     "model",
     "training",
     "evaluation",
     "gates",
+    "drift",
 )
-_PROFILE_SECTIONS = ("extends", "training", "beam", "serving", "app", "kubeflow", "steps")
+_PROFILE_SECTIONS = (
+    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps", "notify",
+)  # fmt: skip
 _SECTIONS: dict[str, type] = {
     "source": Source,
     "splits": Splits,
+    "window": Window,
+    "retention": Retention,
     **SECTIONS,
     "evaluation": Evaluation,
+    "drift": Drift,
     "beam": Beam,
     "serving": Serving,
     "app": App,
     "kubeflow": Kubeflow,
+    "notify": Notify,
 }
 
 
@@ -305,6 +360,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         dataset_file=dataset_file,
         source=section(Source, "source"),
         splits=section(Splits, "splits"),
+        window=section(Window, "window"),
+        retention=section(Retention, "retention"),
         settings=Settings(
             features=read_features(tables.get("features", {}), f"{where} [features]"),
             label=section(Label, "label"),
@@ -313,11 +370,13 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         ),
         evaluation=section(Evaluation, "evaluation"),
         gates=_read_gates(tables.get("gates", {}), where),
+        drift=read_section(Drift, tables.get("drift", {}), "[drift]"),
         beam=section(Beam, "beam"),
         serving=section(Serving, "serving"),
         app=section(App, "app"),
         kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
         steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
+        notify=read_section(Notify, tables.get("notify", {}), "[notify]"),
     )
     _check_across(config, where)
     return config
@@ -335,6 +394,16 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 def _check_across(config: Config, where: str) -> None:
     """Checks that span sections."""
     settings, task = config.settings, config.settings.label.task
+    if not config.source.has_spans and config.window != Window():
+        raise ConfigurationError(
+            f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
+            "or remove it."
+        )
+    if config.source.has_spans and 0 < config.retention.spans < config.window.spans:
+        raise ConfigurationError(
+            f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
+            "keep at least those."
+        )
     for feature in settings.features:
         if feature.name == settings.label.column:
             raise ConfigurationError(
@@ -342,7 +411,7 @@ def _check_across(config: Config, where: str) -> None:
             )
     refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
     for metric, gate in config.gates.items():
-        for column in {**(gate.slice_min or {}), **(gate.slice_max or {})}:
+        for column in gate.slice_columns:
             if column not in config.evaluation.slices:
                 raise ConfigurationError(
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "

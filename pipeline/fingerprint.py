@@ -10,6 +10,14 @@ import ast
 import hashlib
 from pathlib import Path
 
+CONVERTER_FILES = (
+    "components/app/encoding.mjs",
+    "components/app/converter/uv.lock",
+    "components/app/runtime/package-lock.json",
+    "components/app/runtime/predict.mjs",
+)
+"""What decides about an export for apps besides Python."""
+
 
 def fingerprint(root: Path, module: str, *also: str) -> str:
     """A hash of `module` and of all it imports from below `root`.

@@ -5,30 +5,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.example_gen.component import FileBasedExampleGen
-from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
-from tfx.components.example_gen.custom_executors import parquet_executor
-from tfx.components.example_gen.import_example_gen.component import ImportExampleGen
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
-from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+from tfx.proto import pusher_pb2, trainer_pb2
 
 from components.app_exporter import AppExporter
 from components.baseline_model import BaselineModel
 from components.data_gate import DataGate
 from components.evaluator import Evaluator
+from components.example_gen import ExampleGen, schema_types
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
 from components.serving_check import ServingCheck
-from pipeline.config import ROOT, Config, Source, Splits
-from pipeline.fingerprint import fingerprint
+from pipeline.config import ROOT, Config
+from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.quality import evaluation_config
 from pipeline.workspace import Workspace
 
@@ -38,7 +34,10 @@ def build(
     workspace: Workspace,
     source_directory: str | RuntimeParameter,
     live_model: str = "",
+    serving_logs_state: str = "",
     cache: bool = True,
+    window_end: str | RuntimeParameter = "",
+    window_fingerprint: str = "",
     worker_pods: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Wires the graph.
@@ -48,7 +47,11 @@ def build(
       workspace: Where its files go.
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
       live_model: Identity of the model that is live now, "" if unknown; see `BaselineModel`.
+      serving_logs_state: What tells the logged requests of one day from another's; see `DataGate`.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
+      window_end: Name of the newest span to train on, or the parameter that names it; "" for the newest.
+      window_fingerprint: Of the files that ExampleGen will read, "" to look only when it runs. It is
+        part of the cache key: without it a cached step would hand on examples that are no longer all.
       worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
         are pods of their own; None where the Trainer's step is to run them itself.
     """
@@ -56,9 +59,28 @@ def build(
     # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
     settings_text = json.dumps(settings, sort_keys=True)
 
-    examples = _example_gen(config.source, source_directory, config.splits).with_id("ExampleGen")
+    examples = ExampleGen(
+        source_directory,
+        pattern=config.source.files,
+        file_format=config.source.format,
+        splits={"train": config.splits.train, "eval": config.splits.eval},
+        column_types=schema_types(config.schema_file.read_text(), str(config.schema_file))
+        if config.schema_file
+        else {},
+        conversion_fingerprint=fingerprint(ROOT, "components.columnar_examples"),
+        code_fingerprint=fingerprint(ROOT, "components.example_gen"),
+        window={
+            "spans": config.window.spans,
+            "missing": config.window.missing,
+            "duplicate": config.window.duplicate,
+        },
+        store=str(workspace.spans),
+        window_end=window_end,
+        window_fingerprint=window_fingerprint,
+    )
 
-    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    # Of the newest span, and of those that nobody has checked yet: what arrives is checked once.
+    statistics = StatisticsGen(examples=examples.outputs["newest" if config.source.has_spans else "examples"])
 
     schema = _schema(config, statistics).with_id("SchemaGen")
 
@@ -67,6 +89,26 @@ def build(
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
         anomalies=validator.outputs["anomalies"],
+        schema=schema.outputs["schema"],
+        examples=examples.outputs["newest" if config.source.has_spans else "examples"],
+        # What it reads of the settings, so that a change of anything else does not repeat it.
+        columns=json.dumps(
+            {
+                "features": sorted(feature.name for feature in config.settings.features),
+                "label": settings["label"],
+            }
+        ),
+        drift=json.dumps(
+            {
+                "action": config.drift.action,
+                "window": config.drift.window,
+                "label_shift": config.drift.label_shift,
+                "missing_shift": config.drift.missing_shift,
+            }
+        ),
+        history_directory=str(workspace.statistics) if config.source.has_spans else "",
+        serving_logs=str(config.serving_logs or ""),
+        serving_logs_state=serving_logs_state,
         code_fingerprint=fingerprint(ROOT, "components.data_gate"),
     )
 
@@ -84,10 +126,14 @@ def build(
     )
     transform.add_upstream_node(gate)
 
+    baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)
+
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
+        # Only then: otherwise every push would have the next run train again.
+        base_model=baseline.outputs["model"] if config.settings.training.warm_start else None,
         run_fn="components.distributed_trainer.run_fn" if worker_pods else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
@@ -99,8 +145,6 @@ def build(
             **_pods_config(worker_pods),
         },
     )
-
-    baseline = BaselineModel(push_directory=str(workspace.serving), live_model=live_model)
 
     evaluator = Evaluator(
         examples=examples.outputs["examples"],
@@ -136,6 +180,11 @@ def build(
         ),
         custom_config={
             "keep_versions": config.serving.keep_versions,
+            **(
+                {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
+                if config.source.has_spans
+                else {}
+            ),
             "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
         },
     )
@@ -147,14 +196,7 @@ def build(
             settings=settings_text,
             formats=formats,
             max_quality_drop=config.app.max_quality_drop,
-            code_fingerprint=fingerprint(
-                ROOT,
-                "components.app_exporter",
-                "components/app/encoding.mjs",
-                "components/app/converter/uv.lock",
-                "components/app/runtime/package-lock.json",
-                "components/app/runtime/predict.mjs",
-            ),
+            code_fingerprint=fingerprint(ROOT, "components.app_exporter", *CONVERTER_FILES),
         )
         for formats in [" ".join(config.app.formats)]
         if formats
@@ -196,31 +238,6 @@ def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
         "worker_pods": dict(worker_pods),
         "pods_code_fingerprint": fingerprint(ROOT, "components.distributed_trainer"),
     }
-
-
-def _example_gen(source: Source, directory: str | RuntimeParameter, splits: Splits) -> BaseComponent:
-    output = example_gen_pb2.Output(
-        split_config=example_gen_pb2.SplitConfig(
-            splits=[
-                example_gen_pb2.SplitConfig.Split(name="train", hash_buckets=splits.train),
-                example_gen_pb2.SplitConfig.Split(name="eval", hash_buckets=splits.eval),
-            ]
-        )
-    )
-    table = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="table", pattern=source.pattern)])
-    match source.format:
-        case "csv":
-            return CsvExampleGen(directory, input_config=table, output_config=output)
-        case "tfrecord":
-            return ImportExampleGen(directory, input_config=table, output_config=output)
-        case "parquet":
-            return FileBasedExampleGen(
-                directory,
-                input_config=table,
-                output_config=output,
-                custom_executor_spec=executor_spec.BeamExecutorSpec(parquet_executor.Executor),
-            )
-    raise AssertionError(source.format)
 
 
 def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:

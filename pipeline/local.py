@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import signal
 import sys
@@ -13,13 +12,19 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
+from components import span_store
 from pipeline import console as terminal
-from pipeline import preflight
+from pipeline import history, inputs, preflight
 from pipeline.config import Config
+from pipeline.imports import import_lean
+from pipeline.lock import locked
 from pipeline.nodes import NODES
+from pipeline.notify import settings as notify_settings
+from pipeline.notify.announcement import announce
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -34,6 +39,7 @@ class Request:
     to_node: str | None = None
     cache: bool = True
     verbose: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def selected(self) -> frozenset[str]:
@@ -61,7 +67,17 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     preflight.check_app_export(config, request.from_node, request.to_node)
     source = preflight.find_source(config)
     preflight.check_schema(config)
+    preflight.check_serving_logs(config)
+    notify_settings.check(config.notify, os.environ)
     return source
+
+
+def describe_window(config: Config, source: Path) -> str:
+    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
+    if not config.source.has_spans:
+        return ""
+    window = preflight.find_window(config, source)
+    return f", spans {window.spans[0].name} to {window.newest.name}"
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Summary:
@@ -73,42 +89,77 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
     source = check(config, workspace, request)
     preflight.check_workspace(workspace)
     _refuse_partial_first_run(workspace, request)
-    begun = datetime.now(timezone.utc)
-    # Sorts by time; the fraction keeps runs apart that start in the same second.
-    run_id = f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}"
-    log_file = workspace.logs / f"run-{run_id}.log"
+    with locked(workspace):
+        notes = tuple(settle_killed(config, workspace))
+        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+
+
+def settle_killed(config: Config, workspace: Workspace) -> list[str]:
+    """Records the runs that were killed, and tells of them at once: this run may be killed too.
+
+    Returns:
+      A sentence for each, and for whatever was not reached.
+    """
+    killed = history.settle_killed(workspace)
+    warnings = announce(config, workspace, killed) if killed else []
+    return [*(f"run {run['run_id']} was killed before it ended" for run in killed), *warnings]
+
+
+def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Summary:
+    """The same for one who has checked everything and holds the workspace's lock."""
     started = time.monotonic()
-    summary = Summary(
-        "failed",
-        config.name,
-        config.profile,
-        0.0,
-        log=str(log_file),
-        run_id=run_id,
-        started=begun.isoformat(timespec="seconds"),
-    )
+    summary = begin_summary(config, request)
+    if not request.is_partial:
+        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, workspace, source))
+    log_file = workspace.logs / f"run-{summary.run_id}.log"
+    summary = dataclasses.replace(summary, log=str(log_file))
+    summary.write_record(workspace, status=history.RUNNING)
     _keep_gpus_for_the_trainer()
-    with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
+    earlier = None
+    with _interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked).watching():
+                earlier = _latest_run(workspace)
                 _run_graph(config, workspace, request, source)
-            summary = dataclasses.replace(summary, status="succeeded")
+            summary = dataclasses.replace(summary, status=history.SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
-            summary = dataclasses.replace(summary, error=_explain(error))
-        summary = _describe(summary, workspace, request)
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            summary = dataclasses.replace(
+                summary, error=_explain(error), interrupted=interrupted, drift=_drift_of(error)
+            )
+        if earlier is not None:
+            summary = _describe(summary, workspace, request, earlier)
+        summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
-        summary.write(workspace.runs / f"{run_id}.json")
-        summary.write(workspace.summary)
+        summary.write_record(workspace)
         show(summary, workspace, console)
+        for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
+            console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return summary
+
+
+def begin_summary(config: Config, request: Request) -> Summary:
+    """The summary of a run that begins now; it has failed until it succeeds."""
+    begun = datetime.now(timezone.utc)
+    return Summary(
+        history.FAILED,
+        config.name,
+        config.profile,
+        0.0,
+        # Sorts by time; the fraction keeps runs apart that start in the same second.
+        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
+        started=begun.isoformat(timespec="seconds"),
+        notes=request.notes,
+    )
 
 
 def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
+    import_lean(config.beam.runner)
     from absl import logging
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
@@ -118,12 +169,18 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
+    window = preflight.find_window(config, source)
+    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
     pipeline = build(
         config,
         workspace,
         str(source),
         live_model=identity(newest_version(workspace.serving)),
+        serving_logs_state=preflight.state_of(config.serving_logs),
         cache=request.cache,
+        # The newest span by name: one that arrives from now on is the next run's.
+        window_end=window.newest.name if config.source.has_spans else "",
+        window_fingerprint=span_store.window_fingerprint(contents),
     )
     options = None
     if request.is_partial:
@@ -134,14 +191,21 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
     LocalDagRunner().run(pipeline, run_options=options)
 
 
-def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summary:
-    """Adds what the metadata store knows of the run."""
+def _latest_run(workspace: Workspace) -> int:
+    """The metadata store's id of the newest run; 0 before the first."""
+    from pipeline import record
+
+    return record.latest_run_id(record.open_store(workspace)) if workspace.metadata.exists() else 0
+
+
+def _describe(summary: Summary, workspace: Workspace, request: Request, earlier: int) -> Summary:
+    """Adds what the metadata store knows of the run, if it is newer than the run `earlier`."""
     from pipeline import record, results
 
-    if not workspace.metadata.exists():
+    latest = _latest_run(workspace)
+    if latest <= earlier:
         return summary
-    store = record.open_store(workspace)
-    records = record.read_run(store, record.latest_run_id(store))
+    records = record.read_run(record.open_store(workspace), latest)
     notes = []
     unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
     if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
@@ -149,6 +213,12 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
             "the Evaluator ran again because the live model changed since the last run: the model is "
             "now compared with it (the next identical run is fully cached)"
         )
+    spans = results.spans(records)
+    notes += spans.pop("notes", [])
+    drift = results.drift(records) or summary.drift
+    if summary.status == "succeeded":
+        notes += results.drift_warnings(drift)
+    notes += results.warm_start(records)
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -157,14 +227,36 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         summary,
         nodes=summarize_nodes(records, request.selected),
         metrics=results.overall_metrics(records),
+        slice_metrics=results.slice_metrics(records),
+        examples=results.examples(records),
         blessed=results.blessed(records),
         refusals=results.refusals(records),
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),
-        notes=tuple(notes),
+        spans=spans,
+        drift=drift,
+        notes=(*summary.notes, *notes),
         error=error,
     )
+
+
+def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
+    """Removes the artifacts of old runs, after a run that succeeded."""
+    if summary.status != "succeeded" or not config.retention.runs:
+        return summary
+    from pipeline import record, retention
+
+    keep = config.retention.runs
+    try:
+        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+    except OSError as error:
+        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
+    else:
+        note = f"removed {removed} artifact(s) of runs before the last {keep}"
+        if not removed:
+            return summary
+    return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:
@@ -173,19 +265,36 @@ def _explain(error: BaseException) -> str:
         return "interrupted; the next run starts where this one stopped."
     own = (
         "ConfigurationError",
+        "ConversionError",
         "DataGateError",
+        "HistoryError",
+        "ServingLogsError",
         "WorkerError",
         "AppExportError",
+        "SpanError",
         "EncodingError",
         "ToolError",
     )
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _chain(error):
         if type(seen).__name__ in own:
             return str(seen)
-        seen = seen.__cause__ or seen.__context__
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _drift_of(error: BaseException) -> tuple[dict[str, Any], ...]:
+    """What the data gate measured before it failed; TFX removes the outputs of a failed step."""
+    for seen in _chain(error):
+        if type(seen).__name__ == "DataGateError":
+            return tuple(seen.report.get("drift", ()))  # type: ignore[attr-defined]
+    return ()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:
@@ -213,19 +322,6 @@ def _link_tensorboard(workspace: Workspace) -> None:
     target = workspace.artifacts / "Trainer" / "model_run"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(target, workspace.logs))
-
-
-@contextlib.contextmanager
-def _locked(workspace: Workspace) -> Iterator[None]:
-    """Keeps a second run out; the operating system lifts the lock when a run is killed."""
-    with (workspace.root / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"Another run is using {workspace.root}: wait for it, or choose another --workdir."
-            ) from error
-        yield
 
 
 @contextlib.contextmanager

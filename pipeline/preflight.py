@@ -3,24 +3,33 @@
 What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
 
+import contextlib
 import csv
+import hashlib
 import importlib.resources
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from components.span_conversion import Policy, check_missing
+from components.spans import SpanError, Window, choose_window, find_spans
 from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 from trainer_module.sections import ConfigurationError
 
 
+class DataError(ConfigurationError):
+    """The data is where it should be and is not what it should be."""
+
+
 def find_source(config: Config) -> Path:
     """The folder of the dataset's files, looked into.
 
     Raises:
-      ConfigurationError: If the folder or the files are missing, or a file lacks a column.
+      ConfigurationError: If the folder is missing.
+      DataError: If the files are missing, or a file lacks a column.
     """
     source = config.source
     if source.package is None:
@@ -38,18 +47,65 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    files = sorted(file for file in directory.glob(source.pattern) if file.is_file())
-    if not files:
-        raise ConfigurationError(
-            f"{directory} has no file that matches '{source.pattern}': add one, or mend [source]."
-        )
+    window = find_window(config, directory)
     if source.format == "csv":
-        _check_headers(config, files)
+        _check_tables(config, window)
     return directory
 
 
+def _check_tables(config: Config, window: Window) -> None:
+    without_rows = []
+    for span in window.spans:
+        files = [file for file in span.files if not config.source.has_spans or _has_rows(file)]
+        if files:
+            _check_headers(config, files)
+        elif span == window.newest:
+            raise DataError(
+                f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
+                "window earlier with --set window.end."
+            )
+        else:
+            without_rows.append(span.name)
+    with _plainly():
+        check_missing(without_rows, Policy(config.window.missing))
+
+
+def find_window(config: Config, directory: Path) -> Window:
+    """The spans that a run would train on now; of a table without spans, its one.
+
+    Raises:
+      DataError: If there are none, or not those that [window] asks for.
+    """
+    source = config.source
+    with _plainly():
+        spans = find_spans(directory, source.files)
+        if not spans:
+            what = "span" if source.has_spans else "file"
+            raise DataError(
+                f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
+            )
+        window = choose_window(spans, config.window.spans, config.window.end)
+        check_missing(window.missing, Policy(config.window.missing))
+    return window
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Says of a span that is not as it should be what the configuration's own mistakes are said like."""
+    try:
+        yield
+    except SpanError as error:
+        raise DataError(str(error)) from error
+
+
+def _has_rows(file: Path) -> bool:
+    with file.open("rb") as lines:
+        next(lines, None)
+        return any(line.strip() for line in lines)
+
+
 def _check_headers(config: Config, files: Sequence[Path]) -> None:
-    """CsvExampleGen reads the first file's header only, and finds a wrong one late or never."""
+    """A wrong header would be found late, and a column that is missing only by Transform."""
     label = config.settings.label
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
@@ -62,14 +118,14 @@ def _check_headers(config: Config, files: Sequence[Path]) -> None:
             rows = csv.reader(lines)
             header, row = next(rows, None), next(rows, None)
         if header is None or row is None:
-            raise ConfigurationError(f"{file} has no rows below a header line: remove or fill it.")
+            raise DataError(f"{file} has no rows below a header line: remove or fill it.")
         for column, reader in readers:
             if column not in header:
-                raise ConfigurationError(
+                raise DataError(
                     f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
                 )
         if first is not None and header != first:
-            raise ConfigurationError(
+            raise DataError(
                 f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
                 "same header."
             )
@@ -87,6 +143,27 @@ def check_schema(config: Config) -> None:
             f"[source] schema {config.schema_file} does not exist: make one with `make schema "
             f"DATASET={config.name}`, or remove the key to have it inferred at every run."
         )
+
+
+def check_serving_logs(config: Config) -> None:
+    """Refuses logs of requests that are named and not there.
+
+    Raises:
+      ConfigurationError: If there is no such directory.
+    """
+    if config.serving_logs is not None and not config.serving_logs.is_dir():
+        raise ConfigurationError(
+            f"[drift] serving_logs {config.serving_logs} is not a directory: mend the path, or remove the key."
+        )
+
+
+def state_of(directory: Path | None) -> str:
+    """What changes when a file below `directory` does; "" for no directory."""
+    if directory is None:
+        return ""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    listed = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
 def check_workspace(workspace: Workspace) -> None:

@@ -40,24 +40,34 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 def _apply(gate: Gate, metric: tfma.MetricConfig) -> None:
     # `metric.threshold` would hold on every slice; the empty slicing spec is the whole eval split.
     overall = config_pb2.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()])
-    if gate.min is not None:
-        overall.threshold.value_threshold.lower_bound.value = gate.min
-    if gate.max is not None:
-        overall.threshold.value_threshold.upper_bound.value = gate.max
-    if gate.max_drop is not None:
-        change = overall.threshold.change_threshold
-        change.direction = tfma.MetricDirection.HIGHER_IS_BETTER
-        change.absolute.value = -gate.max_drop
-    if gate.max_rise is not None:
-        change = overall.threshold.change_threshold
-        change.direction = tfma.MetricDirection.LOWER_IS_BETTER
-        change.absolute.value = gate.max_rise
+    _bound(overall.threshold, gate.min, gate.max, gate.max_drop, gate.max_rise)
     if overall.HasField("threshold"):
         metric.per_slice_thresholds.append(overall)
-    lower, upper = gate.slice_min or {}, gate.slice_max or {}
-    for column in sorted({*lower, *upper}):
+    for column in gate.slice_columns:
         sliced = metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec(feature_keys=[column])])
-        if column in lower:
-            sliced.threshold.value_threshold.lower_bound.value = lower[column]
-        if column in upper:
-            sliced.threshold.value_threshold.upper_bound.value = upper[column]
+        _bound(
+            sliced.threshold,
+            *(
+                (bounds or {}).get(column)
+                for bounds in (gate.slice_min, gate.slice_max, gate.slice_max_drop, gate.slice_max_rise)
+            ),
+        )
+
+
+def _bound(
+    threshold: config_pb2.MetricThreshold,
+    lowest: float | None,
+    highest: float | None,
+    drop: float | None,
+    rise: float | None,
+) -> None:
+    if lowest is not None:
+        threshold.value_threshold.lower_bound.value = lowest
+    if highest is not None:
+        threshold.value_threshold.upper_bound.value = highest
+    if drop is not None:
+        threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+        threshold.change_threshold.absolute.value = -drop
+    if rise is not None:
+        threshold.change_threshold.direction = tfma.MetricDirection.LOWER_IS_BETTER
+        threshold.change_threshold.absolute.value = rise

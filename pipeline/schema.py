@@ -3,6 +3,8 @@
     make schema DATASET=my_table              # shows the difference
     make schema DATASET=my_table ARGS=--write # accepts it: read the diff before committing
 
+Drift and skew comparators, which no data can tell, stay as a person wrote them.
+
 Exit status: 0 no difference (or written), 1 there is a difference, 2 wrong configuration.
 """
 
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if inferred is None:
         return 1
     before = committed.read_text() if committed.is_file() else ""
+    inferred = keep_comparators(inferred, before)
     difference = difflib.unified_diff(
         before.splitlines(True), inferred.splitlines(True), str(committed), "inferred from the data"
     )
@@ -50,10 +53,35 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def keep_comparators(inferred: str, committed: str) -> str:
+    """The inferred schema with the committed one's comparators, for the columns that it still has.
+
+    Args:
+      inferred: A schema as text.
+      committed: Another, or "".
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    reviewed = {
+        feature.name: feature for feature in text_format.Parse(committed, schema_pb2.Schema()).feature
+    }
+    schema = text_format.Parse(inferred, schema_pb2.Schema())
+    for feature in schema.feature:
+        for comparator in ("drift_comparator", "skew_comparator"):
+            if feature.name in reviewed and reviewed[feature.name].HasField(comparator):
+                getattr(feature, comparator).CopyFrom(getattr(reviewed[feature.name], comparator))
+    return text_format.MessageToString(schema)
+
+
 def _infer(loaded: config.Config, workdir: str) -> str | None:
     """The schema that the first nodes of the graph infer, as text; None if a node failed."""
     without_schema = dataclasses.replace(
-        loaded, source=dataclasses.replace(loaded.source, schema=None), name=f"{loaded.name}-schema"
+        loaded,
+        source=dataclasses.replace(loaded.source, schema=None),
+        # Without a schema, spans may disagree about a column's type: one of them cannot.
+        window=dataclasses.replace(loaded.window, spans=1),
+        name=f"{loaded.name}-schema",
     )
     files = workspace.workspace_of(workdir, without_schema.name)
     summary = local.run(without_schema, files, local.Request(to_node="SchemaGen"))

@@ -1,15 +1,13 @@
 """What a run did: `run_summary.json`, and the same as a table."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.history import write_record
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 
@@ -25,7 +23,11 @@ class NodeSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The contents of `run_summary.json`."""
+    """The contents of `run_summary.json`.
+
+    `status` is "succeeded" or "failed"; in the record of runs also "running" and "killed"
+    (`pipeline.history`).
+    """
 
     status: str
     dataset: str
@@ -33,23 +35,35 @@ class Summary:
     wall_seconds: float
     nodes: tuple[NodeSummary, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    examples: dict[str, int] = field(default_factory=dict)
     blessed: bool = False
     refusals: tuple[str, ...] = ()
     pushed_model: str | None = None
     app_export: str | None = None
     distribution: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
+    interrupted: bool = False
     notes: tuple[str, ...] = ()
     log: str | None = None
     run_id: str = ""
     started: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """From `pipeline.inputs`; empty where only a part of the graph was asked for."""
 
-    def write(self, path: Path) -> None:
-        """Replaces the file at once, so that a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        os.replace(unfinished, path)
+    def write_record(self, workspace: Workspace, status: str | None = None) -> None:
+        """Writes the run's record; once the run has ended, `run_summary.json` as well.
+
+        Args:
+          workspace: Whose run it is.
+          status: Instead of the summary's own, while the run has not ended.
+        """
+        values = asdict(self) | ({"status": status} if status else {})
+        write_record(workspace.runs / f"{self.run_id}.json", values)
+        if status is None:
+            write_record(workspace.summary, values)
 
 
 def summarize_nodes(records: Mapping[str, Any], selected: frozenset[str]) -> tuple[NodeSummary, ...]:
@@ -76,6 +90,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
 
     line("status", f"{summary.status} in {summary.wall_seconds:.1f} s")
+    if summary.spans:
+        line("spans", _describe_spans(summary.spans))
     if summary.metrics:
         line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in summary.metrics.items()))
         line("blessed", "yes" if summary.blessed else "no")
@@ -88,6 +104,9 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
             f"strategy {how['strategy']} ({how['strategy_reason']}), {how['replicas']} replica(s), "
             f"{how['precision']} ({how['precision_reason']}), global batch {how['global_batch_size']}",
         )
+    if summary.drift:
+        above = sum(each["distance"] > each["threshold"] for each in summary.drift)
+        line("drift", f"{len(summary.drift)} distances measured, {above} above their thresholds")
     for note in summary.notes:
         line("note", note)
     line("pushed model", summary.pushed_model or "none")
@@ -97,3 +116,11 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:
         line("log", summary.log)
+
+
+def _describe_spans(spans: Mapping[str, Any]) -> str:
+    window = spans["window"]
+    extent = window[0] if len(window) == 1 else f"{len(window)} from {window[0]} to {window[-1]}"
+    converted = ", ".join(spans["converted"]) or "none"
+    missing = f"; missing {', '.join(spans['missing'])}" if spans["missing"] else ""
+    return f"{extent}; converted now: {converted}{missing}"

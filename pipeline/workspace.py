@@ -37,6 +37,16 @@ class Workspace:
         return self.root / "recovery"
 
     @property
+    def spans(self) -> Path:
+        """Spans that are examples already, and digests of the dataset's files (`components.span_store`)."""
+        return self.root / "spans"
+
+    @property
+    def statistics(self) -> Path:
+        """Statistics of the spans that were accepted, which DataGate compares new ones with."""
+        return self.root / "statistics"
+
+    @property
     def summary(self) -> Path:
         """What the last run did, as JSON."""
         return self.root / "run_summary.json"

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from trainer_module.job import Job, recovery_below
+from trainer_module.job import Job, identity, recovery_below
 from trainer_module.launcher import WorkerError
 from trainer_module.preemption import end_on_sigterm
 from trainer_module.run import run_job
@@ -34,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--examples", type=Path, required=True, help="Transform's transformed_examples")
     parser.add_argument("--transform-graph", type=Path, required=True, help="Transform's transform_graph")
     parser.add_argument("--output", type=Path, required=True, help="directory for the model and the logs")
+    parser.add_argument(
+        "--base-model", type=Path, metavar="DIRECTORY",
+        help="an exported model to start from, with --set training.warm_start=true",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting"
     )
@@ -70,6 +74,9 @@ def _job(options: argparse.Namespace) -> Job:
         raise ConfigurationError(
             f"--output {output} holds a trained model already: choose another directory."
         )
+    base_model = str(options.base_model.absolute()) if options.base_model else ""
+    if base_model and not Path(base_model, "saved_model.pb").is_file():
+        raise ConfigurationError(f"--base-model {base_model} is not a SavedModel: name an exported model.")
     settings, train_files = Settings.from_json(tables, f"{where}:"), _files(options.examples, "train")
     return Job(
         train_files=train_files,
@@ -77,8 +84,11 @@ def _job(options: argparse.Namespace) -> Job:
         transform_graph=str(graph),
         model_directory=str(output / "model"),
         log_directory=str(output / "logs"),
-        recovery_directory=recovery_below(output / "recovery", settings.to_json(), train_files, str(graph)),
+        recovery_directory=recovery_below(
+            output / "recovery", settings.to_json(), train_files, str(graph), identity(base_model)
+        ),
         settings=settings,
+        base_model=base_model,
     )
 
 

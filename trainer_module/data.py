@@ -1,5 +1,6 @@
 """Transformed examples, from files to batches: the whole input pipeline in two short functions."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from trainer_module.plan import batches_of
 from trainer_module.sections import ConfigurationError
 from trainer_module.settings import LABEL
 
+_LOG = logging.getLogger(__name__)
 _PARSE_BATCH = 1024
 
 
@@ -74,6 +76,7 @@ def make_batches(
     weight: float = 1.0,
     cache: str = "none",
     cache_directory: Path | None = None,
+    cache_mib: int = 2048,
     shuffle_rows: int = 0,
     seed: int = 0,
 ) -> tf.data.Dataset:
@@ -91,21 +94,27 @@ def make_batches(
       weight: Of each row; see `row_weight`.
       cache: What later passes read from: "memory" (shuffled exactly), "disk" (in `cache_directory`)
         or "none" (the files again).
-      cache_directory: Must exist if `cache` is "disk".
-      shuffle_rows: Rows in the shuffle buffer, 0 for file order; each pass is shuffled anew.
+      cache_directory: Where the rows go if they go to disk.
+      cache_mib: Rows that take more memory than this go to disk instead.
+      shuffle_rows: Rows that are shuffled together where they are not in memory, 0 for file order; each
+        pass is shuffled anew.
       seed: Of the shuffle.
 
     Yields:
       (features, label, weight): a dict without the label, the label, float32 [batch_size].
     """
+    if cache == "memory" and _table_bytes(rows, count) > cache_mib << 20:
+        # Training then takes no more memory for more rows: the spilled rows are read in order, in windows
+        # of `shuffle_rows`.
+        _LOG.info("%d rows are more than %d MiB: cached on disk instead of in memory", count, cache_mib)
+        cache = "disk"
     if cache == "memory":
-        return _from_memory(rows, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed)
+        return _from_memory(rows, count, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed)
     if cache == "disk":
         rows = rows.cache(str(cache_directory))
-    rows = rows.unbatch()
     if shuffle_rows:
-        rows = rows.shuffle(shuffle_rows, seed=seed, reshuffle_each_iteration=True)
-    batches = rows.batch(batch_size).map(
+        rows = _shuffle_windows(rows, shuffle_rows, seed)
+    batches = rows.rebatch(batch_size).map(
         lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE
     )
     empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
@@ -114,16 +123,45 @@ def make_batches(
     return batches.concatenate(padding).repeat().prefetch(tf.data.AUTOTUNE)
 
 
+def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.Dataset:
+    """Rows shuffled within windows, the windows anew in each pass: parsed batches first, then their rows.
+
+    As one gather a window instead of an element a row, which tf.data's own shuffle needs: see
+    `benchmarks/input_pipeline.py`.
+    """
+    parsed = rows.shuffle(max(1, window // _PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
+    numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+
+    def permute(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
+        order = tf.range(tf.shape(row[LABEL])[0])
+        order = tf.random.experimental.stateless_shuffle(
+            order, tf.stack([tf.constant(seed, tf.int64), number])
+        )
+        return {name: tf.gather(column, order) for name, column in row.items()}
+
+    return tf.data.Dataset.zip((parsed.rebatch(window), numbers)).map(permute)
+
+
+def _table_bytes(rows: tf.data.Dataset, count: int) -> int:
+    """Memory that all rows take as whole columns."""
+    return count * sum(spec.dtype.size * int(np.prod(spec.shape[1:])) for spec in rows.element_spec.values())
+
+
 def _from_memory(
-    rows: tf.data.Dataset, batch_size: int, batches_a_pass: int, weight: float, shuffle: bool, seed: int
+    rows: tf.data.Dataset,
+    count: int,
+    batch_size: int,
+    batches_a_pass: int,
+    weight: float,
+    shuffle: bool,
+    seed: int,
 ) -> tf.data.Dataset:
     """The same from whole columns in memory: a batch is one gather, not `batch_size` elements.
 
     Measured in `benchmarks/input_pipeline.py`.
     """
-    parsed = list(rows.as_numpy_iterator())
-    columns = {name: np.concatenate([part[name] for part in parsed]) for name in parsed[0]}
-    count, places = len(columns[LABEL]), batch_size * batches_a_pass
+    columns = _fill_columns(rows, count)
+    places = batch_size * batches_a_pass
     # As a dataset of one element, and not captured by `gather`: a captured tensor lies on the GPU where
     # there is one, and the whole table would be copied to the host for every batch.
     table = tf.data.Dataset.from_tensors(columns).repeat()
@@ -143,6 +181,21 @@ def _from_memory(
 
     batches = tf.data.Dataset.zip((tf.data.Dataset.counter().flat_map(one_pass), table))
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """All rows as whole columns, each filled in place: they are in memory once, not twice."""
+    columns = {
+        name: np.empty((count, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in rows.element_spec.items()
+    }
+    filled = 0
+    for part in rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        end = filled + len(part[LABEL])
+        for name, column in columns.items():
+            column[filled:end] = part[name]
+        filled = end
+    return columns
 
 
 def row_weight(rows: int, steps: int, global_batch_size: int) -> float:

@@ -6,11 +6,13 @@ transform_features  serialized tf.Example → transformed features and, where it
 app                 transformed numbers and ids → predictions: TFLite and TF.js, built-in ops only
 """
 
+import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -22,6 +24,11 @@ from trainer_module.settings import CATEGORICAL, NUMERIC, Bucketized, Numeric, S
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
+
+LEARNER = Path("assets.extra", "learner.json")
+"""In a SavedModel: features, label and model sizes, and its variables' names in the checkpoint's order."""
+CHECKPOINT_KEY = "model_variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
+"""Key of a variable in the SavedModel's checkpoint, by its index in `LEARNER`."""
 
 
 def export_model(
@@ -44,8 +51,19 @@ def export_model(
         unfinished = f"{directory.rstrip('/')}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         tf.saved_model.save(archive, unfinished, signatures=archive.endpoints)
+        _write_learner(archive.model_variables, settings, Path(unfinished))
     os.replace(unfinished, directory)
     _LOG.info("exported the model in %.1f s", time.monotonic() - started)
+
+
+def _write_learner(variables: Sequence[tf.Variable], settings: Settings, directory: Path) -> None:
+    """What a later training needs to know to start from this model's variables."""
+    tables = settings.to_json()
+    del tables["training"]
+    names = [variable.name.partition(":")[0] for variable in variables]
+    path = directory / LEARNER
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"settings": tables, "variables": names}, indent=1) + "\n")
 
 
 class _Archive(tf.Module):

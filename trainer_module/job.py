@@ -22,6 +22,7 @@ class Job:
       log_directory: TensorBoard events, the report, worker logs.
       recovery_directory: Seen by all workers; what is needed to continue, removed in the end.
       settings: Features, label, model, training.
+      base_model: The SavedModel to start from where the settings say so; "" if there is none.
     """
 
     train_files: tuple[str, ...]
@@ -31,6 +32,7 @@ class Job:
     log_directory: str
     recovery_directory: str
     settings: Settings
+    base_model: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The job as `from_json` reads it."""
@@ -47,6 +49,17 @@ class Job:
                 "settings": Settings.from_json(values["settings"]),
             }
         )
+
+
+def identity(base_model: str) -> str:
+    """What tells one model to start from from another; "" for none.
+
+    TensorFlow writes `fingerprint.pb` with every SavedModel: hashes of its graph and its variables.
+    """
+    fingerprint = Path(base_model, "fingerprint.pb")
+    if not base_model or not fingerprint.is_file():
+        return ""
+    return hashlib.sha256(fingerprint.read_bytes()).hexdigest()[:16]
 
 
 def recovery_below(root: Path, *what: Any) -> str:

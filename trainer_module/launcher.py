@@ -80,7 +80,7 @@ def launch(job: Job, workers: int, environment: Mapping[str, str]) -> None:
 def _tf_configs(workers: int) -> list[dict[str, str]]:
     if workers == 1:
         return [{}]
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     return [
         {
             "TF_CONFIG": json.dumps(
@@ -91,7 +91,8 @@ def _tf_configs(workers: int) -> list[dict[str, str]]:
     ]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on at this moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [opened.getsockname()[1] for opened in sockets]
     for opened in sockets:

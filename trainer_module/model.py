@@ -16,6 +16,11 @@ from trainer_module.settings import CATEGORICAL, NUMERIC, Settings
 PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""
 
+# Columns of the first matrix product are filled up with zeros to a multiple of this. Tensor cores read 16
+# bytes at once (8 half-precision numbers); with 3,341 columns an H200 fell back to kernels for unaligned
+# data, which took 11 of 22 ms a step, and half precision gained nothing.
+_ALIGNMENT = 8
+
 _LOSSES = {
     "binary": "binary_crossentropy",
     "multiclass": "sparse_categorical_crossentropy",
@@ -51,12 +56,15 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         rows = inputs[CATEGORICAL] + tf.constant(offsets, id_type)
         width = settings.model.embedding_dim + outputs
         gathered = keras.layers.Embedding(sum(sizes), width, name="categories")(rows)
-        # The first columns of each row are the wide part's weights, the others the embedding.
-        wide.append(keras.layers.Flatten()(gathered[:, :, :outputs]))
-        deep.append(keras.layers.Flatten()(gathered[:, :, outputs:]))
+        # The first columns of each row are the wide part's weights, the others the embedding. One split,
+        # whose gradient is one concatenation; two slices would each have a gradient as large as the rows.
+        weights, embeddings = tf.split(gathered, [outputs, settings.model.embedding_dim], axis=2)
+        wide.append(keras.layers.Flatten()(weights))
+        deep.append(keras.layers.Flatten()(embeddings))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
+    hidden = tf.pad(hidden, [[0, 0], [0, -hidden.shape[1] % _ALIGNMENT]])
     for layer, units in enumerate(settings.model.hidden_units):
-        hidden = keras.layers.Dense(units, activation="relu", name=f"hidden_{layer}")(hidden)
+        hidden = _Hidden(units, activation="relu", name=f"hidden_{layer}")(hidden)
         if settings.model.dropout:
             hidden = keras.layers.Dropout(settings.model.dropout)(hidden)
     head = keras.layers.Concatenate()([*wide, hidden])
@@ -67,14 +75,25 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
     return keras.Model(inputs, predictions, name="wide_and_deep")
 
 
+class _Hidden(keras.layers.Dense):
+    """A dense layer whose bias is added as any tensor, so that its gradient is a plain sum.
+
+    Keras adds it with an operation of its own, whose gradient for more than 6,144 units in half precision
+    is a kernel of colliding atomic additions: half of every step of an MLP 8192-8192-4096 on an H200.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """float [batch, units] from float [batch, width]."""
+        return self.activation(tf.matmul(inputs, self.kernel) + self.bias)
+
+
 def compile_model(
     model: keras.Model, settings: Settings, learning_rate: float, steps_per_execution: int
 ) -> None:
     """Loss, metrics and optimizer for the task; with loss scaling where the policy asks for it."""
     # Keras wraps the optimizer in a LossScaleOptimizer by itself under mixed_float16.
-    # On a GPU Keras would compile the optimizer with XLA, and again in every step: the gradient of the
-    # table has as many rows as the batch has different ids. That is the likely cause of 110 ms a step on
-    # one H200, whatever the model and the batch; not measured again without it.
+    # Not compiled with XLA, which Keras chooses on a GPU: the gradient of the table has as many rows as the
+    # batch has different ids, another number in every step, and each would be compiled anew.
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, jit_compile=False),
         loss=_LOSSES[settings.label.task],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import tf_keras as keras
 
 # From compute capability 8.0 on, float32 matrix products already run as TF32 on the tensor cores. On one
-# H100 (TensorFlow 2.21, 26 ids and 13 numbers) half precision ran at 0.6 to 0.8 of float32's speed with an
-# MLP of 256-128 units, at 1.07 with 4096-2048-1024, and at 1.28 with 8192-8192-4096.
+# H200 (TensorFlow 2.21, `benchmarks/gpu_training.py`) mixed_bfloat16 ran at 0.97 of float32's speed with
+# an MLP of 128-64 units, at 1.36 with 4096-2048-1024, and at 1.67 with 8192-8192-4096.
 _WIDE = 4096
 
 

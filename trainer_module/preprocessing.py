@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from trainer_module import expression
+from trainer_module.raw_columns import first_of, label_value, number_of, text_of
 from trainer_module.sections import read_section
 from trainer_module.settings import (
     CATEGORICAL,
@@ -57,41 +57,13 @@ def preprocessing_fn(
     outputs = {LABEL: _label(label, inputs)}
     numeric = [feature for feature in features if isinstance(feature, Numeric)]
     if numeric:
-        outputs[NUMERIC] = _scale(tf.stack([_number(inputs[f.name]) for f in numeric], axis=1))
+        outputs[NUMERIC] = _scale(tf.stack([number_of(inputs[f.name]) for f in numeric], axis=1))
     categorical = [feature for feature in features if not isinstance(feature, Numeric)]
     if categorical:
         boundaries = _boundaries(features, inputs)
         ids = [_ids(feature, inputs[feature.name], boundaries) for feature in categorical]
         outputs[CATEGORICAL] = tf.stack(ids, axis=1)
     return outputs
-
-
-def _dense(column: tf.SparseTensor | tf.Tensor, default: Any) -> tf.Tensor:
-    """The first value of each row, shape [batch]; `default` where there is none."""
-    if not isinstance(column, tf.SparseTensor):
-        return tf.reshape(column, [-1])
-    first = tf.sparse.slice(column, [0, 0], tf.stack([column.dense_shape[0], 1]))
-    first = tf.SparseTensor(first.indices, first.values, tf.stack([column.dense_shape[0], 1]))
-    return tf.squeeze(tf.sparse.to_dense(first, default), axis=1)
-
-
-def _number(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
-    """float32 [batch], NaN where missing."""
-    if isinstance(column, tf.SparseTensor):
-        column = tf.SparseTensor(column.indices, tf.cast(column.values, tf.float32), column.dense_shape)
-    return _dense(tf.cast(column, tf.float32), float("nan"))
-
-
-def _text(column: tf.SparseTensor | tf.Tensor) -> tf.Tensor:
-    """string [batch], empty where missing; integers are written in decimal."""
-    if column.dtype == tf.string:
-        return _dense(column, "")
-    if isinstance(column, tf.SparseTensor):
-        return _dense(
-            tf.SparseTensor(column.indices, tf.strings.as_string(column.values), column.dense_shape),
-            "",
-        )
-    return _dense(tf.strings.as_string(column), "")
 
 
 def _scale(numbers: tf.Tensor) -> tf.Tensor:
@@ -108,7 +80,7 @@ def _boundaries(
     boundaries = {}
     for buckets in sorted({feature.buckets for feature in bucketized}):
         alike = [feature for feature in bucketized if feature.buckets == buckets]
-        matrix = tf.stack([_number(inputs[feature.name]) for feature in alike], axis=1)
+        matrix = tf.stack([number_of(inputs[feature.name]) for feature in alike], axis=1)
         rows = tft.quantiles(matrix, buckets, _QUANTILE_ERROR, reduce_instance_dims=False)
         for row, feature in enumerate(alike):
             boundaries[feature.name] = rows[row : row + 1]
@@ -121,13 +93,13 @@ def _ids(
     """int64 [batch] in [0, feature.ids); the last id means missing."""
     match feature:
         case Bucketized():
-            number = _number(column)
+            number = number_of(column)
             missing = tf.math.is_nan(number)
             found = tft.apply_buckets(
                 tf.where(missing, tf.zeros_like(number), number), boundaries[feature.name]
             )
         case Vocabulary():
-            text = _text(column)
+            text = text_of(column)
             missing = tf.equal(text, "")
             found = tft.compute_and_apply_vocabulary(
                 text,
@@ -136,11 +108,11 @@ def _ids(
                 vocab_filename=request_name(feature.name),
             )
         case Hashed():
-            text = _text(column)
+            text = text_of(column)
             missing = tf.equal(text, "")
             found = tf.strings.to_hash_bucket_fast(text, feature.buckets)
         case Categorical():
-            number = _dense(column, tf.int64.min)
+            number = first_of(column, tf.int64.min)
             missing = tf.equal(number, tf.int64.min)
             known = (number >= 0) & (number < feature.size)
             found = tf.where(known, number, feature.size)
@@ -150,16 +122,7 @@ def _ids(
 
 
 def _label(label: Label, inputs: Mapping[str, tf.SparseTensor | tf.Tensor]) -> tf.Tensor:
+    value = label_value(label, inputs)
     if label.task == "multiclass":
-        return tft.compute_and_apply_vocabulary(
-            _text(inputs[label.columns[0]]), vocab_filename=LABEL_VOCABULARY
-        )
-    operands = {
-        name: _text(inputs[name]) if inputs[name].dtype == tf.string else _number(inputs[name])
-        for name in label.columns
-    }
-    if label.expression is not None:
-        value = expression.evaluate(label.expression, operands)
-    else:
-        value = operands[label.columns[0]]
-    return tf.cast(value, tf.float32 if label.task == "regression" else tf.int64)
+        return tft.compute_and_apply_vocabulary(value, vocab_filename=LABEL_VOCABULARY)
+    return value

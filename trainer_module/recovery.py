@@ -154,6 +154,11 @@ class BestEpoch(keras.callbacks.EarlyStopping):
             _write(self._directory / "finished", b"")
 
 
+def continues(directory: Path) -> bool:
+    """Whether a training in `directory` will start from a checkpoint, or is finished."""
+    return (directory / "finished").exists() or any((directory / "checkpoint").rglob("*.index"))
+
+
 def forget(directory: Path) -> None:
     """Removes what is only needed to continue."""
     shutil.rmtree(directory, ignore_errors=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer_module.cluster import Cluster
-from trainer_module.job import Job, recovery_below
+from trainer_module.job import Job, identity, recovery_below
 from trainer_module.launcher import launch
 from trainer_module.settings import Settings
 
@@ -19,7 +19,8 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: `tfx.components.FnArgs`; its custom_config holds the tables of `Settings.to_json` and
-        ``recovery_root``, a directory that outlives a killed run.
+        ``recovery_root``, a directory that outlives a killed run. Its base_model is the live model, or a
+        directory that is not there, or None.
     """
     import tensorflow as tf
 
@@ -29,6 +30,7 @@ def run_fn(fn_args: Any) -> None:
         return tuple(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)))
 
     train_files = expand(fn_args.train_files)
+    base_model = fn_args.base_model or ""
     run_job(
         Job(
             train_files=train_files,
@@ -37,9 +39,14 @@ def run_fn(fn_args: Any) -> None:
             model_directory=fn_args.serving_model_dir,
             log_directory=fn_args.model_run_dir,
             recovery_directory=recovery_below(
-                Path(config["recovery_root"]), config, train_files, fn_args.transform_graph_path
+                Path(config["recovery_root"]),
+                config,
+                train_files,
+                fn_args.transform_graph_path,
+                identity(base_model),
             ),
             settings=Settings.from_json(config),
+            base_model=base_model,
         ),
         os.environ,
     )

@@ -7,6 +7,7 @@ file, the key and the fix, before anything heavy is imported.
 """
 
 import dataclasses
+import datetime
 import difflib
 import sys
 import types
@@ -146,8 +147,10 @@ def merge_tables(lower: Tables, upper: Mapping[str, Any]) -> None:
 def _convert(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        (kind,) = (argument for argument in arguments if argument is not types.NoneType)
-        return _convert(kind, value, where)
+        kinds = [argument for argument in arguments if argument is not types.NoneType]
+        # Of several, the first is what the error asks for.
+        fitting = [kind for kind in kinds if not typing.get_origin(kind) and isinstance(value, kind)]
+        return _convert((fitting or kinds)[0], value, where)
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool):
             choices = ", ".join(repr(argument) for argument in arguments)
@@ -163,6 +166,9 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
         return read_section(kind, value, where)  # type: ignore[arg-type]
+    if kind is str and type(value) is datetime.date:
+        # TOML has dates: `end = 2026-01-31` and `--set window.end=2026-01-31` are such.
+        return value.isoformat()
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):

@@ -173,9 +173,10 @@ class Model:
 class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
+    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
-    turns early stopping off.
+    turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
     """
 
     epochs: int = 10
@@ -185,6 +186,7 @@ class Training:
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
     early_stopping_patience: int = 3
     cache: Literal["memory", "disk", "none"] = "memory"
+    cache_mib: int = 2048
     shuffle_rows: int = 100_000
     seed: int = 42
     steps_per_execution: int = 16
@@ -193,9 +195,17 @@ class Training:
     workers: int = 1
     startup_timeout_seconds: int = 300
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    warm_start: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "workers", "steps_per_execution", "shuffle_rows", "startup_timeout_seconds"):
+        for name in (
+            "epochs",
+            "workers",
+            "steps_per_execution",
+            "shuffle_rows",
+            "cache_mib",
+            "startup_timeout_seconds",
+        ):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(
             self.early_stopping_patience >= 0,

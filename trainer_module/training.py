@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from trainer_module.model import build_model, compile_model
 from trainer_module.plan import Plan, make_plan, steps_of_pass
 from trainer_module.precision import Precision
 from trainer_module.preprocessing import LABEL_VOCABULARY
-from trainer_module.recovery import BestEpoch, Checkpoints, forget
+from trainer_module.recovery import BestEpoch, Checkpoints, continues, forget
 from trainer_module.settings import Settings
+from trainer_module.warm_start import start_from
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         return distribution.strategy.distribute_datasets_from_function(batches)
 
     best = BestEpoch(recovery_directory, training.early_stopping_patience, is_chief)
+    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [
         Progress(training.epochs, plan),
         keras.callbacks.TerminateOnNaN(),
@@ -82,15 +86,17 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     if is_chief:
         callbacks.append(
             keras.callbacks.TensorBoard(
-                str(log_directory), write_graph=False, profile_batch=training.profile_steps or 0
+                str(log_directory),
+                write_graph=False,
+                profile_batch=_executions(training.profile_steps, steps_per_execution),
             )
         )
-    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, is_chief)]
 
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, _outputs(settings, transform_output))
         compile_model(model, settings, plan.learning_rate, steps_per_execution)
+        warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
         best.set_model(model)
         if best.finished:
@@ -102,6 +108,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
                     train_rows,
                     plan.steps_per_epoch,
                     cache=training.cache,
+                    cache_mib=training.cache_mib,
                     cache_directory=_fresh(recovery_directory / f"cache-{shard.index}") / "rows",
                     shuffle_rows=training.shuffle_rows,
                     seed=training.seed,
@@ -115,11 +122,46 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             )
     if is_chief:
         steps = int(keras.backend.get_value(model.optimizer.iterations))
+        examples = {"train": sum(train_rows), "eval": sum(eval_rows)}
         _write_report(
-            log_directory, best.history, steps, time.monotonic() - started, plan, distribution, chosen
+            log_directory,
+            best.history,
+            steps,
+            examples,
+            time.monotonic() - started,
+            plan,
+            distribution,
+            chosen,
+            warm,
         )
         export_model(model, settings, transform_output, job.model_directory)
         forget(recovery_directory)
+
+
+def _warm_start(
+    job: Job,
+    model: keras.Model,
+    transform_output: tft.TFTransformOutput,
+    recovery_directory: Path,
+    is_chief: bool,
+) -> dict[str, Any] | None:
+    """What was carried over from the live model; None where that is not asked for.
+
+    A training that is continued had its start already: its checkpoint is restored after this, and over
+    it, so that nothing is carried over again and the first start's record is kept.
+    """
+    if not job.settings.training.warm_start:
+        return None
+    record = recovery_directory / "warm_start.json"
+    if record.is_file() and continues(recovery_directory):
+        _LOG.info("warm start: an earlier process did that; training continues where it was stopped")
+        return json.loads(record.read_text())
+    warm = start_from(job.base_model, model, job.settings, transform_output).to_json()
+    if is_chief:
+        unfinished = record.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(warm))
+        os.replace(unfinished, record)
+    return warm
 
 
 def _fresh(directory: Path) -> Path:
@@ -127,6 +169,14 @@ def _fresh(directory: Path) -> Path:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     return directory
+
+
+def _executions(steps: Sequence[int], steps_per_execution: int) -> tuple[int, int] | int:
+    """What Keras calls batches, to profile: the calls, from 1, in which the first and the last step lie."""
+    if not steps:
+        return 0
+    first, last = steps
+    return (first - 1) // steps_per_execution + 1, (last - 1) // steps_per_execution + 1
 
 
 def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int:
@@ -163,10 +213,12 @@ def _write_report(
     log_directory: Path,
     history: dict[str, list[float]],
     steps: int,
+    examples: dict[str, int],
     seconds: float,
     plan: Plan,
     distribution: Distribution,
     chosen: Precision,
+    warm: dict[str, Any] | None,
 ) -> None:
     report = {
         "strategy": distribution.name,
@@ -176,7 +228,9 @@ def _write_report(
         **asdict(plan),
         "epochs": len(history["loss"]),
         "steps": steps,
+        "examples": examples,
         "seconds": seconds,
+        "warm_start": warm,
         "history": history,
     }
     (log_directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")

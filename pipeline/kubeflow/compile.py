@@ -22,6 +22,8 @@ from trainer_module.sections import ConfigurationError
 ENTRYPOINT = "pipeline.kubeflow.entrypoint"
 DATA_DIRECTORY = "data_directory"
 """The run parameter that names the folder of the dataset's files."""
+WINDOW_END = "window_end"
+"""The run parameter that names the newest span to train on; only of datasets with spans."""
 
 
 def require_cluster(config: Config) -> Kubeflow:
@@ -43,13 +45,21 @@ def require_cluster(config: Config) -> Kubeflow:
 
 def run_parameters(config: Config) -> dict[str, dict[str, str]]:
     """What a run may be given, as `root.inputDefinitions.parameters` of the specification."""
-    return {
+    parameters = {
         DATA_DIRECTORY: {
             "parameterType": "STRING",
             "defaultValue": f"{require_cluster(config).data_directory}/{config.name}",
             "description": "Folder of the dataset's files, on a mounted volume.",
         }
     }
+    if config.source.has_spans:
+        parameters[WINDOW_END] = {
+            "parameterType": "STRING",
+            "defaultValue": str(config.window.end),
+            "description": "Newest span to train on, as its date (2026-01-31) or number; empty for the newest "
+            "there is.",
+        }
+    return parameters
 
 
 def compile_pipeline(config: Config) -> str:
@@ -107,10 +117,15 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
 
     from pipeline.graph import build
 
+    given = {
+        name: RuntimeParameter(name, str, default=declared["defaultValue"])
+        for name, declared in parameters.items()
+    }
     pipeline = build(
         config,
         workspace_of(kubeflow.models_directory, config.name),
-        RuntimeParameter(DATA_DIRECTORY, str, default=parameters[DATA_DIRECTORY]["defaultValue"]),
+        given[DATA_DIRECTORY],
+        window_end=given.get(WINDOW_END, ""),
         worker_pods=specification.worker_pods(config, kubeflow),
     )
     runner = KubeflowV2DagRunner(

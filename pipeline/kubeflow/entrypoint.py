@@ -7,7 +7,6 @@ retry starts from nothing and ends in the same place. Exit status: 0 the step is
 """
 
 import argparse
-import importlib
 import json
 import logging
 import os
@@ -68,28 +67,16 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix=f"{options.node_id}-") as scratch:
-        # TFX reads a file that is here already as its driver's, and puts Beam's files beside it.
+        # TFX puts Beam's files beside it.
         output_file = Path(scratch) / options.node_id / "executor_output.json"
         output_file.parent.mkdir()
         adapted["outputs"]["outputFile"] = str(output_file)
-        if options.driver_module:
-            driver_output = _run_driver(options, adapted, output_file)
-            adapted = translation.with_driver_output(adapted, driver_output)
         _run_executor(options, beam_arguments, adapted)
         written = json.loads(output_file.read_text())
     for directory in outputs:
         _resolve_links(directory)
     result = translation.adapt_output(written, given, root)
     _write(Path(root + given["outputs"]["outputFile"].lstrip("/")), result)
-
-
-def _run_driver(options: argparse.Namespace, adapted: Document, output_file: Path) -> Document:
-    """Spans, versions and fingerprints of ExampleGen's files, which KFP does not have TFX look for."""
-    driver = importlib.import_module(options.driver_module)
-    driver.main(_for_tfx(options, adapted))
-    output = json.loads(output_file.read_text())
-    output_file.unlink()
-    return output
 
 
 def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
@@ -152,7 +139,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json_serialized_inputs_spec_args", required=True, help="the inputDefinitions")
     parser.add_argument("--json_serialized_outputs_spec_args", default="{}", help="the outputDefinitions")
     parser.add_argument("--optional_input", action="append", default=[], help="may hold nothing; repeatable")
-    parser.add_argument("--driver_module", help="the module of the component's driver")
     parser.add_argument("--node_id", required=True, help="for logs, and to tell equal containers apart")
     parser.add_argument("--code_version", help="for KFP's cache key alone")
     return parser

@@ -17,10 +17,10 @@ from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 
-NEVER_CACHED = frozenset({"ExampleGen", "BaselineModel", "Pusher"})
+NEVER_CACHED = frozenset({"ExampleGen", "DataGate", "BaselineModel", "Pusher"})
 """Steps that look at directories: KFP's cache key does not hold what lies in them."""
 
-OPTIONAL_INPUTS = {"Evaluator": ("baseline_model",)}
+OPTIONAL_INPUTS = {"Evaluator": ("baseline_model",), "Trainer": ("base_model",)}
 """Inputs that may hold nothing: before the first push there is no baseline."""
 
 _BYTES = {
@@ -161,9 +161,6 @@ def _executor(
     node = label.removesuffix("_executor")
     step = pods[node]
     container = dict(executor["container"])
-    # KFP parses and ignores `lifecycle`; the entrypoint runs ExampleGen's driver itself.
-    lifecycle = container.pop("lifecycle", None)
-    driver = [f"--driver_module={lifecycle['preCacheCheck']['command'][-1]}"] if lifecycle else []
     outputs = components[node].get("outputDefinitions", {})
     # KFP stores one ComponentSpec for all equal containers, whatever their outputs, hence the id;
     # its cache key knows the image's name and the arguments but not the code, hence the version.
@@ -172,7 +169,6 @@ def _executor(
         "--json_serialized_outputs_spec_args",
         json.dumps(outputs, sort_keys=True),
         *(f"--optional_input={key}" for key in OPTIONAL_INPUTS.get(node, ())),
-        *driver,
         f"--node_id={node}",
         f"--code_version={code_versions[node]}",
     ]
@@ -220,8 +216,21 @@ def quantity(text: str) -> float:
 def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str]:
     """Setting → directory outside the artifact store that the node's step reads or writes."""
     match node:
+        case "ExampleGen" if config.source.has_spans:
+            # Beside the models it keeps what it has converted.
+            return {
+                "data_directory": kubeflow.data_directory,
+                "models_directory": kubeflow.models_directory,
+            }
         case "ExampleGen":
             return {"data_directory": kubeflow.data_directory}
+        case "DataGate":
+            # The statistics of past spans are kept beside the models.
+            logs = {"serving_logs of [drift]": str(config.serving_logs)} if config.serving_logs else {}
+            return {
+                **({"models_directory": kubeflow.models_directory} if config.source.has_spans else {}),
+                **logs,
+            }
         case "BaselineModel" | "Pusher":
             return {"models_directory": kubeflow.models_directory}
         case "Trainer" if config.settings.training.workers > 1:

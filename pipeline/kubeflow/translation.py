@@ -100,34 +100,6 @@ def without_absent(adapted: Document, present: Collection[str], optional: Collec
     return {**adapted, "inputs": {**inputs, "artifacts": kept}}
 
 
-def with_driver_output(adapted: Document, driver_output: Document) -> Document:
-    """`adapted` with what ExampleGen's driver found: parameters, and the examples' metadata.
-
-    TFX's entrypoint takes over only the parameters of a driver's output file.
-    """
-    parameters = {
-        **adapted["inputs"].get("parameterValues", {}),
-        **driver_output.get("parameterValues", {}),
-    }
-    artifacts = {
-        key: {
-            "artifacts": [
-                {**artifact, "metadata": {**artifact.get("metadata", {}), **found.get("metadata", {})}}
-                for artifact, found in zip(
-                    listed["artifacts"],
-                    driver_output.get("artifacts", {}).get(key, {}).get("artifacts", [{}]),
-                    strict=True,
-                )
-            ]
-        }
-        for key, listed in adapted["outputs"]["artifacts"].items()
-    }
-    return {
-        "inputs": {**adapted["inputs"], "parameterValues": parameters},
-        "outputs": {**adapted["outputs"], "artifacts": artifacts},
-    }
-
-
 def adapt_output(executor_output: Document, executor_input: Document, root: str = "/") -> Document:
     """The ExecutorOutput as KFP's launcher takes it.
 

@@ -63,11 +63,13 @@ class Taxi:
     examples: str
     graph: str
 
-    def train(self, output: Path, *settings: str) -> Training:
+    def train(self, output: Path, *settings: str, base_model: Path | None = None) -> Training:
         command = [
             *(sys.executable, "-m", "trainer_module", "--dataset", "datasets/taxi.toml"),
             *("--examples", self.examples, "--transform-graph", self.graph, "--output", str(output)),
         ]
+        if base_model:
+            command += ["--base-model", str(base_model)]
         for setting in settings:
             command += ["--set", setting]
         return Training(

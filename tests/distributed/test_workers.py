@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +14,7 @@ import pytest
 from pipeline import config
 from pipeline.config import ROOT
 from trainer_module.job import Job
+from trainer_module.launcher import free_ports
 
 from .conftest import Taxi, gone
 
@@ -39,6 +40,26 @@ def test_the_result_does_not_depend_on_the_number_of_workers(taxi: Taxi, tmp_pat
     assert sorted(path.name for path in (two / "logs" / "workers").iterdir()) == [
         "job.json", "worker-0.log", "worker-1.log",
     ]  # fmt: skip
+
+
+def test_two_workers_start_equal_from_the_live_model(taxi: Taxi, tmp_path: Path) -> None:
+    quick = ("training.epochs=1", "training.global_batch_size=1024")
+    live = taxi.train(tmp_path / "live", *quick)
+    assert live.finish()[0] == 0
+    warm = taxi.train(
+        tmp_path / "warm", *MULTI, *quick, "training.workers=2", "training.warm_start=true",
+        base_model=tmp_path / "live" / "model",
+    )  # fmt: skip
+    status, error = warm.finish()
+    assert status == 0, error
+    logs = [
+        (tmp_path / "warm" / "logs" / "workers" / f"worker-{worker}.log").read_text() for worker in (0, 1)
+    ]
+    started = [re.findall(r"warm start from .*: weights ([0-9a-f]{16})", log) for log in logs]
+    said = warm.report["warm_start"]
+    assert set(started[0]) == set(started[1]) == {said["weights"]}
+    assert all(group["new"] == group["dropped"] == 0 for group in said["groups"])
+    assert warm.report["history"]["val_auc"][0] > live.report["history"]["val_auc"][0]
 
 
 # Steps over loopback cost ten times those of one process: batch sizes that make an epoch last seconds.
@@ -114,11 +135,7 @@ def start_worker(job: Path, environment: dict[str, str]) -> subprocess.Popen[str
 
 
 def addresses(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    names = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return names
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The life of a model on a laptop, run by run, through the command line; each test stands on the one before."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from components.model_versions import list_versions
 from components.warmup import read_warmup
 from pipeline.nodes import NODES
 
-from .conftest import Project, Run
+from .conftest import ROWS, Project, Run
 
 DATA_NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Transform"]
 
@@ -73,12 +74,24 @@ def test_the_summary_says_what_the_contract_promises(first: Run, project: Projec
     assert (summary["dataset"], summary["profile"]) == ("small", "laptop")
     assert [node["id"] for node in summary["nodes"]] == list(NODES)
     assert summary["metrics"]["auc"] > 0.85 and 0.7 < summary["metrics"]["binary_accuracy"] <= 1
+    assert {"trip_start_day=1", "payment_type=Cash"} <= set(summary["slice_metrics"])
+    assert 0 < summary["slice_metrics"]["trip_start_day=1"]["example_count"] < summary["examples"]["eval"]
+    assert sum(summary["examples"].values()) == ROWS
+    assert set(summary["inputs"]) == {"data", "code", "configuration"}
     assert summary["wall_seconds"] > max(node["seconds"] for node in summary["nodes"])
     how = summary["distribution"]
     assert (how["strategy"], how["replicas"], how["precision"]) == ("none", 1, "float32")
     assert how["global_batch_size"] == 256
     assert Path(summary["pushed_model"]).is_absolute()
     assert versions(project) == [Path(summary["pushed_model"]).name]
+
+
+def test_the_record_knows_which_run_was_killed(first: Run, project: Project) -> None:
+    files = sorted((project.root / "runs" / "small" / "runs").glob("*.json"))
+    interrupted, killed, succeeded = (json.loads(path.read_text()) for path in files[:3])
+    assert (interrupted["status"], interrupted["interrupted"]) == ("failed", True)
+    assert (killed["status"], succeeded["status"]) == ("killed", "succeeded")
+    assert f"run {killed['run_id']} was killed before it ended" in succeeded["notes"]
 
 
 def test_people_read_progress_and_results_and_nothing_of_the_libraries(first: Run) -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from pipeline.config import ROOT
+from trainer_module.launcher import free_ports
 
 Document = dict[str, Any]
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -130,7 +130,7 @@ class Cluster:
         workers = job["spec"]["completions"]
         addresses = {
             f"{name}-{index}.{template['spec']['subdomain']}:{port}": f"127.0.1.{index + 1}:{free}"
-            for index, free in enumerate(_free_ports(workers))
+            for index, free in enumerate(free_ports(workers))
         }
         for index in range(workers):
             pod_name = f"{name}-{index}-{uuid.uuid4().hex[:5]}"
@@ -198,14 +198,6 @@ class Cluster:
     def running(self) -> list[Pod]:
         """Pods whose process has not ended."""
         return [pod for pod in self.pods.values() if pod.process is not None and pod.process.poll() is None]
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 @contextmanager

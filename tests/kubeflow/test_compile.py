@@ -124,6 +124,20 @@ def test_a_run_can_be_started_without_a_parameter(site: Site, documents: Documen
     }
 
 
+def test_a_dataset_with_spans_has_the_end_of_its_window_as_a_parameter(
+    site: Site, compiled: Callable[..., Path]
+) -> None:
+    spans = (*WEAK, "source.pattern='{YYYY}-{MM}-{DD}/*.csv'", "window.end=2026-01-31")
+    spec, platform = yaml.safe_load_all(compiled(*spans).read_text())
+    declared = spec["root"]["inputDefinitions"]["parameters"]["window_end"]
+    assert declared["defaultValue"] == "2026-01-31" and "empty for the newest" in declared["description"]
+    given = spec["root"]["dag"]["tasks"]["ExampleGen"]["inputs"]["parameters"]["window_end"]
+    assert given == {"componentInputParameter": "window_end"}
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounted = [mount["constant"] for mount in pods["ExampleGen_executor"]["pvcMount"]]
+    assert mounted == ["data", "models"], "what is converted lies beside the models"
+
+
 def test_the_platform_document_says_what_pods_need(site: Site, documents: Documents) -> None:
     pods = documents[2]
     volumes = site.directory / "volumes"

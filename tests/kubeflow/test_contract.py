@@ -1,9 +1,11 @@
 """The compiled file, run step by step as Kubeflow Pipelines runs it (`emulator`)."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +34,8 @@ def test_every_step_runs_and_leaves_its_artifacts_in_the_store(cluster: Cluster,
 def test_examples_carry_span_splits_and_the_fingerprint_of_their_files(first_run: Run) -> None:
     metadata = first_run.outputs["ExampleGen"]["examples"].metadata
     assert metadata["split_names"] == '["train", "eval"]'
-    assert metadata["custom:span"] == 0
-    assert metadata["input_fingerprint"].startswith("split:table,num_files:1,")
+    assert metadata["span"] == 0
+    assert re.fullmatch("[0-9a-f]{16}", metadata["input_fingerprint"])
 
 
 def test_the_first_run_has_no_baseline_and_is_judged_on_its_own(first_run: Run) -> None:
@@ -86,11 +88,41 @@ def test_new_files_are_picked_up_and_a_killed_step_is_retried(
     assert run.attempts["ExampleGen"] == 2
     examples, log = run.outputs["ExampleGen"]["examples"], run.outputs["ExampleGen"]["executor-logs"]
     assert log.uri.endswith("executor-logs-1")
-    assert examples.metadata["input_fingerprint"].startswith("split:table,num_files:2,")
     before = first_run.outputs["ExampleGen"]["examples"].metadata["input_fingerprint"]
     assert examples.metadata["input_fingerprint"] != before
-    splits = sorted(path.name for path in cluster.store.directory(examples.uri).iterdir())
+    splits = sorted(path.name for path in cluster.store.directory(examples.uri).glob("Split-*"))
     assert splits == ["Split-eval", "Split-train"]
+
+
+def test_a_new_span_is_picked_up_and_only_it_is_converted(
+    site: Site, cluster: Cluster, compiled: Callable[..., Path]
+) -> None:
+    package = compiled(
+        *WEAK, "source.pattern='{YYYY}-{MM}-{DD}/*.csv'", "window.spans=2",
+        f"source.path='{site.data.parent / 'daily'}'",
+    )  # fmt: skip
+    daily = {"data_directory": str(site.data.parent / "daily")}
+    cluster.installation = Installation(publish_logs=False)
+
+    def examples_of(run: Run, key: str = "examples") -> Path:
+        return cluster.store.directory(run.outputs["ExampleGen"][key].uri)
+
+    def told(run: Run) -> dict[str, Any]:
+        return json.loads((examples_of(run) / "window.json").read_text())
+
+    site.put_spans(1, 2, 3)
+    first = cluster.run(package, {**daily, "window_end": "2026-01-02"}, tasks=["ExampleGen"])
+    assert told(first)["window"] == told(first)["converted"] == ["2026-01-01", "2026-01-02"]
+    second = cluster.run(package, daily, tasks=["ExampleGen", "StatisticsGen"])
+    assert told(second)["window"] == ["2026-01-02", "2026-01-03"]
+    assert told(second)["converted"] == ["2026-01-03"]
+    assert len(list((examples_of(second) / "Split-train").iterdir())) == 2
+    assert len(list((examples_of(second, "newest") / "Split-train").iterdir())) == 1
+    number = (date(2026, 1, 3) - date(1970, 1, 1)).days
+    assert second.outputs["ExampleGen"]["examples"].metadata["span"] == number
+    assert second.outputs["StatisticsGen"]["statistics"].metadata["span"] == number
+    store = site.serving.parent.parent / "spans"
+    assert len(list(store.glob("2026-01-*"))) == 3
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.kubeflow.conftest import Site
 from tests.kubeflow.emulator import Cluster as Pipelines
 from tests.kubeflow.emulator import Run
 from tests.kubeflow.kubernetes_server import Cluster, serving
+from trainer_module.settings import Settings
 
 TWO_WORKERS = ("training.strategy=multi_worker", "training.workers=2", "training.epochs=1")
 
@@ -58,6 +59,7 @@ def arguments(tmp_path: Path) -> Callable[..., SimpleNamespace]:
             train_files=[f"{examples}/Split-train/*"],
             eval_files=[f"{examples}/Split-eval/*"],
             transform_graph_path=str(transform),
+            base_model=None,
             serving_model_dir=str(tmp_path / "out" / "Format-Serving"),
             model_run_dir=str(tmp_path / "out" / "run"),
             custom_config={**loaded.settings.to_json(), "worker_pods": pods.to_json()},
@@ -303,3 +305,23 @@ def test_the_objects_are_what_kubernetes_schemas_say(site: Site, sdk: Path, tmp_
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pods_see_the_model_that_they_start_from(arguments: Arguments, tmp_path: Path) -> None:
+    live = tmp_path / "live"
+    (live / "variables").mkdir(parents=True)
+    (live / "saved_model.pb").write_bytes(b"model")
+    fn_args = arguments(None, None, "training.warm_start=true")
+    settings = Settings.from_json(fn_args.custom_config)
+    fn_args.base_model = str(live)
+    run = distributed_trainer._stage(fn_args, settings, tmp_path / "shared" / "first")
+    assert Path(run.base_model, "saved_model.pb").read_bytes() == b"model"
+    assert Path(run.base_model).is_relative_to(tmp_path / "shared")
+    for nothing in (None, str(tmp_path / "never pushed")):
+        fn_args.base_model = nothing
+        assert (
+            distributed_trainer._stage(
+                fn_args, settings, tmp_path / "shared" / f"{nothing is None}"
+            ).base_model
+            == ""
+        )

@@ -107,19 +107,6 @@ def test_an_empty_optional_input_is_dropped_and_an_empty_needed_one_refused() ->
         translation.without_absent(adapted, present=set(), optional=set())
 
 
-def test_the_driver_adds_parameters_and_the_examples_metadata() -> None:
-    adapted = translation.adapt_input(given(), SPEC, SPEC)
-    found = {
-        "parameterValues": {"span": 3.0},
-        "artifacts": {"model": {"artifacts": [{"uri": "ignored", "metadata": {"span": 3.0}}]}},
-    }
-    merged = translation.with_driver_output(adapted, found)
-    assert merged["inputs"]["parameterValues"] == {"size": 3.0, "span": 3.0}
-    (output,) = merged["outputs"]["artifacts"]["model"]["artifacts"]
-    assert output["metadata"] == {"span": 3.0}
-    assert output["uri"] == adapted["outputs"]["artifacts"]["model"]["artifacts"][0]["uri"]
-
-
 @pytest.mark.parametrize("scheme", ["minio", "s3", "gs"])
 def test_outputs_bear_exactly_the_uris_that_kfp_gave(scheme: str) -> None:
     uri = f"{scheme}://bucket/v2/artifacts/model"

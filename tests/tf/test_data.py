@@ -82,6 +82,49 @@ def test_each_pass_is_shuffled_anew(tmp_path: Path, cache: str) -> None:
     assert sorted(first) == sorted(second) and not np.array_equal(first, second)
 
 
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_rows_are_mixed_across_windows_and_their_order_follows_from_the_seed(
+    tmp_path: Path, cache: str
+) -> None:
+    files = write(tmp_path, [4000])
+    orders = [
+        [
+            features["numeric"].numpy()[:, 0].tolist()
+            for features, _, _ in data.make_batches(
+                data.read_rows(files, SPEC), 4000, 500, 8, cache=cache, shuffle_rows=2048, seed=seed
+            ).take(8)
+        ]
+        for seed in (1, 1, 2)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+    # A batch of neighbours would span 500; one of a shuffled window spans most of its 2048 rows.
+    assert all(max(batch) - min(batch) > 1500 for batch in orders[0][:4])
+
+
+def test_rows_that_do_not_fit_the_cache_go_to_disk_and_are_all_there_in_every_pass(tmp_path: Path) -> None:
+    count = 100_000
+    files = write(tmp_path, [count])
+    rows = data.read_rows(files, SPEC)  # 12 bytes a row: 1.2 MB
+    for limit, expected in ((1, True), (2, False)):
+        directory = tmp_path / str(limit)
+        directory.mkdir()
+        batches = data.make_batches(
+            rows,
+            count,
+            1000,
+            100,
+            cache="memory",
+            cache_directory=directory / "rows",
+            cache_mib=limit,
+            shuffle_rows=5000,
+        )
+        stream = iter(batches)
+        for _ in range(2):
+            numbers = np.concatenate([next(stream)[0]["numeric"].numpy()[:, 0] for _ in range(100)])
+            assert np.array_equal(np.sort(numbers), np.arange(1, count + 1))
+        assert any(directory.iterdir()) == expected
+
+
 def test_the_weights_make_the_mean_over_places_the_mean_over_rows() -> None:
     assert data.row_weight(rows=90, steps=4, global_batch_size=25) == pytest.approx(100 / 90)
 

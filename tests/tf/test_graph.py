@@ -1,11 +1,14 @@
 """The wiring: what every runner needs to be true of the graph."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import config, preflight
 from pipeline.graph import build
@@ -49,3 +52,34 @@ def test_gates_hold_where_they_say(taxi: config.Config) -> None:
     assert overall.threshold.change_threshold.absolute.value == pytest.approx(-0.01)
     assert list(sliced.slicing_specs[0].feature_keys) == ["trip_start_day"]
     assert sliced.threshold.value_threshold.lower_bound.value == pytest.approx(0.85)
+
+
+def component(pipeline: Pipeline, node: str) -> BaseComponent:
+    return next(each for each in pipeline.components if each.id == node)
+
+
+def test_the_data_gate_gets_what_it_compares_and_keeps_a_history_of_spans_only(
+    taxi: config.Config, tmp_path: Path
+) -> None:
+    workspace, source = workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi))
+    gate = component(build(taxi, workspace, source), "DataGate")
+    assert set(gate.inputs) == {"statistics", "anomalies", "schema", "examples"} and "report" in gate.outputs
+    assert gate.exec_properties["history_directory"] == gate.exec_properties["serving_logs"] == ""
+    assert json.loads(gate.exec_properties["drift"])["action"] == "fail"
+    logs = config.load("taxi", "laptop", [f"drift.serving_logs={tmp_path}", "drift.window=3"])
+    gate = component(build(logs, workspace, source, serving_logs_state="today"), "DataGate")
+    assert gate.exec_properties["serving_logs"] == str(tmp_path)
+    assert gate.exec_properties["serving_logs_state"] == "today"
+    assert json.loads(gate.exec_properties["drift"])["window"] == 3
+
+
+def test_the_trainer_knows_the_live_model_only_where_it_starts_from_it(
+    taxi: config.Config, tmp_path: Path
+) -> None:
+    """Or a pushed model would invalidate the cached training that it came from."""
+    workspace, source = workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi))
+    for asked in (False, True):
+        settings = config.load("taxi", "laptop", [f"training.warm_start={str(asked).lower()}"])
+        pipeline = build(settings, workspace, source, live_model="abc")
+        trainer, baseline = (component(pipeline, node) for node in ("Trainer", "BaselineModel"))
+        assert ("base_model" in trainer.inputs) == (baseline in trainer.upstream_nodes) == asked

@@ -23,7 +23,8 @@ def settings(task: str = "binary") -> Settings:
 def test_shapes_and_number_of_weights(task: str, outputs: int) -> None:
     model = build_model(settings(task), outputs)
     ids, width = 5 + 6 + 6 + 9, 4 + outputs
-    hidden = (2 + 4 * 4 + 1) * 16
+    filled_up = 24  # 2 numbers and 4 embeddings of 4, to a multiple of 8
+    hidden = (filled_up + 1) * 16
     head = (2 + 4 * outputs + 16 + 1) * outputs
     assert model.count_params() == ids * width + hidden + head
     rows = {"numeric": np.zeros([5, 2], np.float32), "categorical": np.zeros([5, 4], np.int32)}

@@ -112,6 +112,12 @@ def test_tensorboard_gets_loss_metrics_learning_rate_and_speed(trained: Path) ->
     )
 
 
+def test_tensorboard_gets_a_profile_of_the_steps_asked_for(orders: Transformed, tmp_path: Path) -> None:
+    run_job(orders.job(tmp_path, epochs=3, steps_per_execution=3, profile_steps=(8, 9)), {})
+    (profile,) = (tmp_path / "logs").glob("plugins/profile/*/*.xplane.pb")
+    assert b"train_function" in profile.read_bytes()
+
+
 def test_tensorboard_starts() -> None:
     command = [sys.executable, "-W", "ignore", "-m", "tensorboard.main", "--version"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from trainer_module.cluster import Cluster, WorkersMissing, wait_for_others
+from trainer_module.launcher import free_ports
 from trainer_module.sections import ConfigurationError
 
 
@@ -51,11 +52,7 @@ def test_a_tf_config_that_tensorflow_would_not_understand(environment: dict[str,
 
 
 def free_addresses(count: int) -> tuple[str, ...]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    names = tuple(f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets)
-    for opened in sockets:
-        opened.close()
-    return names
+    return tuple(f"127.0.0.1:{port}" for port in free_ports(count))
 
 
 def test_workers_find_each_other_however_late_one_is() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from pipeline import config
 from pipeline.config import ROOT
+from pipeline.drift import Drift
+from pipeline.kubeflow import specification
 from pipeline.kubeflow.compile import require_cluster
 from trainer_module.sections import ConfigurationError
 
@@ -109,3 +111,20 @@ def test_the_command_answers_in_under_a_second(
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
     assert seconds < 1, "something heavy is imported"
+
+
+def mounts(loaded: config.Config, node: str) -> dict[str, str]:
+    assert loaded.kubeflow is not None
+    executors = specification.platform(loaded, loaded.kubeflow)["platforms"]["kubernetes"]["deploymentSpec"]
+    pod = executors["executors"].get(f"{node}_executor", {})
+    return {mount["constant"]: mount["mountPath"] for mount in pod.get("pvcMount", [])}
+
+
+def test_the_data_gate_mounts_what_it_compares_with() -> None:
+    assert mounts(config.load("taxi", "cluster"), "DataGate") == {}
+    logs = config.load("taxi", "cluster", ["drift.serving_logs=/mnt/data/requests"])
+    assert mounts(logs, "DataGate") == {"pipeline-data": "/mnt/data"}
+    nowhere = config.load("taxi", "cluster", ["drift.serving_logs=/tmp/requests"])
+    with pytest.raises(ConfigurationError, match=r"serving_logs of \[drift\] /tmp/requests is on none"):
+        mounts(nowhere, "DataGate")
+    assert mounts(dataclasses.replace(nowhere, drift=Drift(action="off")), "DataGate") == {}

@@ -99,9 +99,25 @@ def test_one_way_of_giving_the_batch_size_replaces_the_other(tmp_path: Path) -> 
         ("gates.accuracy.min=1", "[gates] for a binary label has no key 'accuracy'"),
         ("gates.auc.slice_min.fare=0.5", "names the slice 'fare', which [evaluation] slices lacks"),
         ("gates.auc.max_drop=-1", "max_drop is -1.0; it must be 0 or more"),
+        (
+            "gates.auc.slice_max_drop.trip_start_day=-1",
+            "slice_max_drop of trip_start_day is -1.0; it must be 0",
+        ),
+        ("gates.auc.slice_max_rise.trip_start_day=1", "allows a drop in one place and a rise in another"),
+        ("gates.auc.slice_max_drop.fare=0.1", "names the slice 'fare', which [evaluation] slices lacks"),
+        ("drift.action=stop", "[drift] action is 'stop'; it must be one of 'fail', 'warn', 'off'"),
+        ("drift.window=0", "[drift] window is 0; it must be at least 1"),
+        ("drift.label_shift=0", "label_shift is 0.0; it must be above 0 and at most 1"),
+        ("training.warm_start=1", "warm_start is 1, a whole number; it must be true or false"),
         ("label.expression=tips >", "cannot be parsed"),
         ("label.column=tips", "needs either 'column' or 'expression', and not both"),
         ("source.format=xls", "format is 'xls'; it must be one of 'csv', 'parquet', 'tfrecord'"),
+        ("source.pattern=v{VERSION}.csv", "{VERSION} needs a span to be a version of"),
+        ("window.spans=3", "[window] needs spans: give [source] a pattern with {SPAN}"),
+        ("window.spans=0", "spans is 0; it must be 1 or more"),
+        ("window.missing=skip", "missing is 'skip'; it must be one of 'fail', 'warn', 'ignore'"),
+        ("window.end=true", "end is True, true or false; it must be a whole number"),
+        ("retention.runs=-1", "runs is -1; it must be 0 (all) or more"),
         ("nonsense.key=1", "has no key 'nonsense'"),
         ("training", "must look like section.key=value"),
         ("training.=3", "must look like section.key=value"),
@@ -109,6 +125,20 @@ def test_one_way_of_giving_the_batch_size_replaces_the_other(tmp_path: Path) -> 
 )
 def test_each_mistake_is_answered_in_one_sentence(override: str, expected: str) -> None:
     assert expected in refusal("taxi", override)
+
+
+SPANS = "source.pattern='{YYYY}-{MM}-{DD}/*.csv'"
+
+
+@pytest.mark.parametrize("end", ["2026-01-31", "'2026-01-31'"])
+def test_the_end_of_a_window_is_a_date_with_or_without_quotes(end: str) -> None:
+    assert config.load("taxi", "laptop", [SPANS, f"window.end={end}"]).window.end == "2026-01-31"
+    assert config.load("taxi", "laptop", ["source.pattern={SPAN}.csv", "window.end=17"]).window.end == 17
+
+
+def test_retention_keeps_at_least_the_window() -> None:
+    message = refusal("taxi", SPANS, "window.spans=7", "retention.spans=5")
+    assert "[retention] spans is 5, and the window has 7: keep at least those" in message
 
 
 def test_workers_must_divide_the_global_batch() -> None:

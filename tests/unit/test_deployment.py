@@ -256,9 +256,11 @@ def queries() -> Iterator[str]:
 
 
 def test_prometheus_accepts_its_configuration(promtool: str, tmp_path: Path) -> None:
-    shutil.copy(MONITORING / "rules.yml", tmp_path)
+    for name in ("rules.yml", "retraining.yml"):
+        shutil.copy(MONITORING / name, tmp_path)
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
-    (job,) = config["scrape_configs"]
+    job, pushgateway = config["scrape_configs"]
+    assert pushgateway["honor_labels"], "or the Pushgateway's own labels replace those of the pipelines"
     # Debian builds Prometheus without Kubernetes discovery: its block is held against the documented
     # fields here, and everything else is checked with another discovery in its place.
     assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": ["serving"]}}]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config, preflight
+from pipeline.drift import Drift
 from pipeline.workspace import workspace_of
 from trainer_module.sections import ConfigurationError
 
@@ -58,6 +59,63 @@ def test_files_with_different_columns_are_refused(orders: config.Config, tmp_pat
         preflight.find_source(orders)
 
 
+@pytest.fixture
+def daily(tmp_path: Path) -> config.Config:
+    """A table with the spans of three days, the second without rows."""
+    for day, rows in ((1, "1.5,1\n"), (2, ""), (4, "2.5,0\n")):
+        (tmp_path / f"2026-01-{day:02}").mkdir()
+        (tmp_path / f"2026-01-{day:02}" / "orders.csv").write_text(HEADER + rows)
+    path = tmp_path / "orders.toml"
+    path.write_text(MINIMAL)
+    overrides = ["source.pattern='{YYYY}-{MM}-{DD}/*.csv'", "window.spans=1"]
+    return config.load(str(path), "laptop", overrides)
+
+
+def with_window(daily: config.Config, **settings: object) -> config.Config:
+    return dataclasses.replace(daily, window=dataclasses.replace(daily.window, **settings))
+
+
+def test_the_window_is_found_before_anything_heavy_is(daily: config.Config, tmp_path: Path) -> None:
+    window = preflight.find_window(daily, preflight.find_source(daily))
+    assert [span.name for span in window.spans] == ["2026-01-04"]
+    through_gap = with_window(daily, spans=4, missing="warn")
+    assert preflight.find_window(through_gap, tmp_path).missing == ("2026-01-03",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"end": "2026-01-03"}, "window.end is '2026-01-03', and there is no such span"),
+        ({"end": "2026-01-02"}, "Span 2026-01-02, the newest, has no rows below a header line"),
+        ({"spans": 2}, "Span 2026-01-03 is missing from the window"),
+        ({"spans": 2, "end": "2026-01-02"}, "Span 2026-01-02, the newest, has no rows"),
+    ],
+)
+def test_a_window_that_cannot_be_had(
+    daily: config.Config, settings: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        preflight.find_source(with_window(daily, **settings))
+    assert expected in str(caught.value)
+
+
+def test_an_empty_span_before_the_newest_is_a_missing_one(daily: config.Config, tmp_path: Path) -> None:
+    (tmp_path / "2026-01-03").mkdir()
+    (tmp_path / "2026-01-03" / "orders.csv").write_text(HEADER + "1,1\n")
+    with pytest.raises(
+        ConfigurationError, match="Span 2026-01-02 is missing from the window, or without rows"
+    ):
+        preflight.find_source(with_window(daily, spans=3))
+    preflight.find_source(with_window(daily, spans=3, missing="warn"))
+
+
+def test_only_the_windows_spans_need_todays_columns(daily: config.Config, tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01" / "orders.csv").write_text("price\n1\n")
+    preflight.find_source(daily)
+    with pytest.raises(ConfigurationError, match="has no column 'bought'"):
+        preflight.find_source(with_window(daily, spans=4, missing="ignore"))
+
+
 def test_a_missing_directory_and_a_missing_package(orders: config.Config) -> None:
     nowhere = dataclasses.replace(orders, source=dataclasses.replace(orders.source, path="nowhere"))
     with pytest.raises(ConfigurationError, match="is not a directory"):
@@ -71,6 +129,20 @@ def test_a_schema_that_is_named_must_exist(orders: config.Config) -> None:
     named = dataclasses.replace(orders, source=dataclasses.replace(orders.source, schema="x.pbtxt"))
     with pytest.raises(ConfigurationError, match="make schema DATASET=orders"):
         preflight.check_schema(named)
+
+
+def test_serving_logs_that_are_named_must_exist_and_new_ones_are_noticed(
+    orders: config.Config, tmp_path: Path
+) -> None:
+    preflight.check_serving_logs(orders)
+    logs = dataclasses.replace(orders, drift=Drift(serving_logs="logs"))
+    with pytest.raises(ConfigurationError, match=r"serving_logs .*logs is not a directory"):
+        preflight.check_serving_logs(logs)
+    (tmp_path / "logs").mkdir()
+    preflight.check_serving_logs(logs)
+    before = preflight.state_of(logs.serving_logs)
+    (tmp_path / "logs" / "today.csv").write_text(HEADER)
+    assert preflight.state_of(logs.serving_logs) != before != preflight.state_of(orders.serving_logs) == ""
 
 
 def test_a_workdir_that_cannot_be_made(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""Results as a Markdown table and as SVG plots."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measurement import OURS, PEER, Question, Sample
+
+
+def markdown(lines: Sequence[Mapping[str, Any]], machine: Mapping[str, str]) -> str:
+    """The table, and what it was measured on."""
+    text = ["| work | standard TFX | this pipeline | ratio | target | met |", "|---|---|---|---|---|---|"]
+    for line in lines:
+        theirs = "" if line["theirs"] is None else f"{_number(line['theirs'])} {line['unit']}"
+        ratio = "" if line["ratio"] is None else f"{line['ratio']:.2f} ×"
+        sign = "≥" if line["more_is_better"] else "≤"
+        target = "" if line["bound"] is None else f"{sign} {line['bound']:g}"
+        target += (f" {line['unit']}" if line["absolute"] else " ×") if target else ""
+        met = {True: "yes", False: "no", None: ""}[line["met"]]
+        ours = f"{_number(line['ours'])} {line['unit']}"
+        text.append(f"| {line['work']} | {theirs} | {ours} | {ratio} | {target} | {met} |")
+    text += ["", "Medians. " + ", ".join(f"{name} {value}" for name, value in machine.items() if value) + "."]
+    return "\n".join(text) + "\n"
+
+
+def _number(value: float) -> str:
+    for size, suffix in ((1e6, " M"), (1e3, " k")):
+        if value >= 10 * size:
+            return f"{value / size:.0f}{suffix}"
+        if value >= size:
+            return f"{value / size:.1f}{suffix}"
+    return f"{value:.3g}"
+
+
+def plot(
+    question: Question, samples: Sequence[Sample], lines: Sequence[Mapping[str, Any]], results: Path
+) -> None:
+    """Writes `<question>.svg`: each sample as a dot beside the medians' bars, or lines over the rows."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    found = [sample for sample in samples if sample.question == question.name]
+    if not found:
+        return
+    if question.name == "growth":
+        _plot_growth(found, results)
+        return
+    shown = [line for line in lines if line["question"] == question.name]
+    if not shown:
+        return
+    figure, axes = pyplot.subplots(1, len(shown), figsize=(2.6 * len(shown), 3.2), squeeze=False)
+    for axis, line in zip(axes[0], shown):
+        sides = [side for side in (line["peer"], OURS) if line["samples"].get(side)]
+        for place, side in enumerate(sides):
+            median = line["ours"] if side == OURS else line["theirs"]
+            axis.bar(place, median, color="tab:blue" if side == OURS else "lightgray")
+            axis.plot([place] * len(line["samples"][side]), line["samples"][side], "k.", markersize=4)
+        axis.set_xticks(range(len(sides)), ["this pipeline" if side == OURS else "TFX" for side in sides])
+        axis.set_title(line["work"].replace(", ", ",\n"), fontsize=7)
+        axis.set_ylabel(line["unit"], fontsize=7)
+        axis.tick_params(labelsize=7)
+    figure.tight_layout()
+    figure.savefig(results / f"{question.name}.svg")
+    pyplot.close(figure)
+
+
+def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
+    from matplotlib import pyplot
+
+    figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
+    for side, style in ((OURS, "o-"), (PEER, "x--")):
+        measured = sorted((s for s in samples if s.side == side), key=lambda s: s.values["rows"])
+        rows = [sample.values["rows"] for sample in measured]
+        nodes = sorted({name for s in measured for name in s.values if name[0].isupper()})
+        for place, node in enumerate(nodes):
+            values = [sample.values.get(node) for sample in measured]
+            seconds.plot(rows, values, style, color=f"C{place}", label=node if side == OURS else None)
+        if measured:
+            label = "this pipeline" if side == OURS else "TFX"
+            memory.plot(rows, [s.values["peak_mib"] for s in measured], style, label=label)
+    for axis, name in ((seconds, "seconds"), (memory, "peak RSS, MiB")):
+        axis.set_xscale("log")
+        axis.set_xlabel("rows")
+        axis.set_ylabel(name)
+        axis.legend(fontsize=7)
+    seconds.set_yscale("log")
+    figure.tight_layout()
+    figure.savefig(results / "growth.svg")
+    pyplot.close(figure)

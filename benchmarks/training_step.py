@@ -1,0 +1,74 @@
+"""How many examples a second does a training step take, at batch 4096 on the processor?
+
+Steady state: the second `fit` of a compiled model on batches in memory, so that neither the input
+pipeline nor tracing counts. Each side trains as its Trainer does: the template's one-hot model under
+MirroredStrategy with a step an execution, this pipeline's model with sixteen.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.input_pipeline import make_ours, make_peer, million_rows
+from benchmarks.measurement import OURS, Question, Row
+
+BATCH_SIZE = 4096
+QUESTION = Question(
+    "training_step",
+    ("4096",),
+    (
+        Row(
+            "training, batch 4096, examples in memory",
+            "4096",
+            "examples_per_second",
+            "examples/s",
+            10.0,
+            more_is_better=True,
+        ),
+    ),
+)
+
+
+def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
+    """Examples per second of the second `fit`."""
+    del case, number
+    import trainer_module  # noqa: F401 - chooses Keras 2 before TensorFlow is imported
+    import tensorflow as tf  # isort: skip
+
+    files, graph = million_rows(side, work)
+    make = make_ours if side == OURS else make_peer
+    batches = make(files, graph, BATCH_SIZE)
+    kept = [next(batches) for _ in range(16)]
+    data = tf.data.Dataset.from_tensor_slices(
+        tf.nest.map_structure(lambda *parts: tf.stack(parts), *kept)
+    ).repeat()
+    model = our_model(work) if side == OURS else peer_model()
+    steps = 480 if side == OURS else 64
+    model.fit(data, steps_per_epoch=steps, verbose=0)
+    started = time.monotonic()
+    model.fit(data, steps_per_epoch=steps, verbose=0)
+    return {"examples_per_second": steps * BATCH_SIZE / (time.monotonic() - started)}
+
+
+def our_model(work: Path) -> Any:
+    """This pipeline's model on the taxi features, compiled as the training does."""
+    from pipeline import config
+    from trainer_module import autograph
+    from trainer_module.model import build_model, compile_model
+
+    del work
+    autograph.leave_keras_alone()
+    settings = config.load("taxi", "laptop").settings
+    model = build_model(settings)
+    compile_model(model, settings, settings.training.learning_rate, settings.training.steps_per_execution)
+    return model
+
+
+def peer_model() -> Any:
+    """The template's model, under the template's strategy."""
+    import tensorflow as tf
+
+    from benchmarks.peer.user_code import build_model
+
+    with tf.distribute.MirroredStrategy().scope():
+        return build_model()

@@ -1,0 +1,114 @@
+"""What type a column has, decided over all of its values as CsvExampleGen decides it.
+
+An integer column becomes a float column where one value has a decimal point, and text where one value
+is no number. `merge` makes that a decision over any number of blocks and files; what a reviewed schema
+says takes part as one more block, so that a column that the schema calls FLOAT is FLOAT also in a table
+that happens to hold whole numbers. Values that need a wider type than the schema's get it, and then
+ExampleValidator and the data gate name the column: nothing changes its type unseen.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_INT64 = range(-(2**63), 2**63)
+_INT64_SURE_DIGITS = 18
+"""Longer texts may be integers beyond int64, which CsvExampleGen takes for text."""
+
+
+class ColumnType(enum.IntEnum):
+    """Wider types are greater; UNKNOWN has no value at all."""
+
+    UNKNOWN = 0
+    INT = 1
+    FLOAT = 2
+    BYTES = 3
+
+
+ColumnTypes = dict[str, ColumnType]
+
+
+def merge(parts: Iterable[Mapping[str, ColumnType]]) -> ColumnTypes:
+    """The widest type of each column."""
+    merged: ColumnTypes = {}
+    for part in parts:
+        for name, kind in part.items():
+            merged[name] = max(kind, merged.get(name, ColumnType.UNKNOWN))
+    return merged
+
+
+def infer_text(column: pa.Array) -> ColumnType:
+    """The type of texts, as ``tfx_bsl.coders.csv_decoder`` infers it.
+
+    Args:
+      column: pa.binary(), empty where there is no value.
+    """
+    column = pc.unique(column)  # most columns have few values: a third of the time
+    lengths = pc.binary_length(column)
+    short = column.filter(pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, _INT64_SURE_DIGITS)))
+    long = column.filter(pc.greater(lengths, _INT64_SURE_DIGITS))
+    return max(_infer_short(short), _infer_each(long))
+
+
+def _infer_short(column: pa.Array) -> ColumnType:
+    if not len(column):
+        return ColumnType.UNKNOWN
+    # Arrow reads "0x1f" and "nan(1)" as numbers, Python does not: such columns go value by value.
+    if pc.any(pc.match_substring_regex(column, "[xX(]")).as_py():
+        return _infer_each(column)
+    for kind, arrow in ((ColumnType.INT, pa.int64()), (ColumnType.FLOAT, pa.float64())):
+        try:
+            pc.cast(column, pa.string()).cast(arrow)
+        except pa.ArrowInvalid:
+            continue
+        return kind
+    return _infer_each(column)
+
+
+def _infer_each(column: pa.Array) -> ColumnType:
+    """Value by value; stops at the first text."""
+    widest = ColumnType.UNKNOWN
+    for value in pc.unique(column).to_pylist():
+        widest = max(widest, _infer_value(value))
+        if widest == ColumnType.BYTES:
+            break
+    return widest
+
+
+def _infer_value(value: bytes) -> ColumnType:
+    try:
+        return ColumnType.INT if int(value) in _INT64 else ColumnType.BYTES
+    except ValueError:
+        pass
+    try:
+        float(value)
+    except ValueError:
+        return ColumnType.BYTES
+    return ColumnType.FLOAT
+
+
+def parse_text(column: pa.Array, kind: ColumnType) -> pa.Array:
+    """Texts as values of `kind`, null where empty.
+
+    Args:
+      column: pa.binary().
+      kind: At least what `infer_text` gives for the column.
+
+    Returns:
+      pa.int64(), pa.float64(), pa.binary(), or pa.null() for UNKNOWN.
+    """
+    if kind == ColumnType.UNKNOWN:
+        return pa.nulls(len(column))
+    present = pc.if_else(pc.equal(pc.binary_length(column), 0), pa.scalar(None, column.type), column)
+    if kind == ColumnType.BYTES:
+        return present
+    arrow, python = (pa.int64(), int) if kind == ColumnType.INT else (pa.float64(), float)
+    try:
+        return present.cast(pa.string()).cast(arrow)
+    except pa.ArrowInvalid:
+        # Spellings that only Python reads: " 12", "+5", "1_000". Each distinct one is read once.
+        codes = present.dictionary_encode()
+        values = pa.array([python(value) for value in codes.dictionary.to_pylist()], arrow)
+        return values.take(codes.indices)

@@ -1,0 +1,48 @@
+"""Leaves out what TFX and Beam import and a run on this machine never uses.
+
+Importing is most of a cached re-run: TensorFlow alone takes 4 s on two cores, which nothing here can
+change. Of the rest, 0.8 s are TFX's components that the graph does not have (each with a library of its
+own: Kubernetes for InfraValidator, Keras Tuner for Tuner), and 0.7 s are Google's clients for BigQuery and
+Pub/Sub, which Beam imports where they are installed. `benchmarks/end_to_end.py` measures it.
+"""
+
+import importlib.util
+import sys
+from typing import Any
+
+_UNUSED_CLIENTS = ("google.cloud.bigquery", "google.cloud.pubsub")
+"""Beam does without them: ``apache_beam.io`` guards these imports."""
+
+
+def import_lean(beam_runner: str) -> None:
+    """Must be called before the first import of TFX or Beam; later it does nothing.
+
+    Args:
+      beam_runner: Only Beam's DirectRunner runs on this machine; others may need Google's clients.
+    """
+    if "tfx.components" not in sys.modules:
+        _import_on_demand("tfx.components")
+    if beam_runner == "DirectRunner" and "apache_beam" not in sys.modules:
+        # Python's own way to say that a module is not there.
+        sys.modules.update({name: None for name in _UNUSED_CLIENTS if name not in sys.modules})  # type: ignore
+
+
+def _import_on_demand(package: str) -> None:
+    """Makes ``import <package>.<module>`` not run the package's ``__init__``, until a name in it is read."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.loader is None:
+        return
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+
+    def load(name: str) -> Any:
+        # `from package import *` and pickle ask for such names too; the package has none of them.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        del module.__dict__["__getattr__"]
+        loader.exec_module(module)
+        return getattr(module, name)
+
+    module.__dict__["__getattr__"] = load
+    sys.modules[package] = module
+    parent, _, child = package.rpartition(".")
+    setattr(sys.modules[parent], child, module)

@@ -1,0 +1,113 @@
+"""Records of runs as Prometheus metrics.
+
+Everything is derived from the records when it is asked for, so that a run that had nothing to do writes
+the same metrics as the run before it, with a later time of the last check.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline import history
+from pipeline.history import Record
+
+PREFIX = "tfx_pipeline_"
+
+
+def make_registry(pipeline: str, records: Sequence[Record], checked: float) -> CollectorRegistry:
+    """The metrics of a pipeline.
+
+    Args:
+      pipeline: Its name, the label `pipeline` of every metric.
+      records: Of its runs, the oldest first; those of a part of the graph are not looked at.
+      checked: When it was last found whether there is anything to do, in seconds since 1970.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Runs(pipeline, history.whole_runs(records), checked))
+    return registry
+
+
+class _Runs(Collector):
+    def __init__(self, pipeline: str, records: Sequence[Record], checked: float) -> None:
+        self._pipeline, self._records, self._checked = pipeline, records, checked
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; those that the last run has nothing to say about have no samples."""
+        yield self._gauge(
+            "last_check_timestamp_seconds", "When it was last found whether to train.", self._checked
+        )
+        runs = CounterMetricFamily(
+            PREFIX + "runs_total", "Runs of the whole graph.", labels=["pipeline", "status"]
+        )
+        for status, count in sorted(Counter(record["status"] for record in self._records).items()):
+            runs.add_metric([self._pipeline, status], count)
+        yield runs
+        success = history.last_success(self._records)
+        if success is not None:
+            yield self._gauge(
+                "last_success_timestamp_seconds", "When a run last succeeded.", history.ended(success)
+            )
+        if self._records:
+            yield from self._last_run(self._records[-1])
+
+    def _last_run(self, run: Record) -> Iterator[Metric]:
+        succeeded = run["status"] == history.SUCCEEDED
+        yield self._gauge("last_run_timestamp_seconds", "When the last run ended.", history.ended(run))
+        yield self._gauge("last_run_success", "Whether the last run succeeded (1) or not (0).", succeeded)
+        yield self._gauge(
+            "last_run_duration_seconds", "How long the last run took.", float(run["wall_seconds"])
+        )
+        yield self._family(
+            "step_duration_seconds", "How long each step of the last run took.", ("step", "state"),
+            {(node["id"], node["state"]): node["seconds"] for node in run["nodes"]},
+        )  # fmt: skip
+        yield self._family(
+            "examples", "Examples that trained and judged the last model.", ("split",),
+            {(split,): count for split, count in run.get("examples", {}).items()},
+        )  # fmt: skip
+        yield self._family(
+            "model_metric", "The last model's metrics; slice is empty for the whole eval split.",
+            ("metric", "slice"), _metrics(run),
+        )  # fmt: skip
+        if run["metrics"]:
+            yield self._gauge("model_blessed", "Whether the last model passed every gate.", run["blessed"])
+        if run["pushed_model"]:
+            version = float(Path(run["pushed_model"]).name)
+            yield self._gauge("pushed_version", "The version that the last model is served as.", version)
+        yield from self._drift(run.get("drift") or ())
+
+    def _drift(self, entries: Sequence[Record]) -> Iterator[Metric]:
+        labels = ("feature", "split", "metric", "against")
+        for key, description in (
+            ("distance", "How far the newest data is from what it is compared with."),
+            ("threshold", "The greatest distance that is no drift."),
+        ):
+            values = {
+                tuple(str(each.get(label, "")) for label in labels): each[key]
+                for each in entries
+                if each.get(key) is not None
+            }
+            yield self._family(f"drift_{key}", description, labels, values)
+
+    def _gauge(self, name: str, description: str, value: float) -> Metric:
+        return self._family(name, description, (), {(): value})
+
+    def _family(
+        self, name: str, description: str, labels: tuple[str, ...], values: dict[Any, float]
+    ) -> Metric:
+        family = GaugeMetricFamily(PREFIX + name, description, labels=["pipeline", *labels])
+        for given, value in values.items():
+            family.add_metric([self._pipeline, *given], float(value))
+        return family
+
+
+def _metrics(run: Record) -> dict[tuple[str, str], float]:
+    values = {(name, ""): value for name, value in run["metrics"].items()}
+    for where, metrics in (run.get("slice_metrics") or {}).items():
+        values |= {(name, where): value for name, value in metrics.items()}
+    return values

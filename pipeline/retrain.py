@@ -1,0 +1,158 @@
+"""One retraining, for a scheduler: cron, a systemd timer, a Kubernetes CronJob.
+
+    python -m pipeline.retrain --dataset taxi --workdir /var/lib/tfx-pipeline
+    python -m pipeline.retrain --dataset taxi --dry-run          # is there anything to do?
+
+Trains where data, code or configuration differ from what the last successful run used, and ends at once,
+without loading TFX, where they do not. Two never run at the same time. A run that was killed is recorded
+as such by the next one, which then starts where it stopped.
+
+Exit status:
+  0   trained and pushed, or there was nothing to do
+  1   a step failed
+  2   wrong arguments or configuration
+  3   trained, but not blessed: the model before stays live
+  65  the data is missing, cannot be read, or was refused by the data gate (EX_DATAERR)
+  75  not done, try again later: another run has the workspace, or this one was told to stop (EX_TEMPFAIL)
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from pipeline import config, history, inputs, local, preflight
+from pipeline.lock import LockedError, locked
+from pipeline.notify.announcement import announce
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace, workspace_of
+from trainer_module.sections import ConfigurationError
+
+STEP_FAILED = 1
+MISCONFIGURED = 2
+NOT_BLESSED = 3
+DATA_REFUSED = os.EX_DATAERR
+TRY_LATER = os.EX_TEMPFAIL
+
+_DATA_NODES = ("ExampleGen", "DataGate")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, decides, runs; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        loaded = config.load(options.dataset, options.profile, options.set)
+        workspace = workspace_of(options.workdir, loaded.name)
+        request = local.Request(verbose=options.verbose)
+        if options.dry_run:
+            source = local.check(loaded, workspace, request)
+            reason = find_reason(loaded, workspace, source)
+            print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
+            return os.EX_OK
+        preflight.check_workspace(workspace)
+        with locked(workspace, options.wait):
+            return _retrain(loaded, workspace, request)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        if options.verbose:
+            raise
+        statuses = {LockedError: TRY_LATER, preflight.DataError: DATA_REFUSED}
+        return statuses.get(type(error), MISCONFIGURED)
+
+
+def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:
+    """Why a run is due, in words; empty where nothing has changed since the last one that succeeded."""
+    success = history.last_success(history.read_records(workspace))
+    if success is None:
+        return "no run has succeeded yet"
+    changed = inputs.describe_change(inputs.read_inputs(loaded, workspace, source), success["inputs"])
+    return f"{changed} changed since run {success['run_id']}" if changed else ""
+
+
+def exit_status(summary: Summary) -> int:
+    """What a scheduler is told of a run."""
+    if summary.status == history.SUCCEEDED:
+        return os.EX_OK if summary.blessed else NOT_BLESSED
+    if summary.interrupted:
+        return TRY_LATER
+    failed = [node.id for node in summary.nodes if node.state == "failed"]
+    return DATA_REFUSED if failed and failed[0] in _DATA_NODES else STEP_FAILED
+
+
+def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request) -> int:
+    notes = local.settle_killed(loaded, workspace)
+    for note in notes:
+        print(note, file=sys.stderr)
+    try:
+        source = local.check(loaded, workspace, request)
+        reason = find_reason(loaded, workspace, source)
+    except ConfigurationError as error:
+        _refuse(loaded, workspace, request, str(error))
+        raise
+    if not reason:
+        print(_nothing(loaded, workspace))
+        _announce(loaded, workspace, [])
+        return os.EX_OK
+    print(f"Training: {reason}.", flush=True)
+    request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
+    summary = local.run_locked(loaded, workspace, request, source)
+    if summary.error:
+        print(summary.error, file=sys.stderr)
+    return exit_status(summary)
+
+
+def _refuse(
+    loaded: config.Config,
+    workspace: Workspace,
+    request: local.Request,
+    error: str,
+) -> None:
+    """Records a run that could not begin: nobody may be watching."""
+    # Not the data, which could not be read: this run is like no other.
+    summary = dataclasses.replace(
+        local.begin_summary(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
+    )
+    summary.write_record(workspace)
+    _announce(loaded, workspace, [dataclasses.asdict(summary)])
+
+
+def _nothing(loaded: config.Config, workspace: Workspace) -> str:
+    success = history.last_success(history.read_records(workspace))
+    run = success["run_id"] if success else ""
+    return (
+        f"Nothing to do for {loaded.name}: data, code and configuration are as in run {run} "
+        "(python local_runner.py runs all the same)."
+    )
+
+
+def _announce(loaded: config.Config, workspace: Workspace, runs: list[history.Record]) -> None:
+    for warning in announce(loaded, workspace, runs):
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.retrain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
+    add("--workdir", default="runs", help="where everything is written (%(default)s)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
+    add(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="for a run that is there already (%(default)s)",
+    )
+    add("--dry-run", action="store_true", help="say whether there is anything to do, run nothing")
+    add("--verbose", action="store_true", help="show library logs and tracebacks")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,405 @@
+"""Thirty days of scheduled retraining: spans on time, late, missing, empty, broken, drifting; runs killed.
+
+Every run is the real command in a process of its own, and every kill is a SIGKILL at a moment that a seed
+has drawn. What the month must have come to is known beforehand, whenever the kills hit: which windows were
+trained, which versions were pushed, which spans are in the store.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import span_store
+from components.model_versions import list_versions
+from pipeline import history
+from pipeline.config import ROOT
+from pipeline.workspace import Workspace, workspace_of
+from tests.listener import Listener
+
+FIRST = date(2026, 1, 1)
+ROWS = 240
+NOTHING, TRAINED, NOT_BLESSED, REFUSED, TRY_LATER = "nothing to do", 0, 3, 65, 75
+
+DATASET = """
+name = "month"
+[source]
+format = "csv"
+path = "data"
+schema = "month.schema.pbtxt"
+pattern = "{YYYY}-{MM}-{DD}.csv"
+[window]
+spans = 3
+missing = "warn"
+[label]
+task = "binary"
+column = "paid"
+[features]
+price = { kind = "numeric" }
+brand = { kind = "vocabulary", size = 10 }
+[model]
+embedding_dim = 2
+hidden_units = [4]
+[training]
+epochs = 2
+global_batch_size = 32
+learning_rate = 0.05
+[gates.auc]
+min = 0.7
+[drift]
+label_shift = 0.3
+"""
+SCHEMA = """
+feature { name: "price" type: FLOAT presence { min_fraction: 1 }
+  drift_comparator { jensen_shannon_divergence { threshold: 0.2 } } }
+feature { name: "brand" type: BYTES presence { min_fraction: 1 }
+  drift_comparator { infinity_norm { threshold: 0.2 } } }
+feature { name: "paid" type: INT presence { min_fraction: 1 } }
+"""
+
+
+def name_of(day: int) -> str:
+    return (FIRST + timedelta(day - 1)).isoformat()
+
+
+def rows_of(day: int, *, label_noise: bool = False, factor: float = 1.0) -> str:
+    """A day's table: who pays is decided by the price, but for some noise, or by chance alone."""
+    chance = random.Random(day)
+    lines = ["price,brand,paid"]
+    for _ in range(ROWS):
+        price = chance.uniform(1, 10)
+        paid = chance.random() < 0.5 if label_noise else price + chance.gauss(0, 1.5) > 5
+        lines.append(f"{price * factor:.2f},{chance.choice('abc')},{int(paid)}")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Month:
+    """The dataset's folder, the workspace, and the scheduler."""
+
+    root: Path
+    listener: Listener
+    server: subprocess.Popen[str]
+    chance: random.Random = field(default_factory=lambda: random.Random(30))
+    settings: list[str] = field(default_factory=list)
+    windows: list[list[str]] = field(default_factory=list)
+    """Of the runs that ended well, in order; what the test expects of the records and of ML Metadata."""
+    blessed: list[list[str]] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    killed: set[str] = field(default_factory=set)
+    seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        self.workspace = workspace_of(str(self.root / "runs"), "month")
+        self.output = self.root / "output.txt"
+        (self.root / "data").mkdir()
+        (self.root / "textfiles").mkdir()
+        (self.root / "month.toml").write_text(DATASET)
+        (self.root / "month.schema.pbtxt").write_text(SCHEMA)
+
+    # --- The supplier ---
+
+    def file(self, day: int) -> Path:
+        return self.root / "data" / f"{name_of(day)}.csv"
+
+    def deliver(self, day: int, text: str | None = None) -> None:
+        unfinished = self.file(day).with_suffix(".unfinished")
+        unfinished.write_text(rows_of(day) if text is None else text)
+        os.replace(unfinished, self.file(day))
+
+    def withdraw(self, day: int) -> None:
+        self.file(day).unlink()
+
+    # --- The scheduler ---
+
+    @property
+    def arguments(self) -> list[str]:
+        return [
+            "--dataset", str(self.root / "month.toml"), "--workdir", str(self.root / "runs"),
+            "--set", "serving.keep_versions=100",
+            "--set", f"notify.textfile_directory={self.root / 'textfiles'}",
+            "--set", f"notify.webhook={self.listener.url}",
+            *(word for setting in self.settings for word in ("--set", setting)),
+        ]  # fmt: skip
+
+    def start(self) -> int:
+        self.output.write_text("")
+        assert self.server.stdin is not None
+        print(
+            json.dumps({"arguments": self.arguments, "output": str(self.output)}),
+            file=self.server.stdin,
+            flush=True,
+        )
+        return int(self.answer()["pid"])
+
+    def answer(self) -> dict[str, Any]:
+        assert self.server.stdout is not None
+        return dict(json.loads(self.server.stdout.readline()))
+
+    def expect(self, outcome: int | str, window: list[int] | None = None, why: str = "") -> None:
+        """One night's run, to its end."""
+        self.start()
+        status = self.answer()["status"]
+        shown = self.output.read_text()
+        assert why in shown, shown
+        if outcome == NOTHING:
+            assert status == 0 and "Nothing to do" in shown, shown
+            return
+        assert status == outcome and "Nothing to do" not in shown, shown
+        newest = history.read_records(self.workspace)[-1]
+        if outcome == REFUSED:
+            assert newest["status"] == "failed", newest
+            self.events["failed"] += 1
+            return
+        assert newest["status"] == "succeeded"
+        self.seconds = newest["wall_seconds"]
+        self.note(outcome, window or [])
+
+    def note(self, outcome: int | str, window: list[int]) -> None:
+        names = [name_of(day) for day in window]
+        self.windows.append(names)
+        if outcome == TRAINED:
+            self.blessed.append(names)
+        else:
+            self.events["not_blessed"] += 1
+
+    def expect_with_company(self, outcome: int, window: list[int]) -> None:
+        """One night's run, and a second one that is started while it goes on."""
+        self.start()
+        while not any(each["status"] == "running" for each in history.read_records(self.workspace)):
+            time.sleep(0.05)
+        second = subprocess.run(
+            [sys.executable, "-m", "pipeline.retrain", *self.arguments],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert second.returncode == TRY_LATER, second.stderr
+        assert self.answer()["status"] == outcome, self.output.read_text()
+        self.note(outcome, window)
+
+    def stop(self) -> None:
+        """One night's run, stopped by the scheduler in the middle of it."""
+        pid = self.start()
+        while "DataGate" not in self.output.read_text():
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGTERM)
+        assert self.answer()["status"] == TRY_LATER, self.output.read_text()
+        newest = history.read_records(self.workspace)[-1]
+        assert newest["status"] == "failed" and newest["interrupted"]
+        self.events["failed"] += 1
+
+    def kill(self) -> None:
+        """One night's run, to a moment that is drawn, wherever that is."""
+        pid = self.start()
+        time.sleep(self.chance.uniform(0, 1.1) * self.seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        status = self.answer()["status"]
+        newest = history.read_records(self.workspace)[-1:]
+        if status == -signal.SIGKILL and newest and newest[0]["status"] == "running":
+            # Perhaps the record of the run before, which this one had not got to.
+            self.killed.add(newest[0]["run_id"])
+            self.events["killed"] = len(self.killed)
+
+    def expect_after_kill(self, window: list[int]) -> None:
+        """The run after killed ones: it trains, unless the kill came too late."""
+        before = len(history.whole_runs(history.read_records(self.workspace)))
+        last = history.last_success(history.read_records(self.workspace))
+        done = last is not None and last["spans"]["window"] == [name_of(day) for day in window]
+        self.start()
+        status = self.answer()["status"]
+        shown = self.output.read_text()
+        assert status == 0, shown
+        assert ("Nothing to do" in shown) == done, shown
+        assert done or len(history.whole_runs(history.read_records(self.workspace))) > before
+        self.note(TRAINED, window)
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> Iterator[Month]:
+    listener = Listener()
+    log = (tmp_path / "server.log").open("w")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.fork_server"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+    ) as server:  # fmt: skip
+        made = Month(tmp_path, listener, server)
+        assert made.answer() == {"ready": True}
+        yield made
+        assert server.stdin is not None
+        server.stdin.close()
+    listener.close()
+    log.close()
+
+
+@pytest.mark.timeout(1500)
+def test_after_a_month_of_trouble_spans_versions_metadata_and_records_agree(month: Month) -> None:
+    live_through(month)
+
+    records = history.read_records(month.workspace)
+    assert [
+        record["spans"]["window"] for record in records if record["status"] == "succeeded"
+    ] == month.windows
+    statuses = Counter(record["status"] for record in records)
+    outcomes = {"succeeded": 15, "failed": month.events["failed"], "killed": len(month.killed)}
+    assert statuses == Counter(outcomes) and month.killed
+    # None was lost, none was trained twice, and none that was refused was trained at all.
+    assert sorted(trained_windows(month.workspace)) == sorted(month.windows)
+
+    versions = list_versions(month.workspace.serving)[::-1]
+    assert [version.notes["spans"]["window"] for version in versions] == month.blessed
+    assert all((version.path / "saved_model.pb").is_file() for version in versions)
+    assert {path.name for path in month.workspace.serving.iterdir()} == {
+        str(each.number) for each in versions
+    }
+
+    good = {day for window in month.windows for day in window}
+    entries = span_store.list_entries(month.workspace.spans)
+    # The span that drifted was read before it was refused.
+    assert [entry.name for entry in entries] == sorted(good | {name_of(23)})
+    assert all(sum(entry.rows.values()) == ROWS for entry in entries)
+    assert not list(month.workspace.spans.glob(".*unfinished"))
+
+    assert Counter(body["event"] for body in month.listener.bodies) == month.events
+    metrics = (month.root / "textfiles" / "tfx_pipeline_month.prom").read_text()
+    for status, count in statuses.items():
+        assert f'tfx_pipeline_runs_total{{pipeline="month",status="{status}"}} {count}.0' in metrics
+    (pushed,) = [line for line in metrics.splitlines() if line.startswith("tfx_pipeline_pushed_version{")]
+    assert float(pushed.split()[-1]) == versions[-1].number
+
+
+def live_through(month: Month) -> None:
+    """What the supplier brings from day to day, and what the nights make of it."""
+    month.deliver(1)
+    month.kill()
+    month.expect_after_kill([1])
+
+    month.deliver(2)
+    month.expect_with_company(TRAINED, [1, 2])
+    month.expect(NOTHING)
+
+    for _ in (3, 4):
+        month.expect(NOTHING)
+
+    month.deliver(5)
+    month.expect(TRAINED, [5])
+
+    month.expect(NOTHING)  # The sixth is late.
+
+    month.deliver(7)
+    month.expect(TRAINED, [5, 7], "2026-01-06 is missing from the window")
+    month.deliver(6)
+    month.expect(TRAINED, [5, 6, 7], "2026-01-06 arrived late")
+
+    month.deliver(8)
+    month.kill()
+    month.expect_after_kill([6, 7, 8])
+
+    month.deliver(9, "price,brand,paid\n")
+    for _ in (9, 10, 11):
+        month.expect(REFUSED, why="Span 2026-01-09, the newest, has no rows")
+
+    month.deliver(12)
+    month.kill()
+    month.expect_after_kill([12])
+
+    vanished = "\n".join(line.partition(",")[2] for line in rows_of(13).splitlines()) + "\n"
+    month.deliver(13, vanished)
+    month.expect(REFUSED, why="has no column 'price'")
+    month.deliver(13)
+    month.expect(TRAINED, [12, 13])
+
+    month.deliver(14, rows_of(13))
+    month.expect(REFUSED, why="Two spans have the same content (2026-01-13 and 2026-01-14)")
+    month.deliver(14)
+    month.expect(TRAINED, [12, 13, 14])
+
+    month.deliver(15, rows_of(15, label_noise=True))
+    month.expect(NOT_BLESSED, [13, 14, 15], "the gate asks for at least 0.7")
+    month.expect(NOTHING)
+
+    month.deliver(16)
+    month.kill()
+    month.kill()
+    month.expect_after_kill([14, 15, 16])
+
+    for _ in (17, 18):
+        month.expect(NOTHING)
+
+    month.deliver(19, rows_of(19).replace("price,", "price,", 1).replace("\n", "\nabc,a,1\n", 1))
+    month.expect(REFUSED, why="Span 2026-01-19")
+    month.withdraw(19)
+    month.expect(NOTHING)
+
+    month.deliver(20)
+    month.stop()
+    month.expect(TRAINED, [20])
+
+    for _ in (21, 22):
+        month.expect(NOTHING)
+
+    month.deliver(23, rows_of(23, factor=100))
+    month.expect(REFUSED, why="price")
+    month.withdraw(23)
+    month.expect(NOTHING)
+
+    for _ in (24, 25):
+        month.expect(NOTHING)
+
+    month.deliver(26)
+    month.kill()
+    month.expect_after_kill([26])
+
+    month.expect(NOTHING)  # The 27th never comes.
+
+    month.deliver(28)
+    month.settings = ["model.hidden_units=[6]"]
+    month.expect(TRAINED, [26, 28], "the data and the configuration changed")
+
+    month.deliver(28)  # Once more, with the same content.
+    month.expect(NOTHING)
+
+    month.deliver(30)
+    month.expect(TRAINED, [28, 30])
+
+
+def trained_windows(workspace: Workspace) -> list[list[str]]:
+    """The window of every training that ML Metadata has as complete, by the lineage of its examples."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    from pipeline import record
+
+    store = record.open_store(workspace)
+    complete, output = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Event.OUTPUT
+
+    def inputs_of(execution: int, key: str) -> list[int]:
+        return [
+            event.artifact_id
+            for event in store.get_events_by_execution_ids([execution])
+            if event.type != output and event.path.steps[0].key == key
+        ]
+
+    windows = []
+    for training in store.get_executions_by_type("Trainer"):
+        if training.last_known_state != complete:
+            continue
+        (transformed,) = inputs_of(training.id, "examples")
+        makers = [
+            event.execution_id
+            for event in store.get_events_by_artifact_ids([transformed])
+            if event.type == output
+        ]
+        (examples,) = store.get_artifacts_by_id(inputs_of(makers[0], "examples"))
+        windows.append(json.loads((Path(examples.uri) / "window.json").read_text())["window"])
+    return windows

@@ -1,0 +1,177 @@
+"""Candidate against live model by TFX's own Evaluator: overall, and on every value of a slice column."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils, proto_utils
+
+from components.evaluator import Executor
+from components.model_versions import newest_version
+from components.pusher import Executor as PusherExecutor
+from components.pusher import push
+from pipeline import config, results
+from pipeline.quality import evaluation_config
+from pipeline.record import NodeRecord
+from trainer_module.settings import LABEL
+
+DATASET = """
+name = "zones"
+[source]
+format = "csv"
+path = "."
+[label]
+task = "binary"
+column = "won"
+[features]
+score = { kind = "numeric" }
+zone = { kind = "vocabulary" }
+[training]
+global_batch_size = 10
+[evaluation]
+slices = ["zone"]
+[gates.auc]
+min = 0.6
+max_drop = 0.2
+slice_max_drop = { zone = 0.05 }
+"""
+ZONES = ("north", "south", "west")
+
+
+def write_examples(directory: Path) -> None:
+    """600 rows whose score tells the label."""
+    directory.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(directory / "data.gz"), "GZIP") as writer:
+        for i in range(600):
+            won = i % 2
+            feature = {
+                "score": tf.train.Feature(float_list=tf.train.FloatList(value=[won * 0.5 + i % 7 * 0.07])),
+                "zone": tf.train.Feature(bytes_list=tf.train.BytesList(value=[ZONES[i // 2 % 3].encode()])),
+                "won": tf.train.Feature(int64_list=tf.train.Int64List(value=[won])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+
+
+def save_model(directory: Path, worse_in: str) -> None:
+    """A model that predicts the score, and in one zone its place in the week instead."""
+    spec = {
+        "score": tf.io.FixedLenFeature([], tf.float32),
+        "zone": tf.io.FixedLenFeature([], tf.string),
+        "won": tf.io.FixedLenFeature([], tf.int64),
+    }
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def predict(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            row = tf.io.parse_example(examples, spec)
+            poor = tf.math.floormod(row["score"] * 37.0, 1.0)
+            found = tf.where(row["zone"] == worse_in, poor, row["score"])
+            return {"predictions": tf.reshape(found, [-1, 1])}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def transform(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {LABEL: tf.io.parse_example(examples, spec)["won"]}
+
+    model = Model()
+    signatures = {"serving_default": model.predict, "transform_features": model.transform}
+    tf.saved_model.save(model, str(directory), signatures=signatures)
+
+
+def artifact(kind: type, uri: Path) -> Any:
+    made = kind()
+    made.uri = str(uri)
+    uri.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+class Judge:
+    """Runs Evaluator and Pusher on a candidate against a live model."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "zones.toml").write_text(DATASET)
+        self.config = config.load(str(directory / "zones.toml"), "laptop")
+        write_examples(directory / "examples" / "Split-eval")
+
+    def __call__(self, candidate: str, live: str | None) -> tuple[bool, tuple[str, ...], Path | None]:
+        """Whether it is blessed, why not, and what is live afterwards; a model is named by its weak zone."""
+        serving = self.directory / "serving"
+        baseline = artifact(standard_artifacts.Model, self.directory / "baseline")
+        if live is not None:
+            save_model(Path(path_utils.serving_model_dir(baseline.uri)), live)
+            push(Path(path_utils.serving_model_dir(baseline.uri)), serving)
+        model = artifact(standard_artifacts.Model, self.directory / "candidate")
+        save_model(Path(path_utils.serving_model_dir(model.uri)), candidate)
+        examples = artifact(standard_artifacts.Examples, self.directory / "examples")
+        examples.split_names = '["eval"]'
+        outputs = {
+            "evaluation": [artifact(standard_artifacts.ModelEvaluation, self.directory / "evaluation")],
+            "blessing": [artifact(standard_artifacts.ModelBlessing, self.directory / "blessing")],
+        }
+        (self.directory / "tmp").mkdir()
+        context = Executor.Context(
+            beam_pipeline_args=self.config.beam.arguments(),
+            tmp_dir=str(self.directory / "tmp"),
+            unique_id="1",
+        )
+        inputs = {"examples": [examples], "model": [model], "baseline_model": [baseline]}
+        properties = {
+            "eval_config": proto_utils.proto_to_json(evaluation_config(self.config)),
+            "example_splits": "null",
+            "fairness_indicator_thresholds": "null",
+        }
+        Executor(context).Do(inputs, outputs, properties)
+        (blessing,) = outputs["blessing"]
+        pushed = artifact(standard_artifacts.PushedModel, self.directory / "pushed")
+        PusherExecutor().Do(
+            {"model": [model], "model_blessing": [blessing]},
+            {"pushed_model": [pushed]},
+            {
+                "push_destination": json.dumps({"filesystem": {"base_directory": str(serving)}}),
+                "custom_config": "null",
+            },
+        )
+        evaluation = SimpleNamespace(uri=outputs["evaluation"][0].uri)
+        records = {"Evaluator": NodeRecord("executed", 0.0, {"evaluation": evaluation})}
+        return (
+            blessing.get_int_custom_property("blessed") == 1,
+            results.refusals(records),
+            newest_version(serving),
+        )
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    return Judge(tmp_path)
+
+
+def test_a_candidate_that_is_worse_on_one_slice_only_is_not_pushed(judge: Judge) -> None:
+    blessed, refusals, live = judge(candidate="south", live="nowhere")
+    assert not blessed and live is not None
+    (refusal,) = refusals
+    assert refusal.startswith("auc on zone = south: changed by -0.")
+    assert refusal.endswith("against the live model, the gate allows -0.05")
+    assert [path.name for path in (judge.directory / "serving").iterdir()] == [live.name]
+
+
+def test_a_candidate_that_is_as_good_everywhere_is_pushed(judge: Judge) -> None:
+    blessed, refusals, live = judge(candidate="nowhere", live="elsewhere")
+    assert blessed and refusals == () and live is not None
+
+
+def test_without_a_live_model_only_absolute_bounds_hold(judge: Judge) -> None:
+    blessed, refusals, live = judge(candidate="south", live=None)
+    assert blessed and refusals == () and live is not None
+
+
+def test_gates_for_slices_are_changes_on_every_value(judge: Judge) -> None:
+    (metrics,) = evaluation_config(judge.config).metrics_specs
+    auc = next(metric for metric in metrics.metrics if metric.class_name == "AUC")
+    overall, sliced = auc.per_slice_thresholds
+    assert overall.threshold.change_threshold.absolute.value == pytest.approx(-0.2)
+    assert sliced.threshold.change_threshold.absolute.value == pytest.approx(-0.05)
+    assert not sliced.threshold.HasField("value_threshold")

@@ -1,0 +1,33 @@
+"""Records of runs as `pipeline.summary` writes them, for the tests of what is made of them."""
+
+import dataclasses
+from datetime import datetime, timezone
+from typing import Any
+
+from pipeline.history import Record
+from pipeline.summary import NodeSummary, Summary
+
+INPUTS = {"data": "d", "code": "c", "configuration": "f"}
+
+
+def make_record(began: float, **changes: Any) -> Record:
+    """A run of taxi that began at `began` (seconds since 1970), took a minute and pushed a model."""
+    values: dict[str, Any] = {
+        "status": "succeeded",
+        "dataset": "taxi",
+        "profile": "laptop",
+        "wall_seconds": 60.0,
+        "nodes": (NodeSummary("Trainer", "executed", 40.5), NodeSummary("AppExporter", "skipped", 0.0)),
+        "metrics": {"auc": 0.94, "example_count": 100.0},
+        "slice_metrics": {'payment_type="Cash"\\n': {"auc": 0.9}},
+        "examples": {"train": 200, "eval": 100},
+        "blessed": True,
+        "pushed_model": "/models/taxi/1795456513",
+        "run_id": f"run-{began:.0f}",
+        "started": datetime.fromtimestamp(began, timezone.utc).isoformat(timespec="seconds"),
+        "inputs": INPUTS,
+        **changes,
+    }
+    known = {field.name for field in dataclasses.fields(Summary)}
+    record = dataclasses.asdict(Summary(**{key: values[key] for key in values if key in known}))
+    return {**record, **values, "nodes": record["nodes"]}
