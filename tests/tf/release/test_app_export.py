@@ -44,6 +44,17 @@ def test_tfjs_agrees_on_the_whole_eval_split(tfjs_export) -> None:
     assert report_of(tfjs_export)["variants"]["tfjs"]["max_difference"] < 1e-5
 
 
+def test_tfjs_answers_where_the_project_lies_behind_a_link_with_a_space(tfjs_export, tmp_path) -> None:
+    node, runtime = tfjs.install_runtime()
+    (tmp_path / "a link").symlink_to(runtime)
+    features = json.loads((tfjs_export / "features.json").read_text())
+    rows = {kind: [[0] * len(features[kind])] for kind in ("numeric", "categorical")}
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    script, answers = tmp_path / "a link" / "predict.mjs", tmp_path / "answers.json"
+    subprocess.run([node, script, tfjs_export / "tfjs", tmp_path / "rows.json", answers], check=True)
+    assert len(json.loads(answers.read_text())["predictions"]) == 1
+
+
 def test_tfjs_without_a_python_for_its_converter_says_so(tmp_path) -> None:
     # A stand-in for the one tool that would fetch a Python: a refusal of it, whatever it is asked.
     (tmp_path / "uv").write_text("#!/bin/sh\nexit 2\n")
