@@ -16,7 +16,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-fast check fix retrain schema models tensorboard compile bench image clean
+.PHONY: help run retrain schema models tensorboard compile image bench clean
+.PHONY: test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +28,24 @@ run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set
 test: .venv/.ready ## run the tests of everything that runs on one machine (about ten minutes)
 	@$(PYTHON) -m pytest tests/unit tests/tf tests/e2e $(ARGS)
 
-test-cluster: .venv/.ready ## run the tests of several workers and of Kubeflow (about ten minutes)
-	@$(PYTHON) -m pytest tests/distributed tests/kubeflow $(ARGS)
+test-cluster: test-workers test-kubeflow ## run the tests of several workers and of Kubeflow (about ten minutes)
+
+test-workers: .venv/.ready
+	@$(PYTHON) -m pytest tests/distributed $(ARGS)
+
+test-kubeflow: .venv/.ready
+	@$(PYTHON) -m pytest tests/kubeflow $(ARGS)
+
+# What can differ between two TFX lines: everything in one process, one whole life of a model, workers of
+# every kind, and each step of the compiled pipeline once.
+PLATFORM_TESTS := tests/unit tests/tf tests/distributed/test_mirrored.py \
+  tests/distributed/test_workers.py::test_the_result_does_not_depend_on_the_number_of_workers \
+  tests/distributed/test_workers.py::test_preemption_saves_in_the_middle_of_an_epoch \
+  tests/e2e/test_local_run.py tests/kubeflow/test_compile.py \
+  tests/kubeflow/test_contract.py::test_every_step_runs_and_leaves_its_artifacts_in_the_store
+
+test-platform: .venv/.ready ## run the part of all tests that another TFX line could break
+	@$(PYTHON) -m pytest $(PLATFORM_TESTS) $(ARGS)
 
 test-fast: .venv/.ready ## run the tests that need no TensorFlow
 	@$(PYTHON) -m pytest tests/unit $(ARGS)
@@ -39,6 +56,15 @@ check: .venv/.ready ## lint, format, types, import layers, lock
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 	@$(UV) lock --check --quiet
+
+audit: .venv/.ready ## ask OSV for known vulnerabilities in what the lock holds, of both TFX lines
+	@$(PYTHON) setup/audit.py --uv $(UV)
+
+upgrade: .venv/.ready ## relock, show what moved on which TFX line, run all tests on both
+	@$(UV) lock --upgrade --quiet
+	@PYTHONPATH=. $(PYTHON) setup/lock.py
+	@.ci/run
+	@echo "Commit uv.lock to keep this, or take it back with: git checkout uv.lock"
 
 fix: .venv/.ready ## repair lint and format
 	@.venv/bin/ruff check --fix .
@@ -77,6 +103,7 @@ $(UV):
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.ready: uv.lock pyproject.toml Makefile setup/choose_python.py | $(UV)
+	@rm -f $@
 	@interpreter=$$(python3 setup/choose_python.py) && \
 	  $(UV) sync --frozen --compile-bytecode --python "$$interpreter"
 	@touch $@

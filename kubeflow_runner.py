@@ -9,6 +9,7 @@ Exit status: 0 done, 1 the server refused or did not answer, 2 wrong arguments o
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses, checks, compiles, submits; returns the exit status."""
     options = _parser().parse_args(arguments)
     if not options.verbose:
-        _silence()
+        warnings.simplefilter("ignore")
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         compile.require_cluster(loaded)
@@ -37,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
             return 0
-        compile.write(compile.compile_pipeline(loaded), output)
+        with contextlib.nullcontext() if options.verbose else _silence():
+            compiled = compile.compile_pipeline(loaded)
+        compile.write(compiled, output)
         print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
         if server is not None:
             _submit(loaded, server, output, parameters, options.submit, cron)
@@ -88,10 +91,14 @@ def _submit(
         print(f"Schedule {schedule} ({cron}): {'created' if is_new else 'unchanged'}")
 
 
-def _silence() -> None:
-    """Keeps what libraries say of themselves out of a terminal; --verbose shows it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.simplefilter("ignore")
+def _silence() -> contextlib.AbstractContextManager[object]:
+    """Keeps what libraries say of themselves out of a terminal; --verbose shows it.
+
+    TensorFlow 2.21 writes to the file descriptor whatever TF_CPP_MIN_LOG_LEVEL says, 2.16 does not.
+    """
+    from pipeline.console import quiet
+
+    return quiet(Path(os.devnull))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,10 +26,11 @@ def choose_line():
         numbers = tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else (0, 0)
         if numbers >= (2, 39):
             return NEW_LINE, f"glibc {version} is 2.39 or later"
-        if numbers >= (2, 17):
+        # TFX 1.16's own wheels are manylinux_2_17; others in the lock (pillow, pyzmq) are manylinux_2_28.
+        if numbers >= (2, 28):
             return OLD_LINE, f"glibc {version} is older than 2.39, which TFX 1.21 needs"
     sys.exit(
-        f"{system} on {machine} has no wheels of TFX: use x86-64 Linux with glibc 2.17 or later, or a Mac with Apple "
+        f"{system} on {machine} has no wheels of TFX: use x86-64 Linux with glibc 2.28 or later, or a Mac with Apple "
         "silicon."
     )
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-if sys.version_info >= (3, 11):
+if sys.version_info >= (3, 11):  # Can go with Python 3.10, so with TFX 1.16.
     import tomllib
 else:
     import tomli as tomllib

@@ -62,10 +62,24 @@ def convert(loaded: Any, directory: Path) -> None:
         flags += ["--use_structured_outputs_names=true", scratch, str(directory)]
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
         environment["UV_PROJECT_ENVIRONMENT"] = str(_INSTALLED / "converter")
+        _require_python(uv, environment)
         _run(
             [uv, "run", "--frozen", "--project", str(_CONVERTER), "tensorflowjs_converter", *flags],
             "The TF.js converter",
             {**environment, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+
+def _require_python(uv: str, environment: Mapping[str, str]) -> None:
+    """The converter's TensorFlow has no wheel for Python 3.13, where the pipeline itself may run."""
+    find = [uv, "python", "find", "--project", str(_CONVERTER)]
+    if subprocess.run(find, env=environment, capture_output=True, check=False).returncode == 0:
+        return
+    install = [uv, "python", "install", "--no-bin", "3.12"]
+    if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
+        raise ToolError(
+            "TF.js needs Python 3.10, 3.11 or 3.12 for its converter, and uv could not fetch one: install one, "
+            "or leave tfjs out of [app] formats."
         )
 
 
@@ -84,7 +98,12 @@ def install_runtime() -> tuple[str, Path]:
     directory = _INSTALLED / "runtime"
     directory.mkdir(parents=True, exist_ok=True)
     for source in _RUNTIME.iterdir():
-        shutil.copy(source, directory)
+        # Whole or not at all, and not while it is the same: another run may be reading it.
+        target, content = directory / source.name, source.read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            temporary = target.with_name(f"{target.name}.{os.getpid()}")
+            temporary.write_bytes(content)
+            os.replace(temporary, target)
     lock, installed = (_RUNTIME / "package-lock.json").read_bytes(), directory / "installed"
     if not installed.is_file() or installed.read_bytes() != lock:
         _run([npm, "ci", "--no-audit", "--no-fund", "--prefix", str(directory)], "npm", dict(os.environ))

@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline.config import ROOT
@@ -101,8 +103,8 @@ def taxi(tmp_path_factory: pytest.TempPathFactory) -> Taxi:
 def gone(pid: int) -> bool:
     """Whether a process has ended (a zombie has)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return True
 
 
@@ -120,20 +122,16 @@ def no_worker_outlives_its_test() -> Iterator[None]:
 
 
 def _workers() -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and not gone(int(entry.name)):
-            try:
-                command = (entry / "cmdline").read_bytes()
-                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            ours = b"trainer_module.worker" in command and f"--job\0{Path('/tmp')}".encode() in command
-            if ours and parent in (str(os.getpid()), "1", *map(str, _children())):
-                found.append(int(entry.name))
-    return found
+    """Workers of jobs in the temporary directory that this process started, or that lost their parent."""
+    parents = {os.getpid(), 1, *(child.pid for child in psutil.Process().children())}
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "ppid"])
+        if process.info["ppid"] in parents and _is_ours(process.info["cmdline"]) and not gone(process.pid)
+    ]
 
 
-def _children() -> list[int]:
-    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return [int(pid) for pid in text.split()]
+def _is_ours(command: list[str] | None) -> bool:
+    if not command or "trainer_module.worker" not in command or "--job" not in command:
+        return False
+    return command[command.index("--job") + 1].startswith(str(Path(tempfile.gettempdir()).resolve()))

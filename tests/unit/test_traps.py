@@ -43,3 +43,12 @@ def test_where_there_is_no_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(local.os, "environ", {})
     local._keep_gpus_for_the_trainer()
     assert local.os.environ == {}
+
+
+def test_a_branch_on_a_version_says_when_it_can_go() -> None:
+    branch = re.compile(r"^\s*(if|elif|while)\b.*(__version__|version_info|python_version)")
+    for path in PRODUCT:
+        lines = path.read_text().splitlines()
+        for above, line in zip(["", *lines], lines):
+            if branch.match(line):
+                assert re.search(r"#.*\bgo\b", above + line), f"{path}: {line}"

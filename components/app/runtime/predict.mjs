@@ -7,8 +7,10 @@
  * numbers, and "milliseconds", the median time of a batch of 1.
  */
 
+import { realpathSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 
 const TYPES = { numeric: "float32", categorical: "int32" };
@@ -68,4 +70,6 @@ async function main([directory, inputsFile, answersFile]) {
   await writeFile(answersFile, JSON.stringify({ predictions, milliseconds: medianMilliseconds(model, inputs) }));
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) await main(process.argv.slice(2));
+// Node resolves links and escapes spaces in the module's URL, and not in the argument.
+const script = process.argv[1];
+if (script && import.meta.url === pathToFileURL(realpathSync(script)).href) await main(process.argv.slice(2));

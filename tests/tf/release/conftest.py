@@ -1,7 +1,9 @@
 """A small table, transformed and exported once, that the tests of releasing a model share."""
 
 import dataclasses
+import functools
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +17,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_transform.tf_metadata import schema_utils
 
+from components.app import tfjs
 from components.app_exporter import export_app
 from components.model_server import free_port
 from components.serving_requests import serialize
+from pipeline.config import ROOT
 from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
 from trainer_module.autograph import leave_keras_alone
@@ -27,6 +31,7 @@ from trainer_module.preprocessing import CATEGORICAL, NUMERIC
 from trainer_module.settings import LABEL, Settings
 
 STAND_IN = Path(__file__).with_name("stand_in_model_server.py")
+TFLITE = ("float32", "dynamic", "int8")
 ROWS = 600
 TABLES: dict[str, Any] = {
     "features": {
@@ -126,13 +131,32 @@ def _train_and_export(table: Transformed, exported: Path) -> None:
 
 @pytest.fixture(scope="session")
 def export(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What AppExporter leaves of the model: every TFLite variant and TF.js, parity report included."""
+    """What AppExporter leaves of the model: every TFLite variant, TF.js where it converts, the parity report."""
     program("node", "nodejs")
     program("npm", "npm")
     directory = tmp_path_factory.mktemp("export")
     files = [str(path) for path in release.examples.glob("*/*")]
-    export_app(release.model, files, release.settings, ("float32", "dynamic", "int8", "tfjs"), directory)
+    export_app(
+        release.model, files, release.settings, (*TFLITE, *(["tfjs"] if tfjs_converts() else [])), directory
+    )
     return directory
+
+
+@functools.cache
+def tfjs_converts() -> bool:
+    """Whether TF.js's converter has a Python here; the lock's own test says that it has a package for it."""
+    uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
+    converter = Path(tfjs.__file__).parent / "converter"
+    find = [uv, "python", "find", "--no-python-downloads", "--project", str(converter)]
+    return subprocess.run(find, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def tfjs_export(export: Path) -> Path:
+    """The same, where it has TF.js."""
+    if not tfjs_converts():
+        pytest.skip("TF.js's converter needs Python 3.10, 3.11 or 3.12, and none is here")
+    return export
 
 
 @pytest.fixture(scope="session")

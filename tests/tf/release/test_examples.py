@@ -60,16 +60,18 @@ def test_litert_answers_raw_rows_without_tensorflow(export, rows_file, expected,
         np.testing.assert_allclose(json.loads(answered), expected[:FEW], atol=tolerance)
 
 
-def test_tfjs_answers_raw_rows_in_node(export, rows_file, expected) -> None:
-    answered = run("node", str(EXAMPLES / "tfjs" / "predict.mjs"), str(export), str(rows_file))
+def test_tfjs_answers_raw_rows_in_node(tfjs_export, rows_file, expected) -> None:
+    answered = run("node", str(EXAMPLES / "tfjs" / "predict.mjs"), str(tfjs_export), str(rows_file))
     np.testing.assert_allclose(json.loads(answered), expected[:FEW], atol=1e-5)
 
 
-def test_tfjs_answers_raw_rows_in_a_browser(export, rows_file, expected, tmp_path) -> None:
+def test_tfjs_answers_raw_rows_in_a_browser(tfjs_export, rows_file, expected, tmp_path) -> None:
     chromium = program("chromium", "chromium")
     tfjs.install_runtime()
     server = subprocess.Popen(
-        ["node", str(EXAMPLES / "tfjs" / "serve.mjs"), str(export), "0"], stdout=subprocess.PIPE, text=True
+        ["node", str(EXAMPLES / "tfjs" / "serve.mjs"), str(tfjs_export), "0"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         address = server.stdout.readline().strip()
