@@ -18,7 +18,8 @@ from rich.console import Console
 
 from pipeline import console as terminal
 from pipeline import preflight
-from pipeline.config import Config
+from pipeline.config import ROOT, Config
+from pipeline.fingerprint import fingerprint
 from pipeline.nodes import NODES
 from pipeline.summary import Summary, show, summarize_nodes
 from pipeline.workspace import Workspace
@@ -34,6 +35,8 @@ class Request:
     to_node: str | None = None
     cache: bool = True
     verbose: bool = False
+    command: str = ""
+    """As it was given, so that a report can say how to run it again."""
 
     @property
     def selected(self) -> frozenset[str]:
@@ -86,6 +89,8 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
         log=str(log_file),
         run_id=run_id,
         started=begun.isoformat(timespec="seconds"),
+        code=fingerprint(ROOT, "trainer_module.run"),
+        command=request.command,
     )
     _keep_gpus_for_the_trainer()
     with _locked(workspace), _interruptible() as asked, contextlib.ExitStack() as stack:
@@ -99,8 +104,9 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             summary = dataclasses.replace(summary, error=_explain(error))
-        summary = _describe(summary, workspace, request)
+        summary = _describe(summary, workspace, request, begun)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+        summary = _report(summary, config, workspace)
         summary.write(workspace.runs / f"{run_id}.json")
         summary.write(workspace.summary)
         show(summary, workspace, console)
@@ -134,14 +140,15 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
     LocalDagRunner().run(pipeline, run_options=options)
 
 
-def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summary:
+def _describe(summary: Summary, workspace: Workspace, request: Request, begun: datetime) -> Summary:
     """Adds what the metadata store knows of the run."""
     from pipeline import record, results
 
     if not workspace.metadata.exists():
         return summary
     store = record.open_store(workspace)
-    records = record.read_run(store, record.latest_run_id(store))
+    metadata_run = record.latest_run_id(store, begun.timestamp())
+    records = record.read_run(store, metadata_run) if metadata_run else {}
     notes = []
     unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
     if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
@@ -164,7 +171,22 @@ def _describe(summary: Summary, workspace: Workspace, request: Request) -> Summa
         distribution=results.distribution(records),
         notes=tuple(notes),
         error=error,
+        metadata_run=metadata_run,
     )
+
+
+def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
+    """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        from pipeline.report import write_report
+
+        return dataclasses.replace(summary, report=str(write_report(summary, config, workspace)))
+    except Exception as error:
+        traceback.print_exc()
+        note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
+        return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:

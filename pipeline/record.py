@@ -24,9 +24,12 @@ class NodeRecord:
     outputs: dict[str, Artifact]
 
 
-def latest_run_id(store: mlmd.MetadataStore) -> int:
-    """The greatest id of a run so far; 0 before the first."""
-    return max((context.id for context in store.get_contexts_by_type("pipeline_run")), default=0)
+def latest_run_id(store: mlmd.MetadataStore, since: float = 0) -> int:
+    """The greatest id of a run that began at or after `since` (seconds since 1970); 0 if there is none."""
+    runs = store.get_contexts_by_type("pipeline_run")
+    # The store keeps milliseconds.
+    since = int(since * 1000)
+    return max((run.id for run in runs if run.create_time_since_epoch >= since), default=0)
 
 
 def open_store(workspace: Workspace) -> mlmd.MetadataStore:

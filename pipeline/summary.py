@@ -43,6 +43,12 @@ class Summary:
     log: str | None = None
     run_id: str = ""
     started: str = ""
+    metadata_run: int = 0
+    """Id of the run's context in ML Metadata; 0 where it has none."""
+    code: str = ""
+    """Fingerprint of the learner's code, as versions of the model carry it."""
+    command: str = ""
+    report: str | None = None
 
     def write(self, path: Path) -> None:
         """Replaces the file at once, so that a reader never sees half of it."""
@@ -94,6 +100,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     if summary.app_export:
         line("app export", summary.app_export)
     line("summary", workspace.summary)
+    if summary.report:
+        line("report", summary.report)
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:
         line("log", summary.log)
