@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-fast check fix schema models tensorboard compile image clean
+.PHONY: help run runs test test-cluster test-fast check fix schema models tensorboard compile image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=-
 
 models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
 	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
+
+runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
+	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs

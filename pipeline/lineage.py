@@ -29,7 +29,9 @@ def read_lineage(store: mlmd.MetadataStore, run: int) -> dict[str, Any]:
         if nodes:
             executions[execution.id] = (nodes[0].name.rpartition(".")[2], execution)
     events = store.get_events_by_execution_ids(list(executions)) if executions else []
-    maker = {event.artifact_id: executions[event.execution_id][0] for event in events if event.type == _OUTPUT}
+    maker = {
+        event.artifact_id: executions[event.execution_id][0] for event in events if event.type == _OUTPUT
+    }
     edges = [
         (maker[event.artifact_id], executions[event.execution_id][0])
         for event in events

@@ -180,7 +180,9 @@ def _spans(summary: Summary) -> str:
     if not spans.get("window"):
         return ""
     window = spans["window"]
-    text = f"Window of {len(window)} span(s), {window[0]} to {window[-1]}; the newest is {spans.get('newest')}."
+    text = (
+        f"Window of {len(window)} span(s), {window[0]} to {window[-1]}; the newest is {spans.get('newest')}."
+    )
     missing = spans.get("missing")
     return f"{text} Missing: {', '.join(map(str, missing))}." if missing else text
 

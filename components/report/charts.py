@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from components.report.text import clean, number, percent
 
 WIDTH, HEIGHT = 360, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 24, 34
 Point = tuple[float, float]
 
 
@@ -72,9 +72,7 @@ def line_chart(
         parts.append(f'<line class="guide" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
     for x, low, high in intervals:
         (at, bottom), (_, top) = place(x, low), place(x, high)
-        parts.append(
-            f'<line class="interval" x1="{at:.1f}" y1="{bottom:.1f}" x2="{at:.1f}" y2="{top:.1f}"/>'
-        )
+        parts.append(f'<line class="interval" x1="{at:.1f}" y1="{bottom:.1f}" x2="{at:.1f}" y2="{top:.1f}"/>')
     for one in series:
         parts.append(_line(one, place))
     return _svg(title, description, WIDTH, HEIGHT, parts)
@@ -97,9 +95,7 @@ def histogram(
             for i, share in enumerate(values):
                 if share > 0:
                     y = min(top(share), height - bottom - 1)
-                    tip = _tip(
-                        f"{name}: {percent(share)} from {number(edges[i])} to {number(edges[i + 1])}"
-                    )
+                    tip = _tip(f"{name}: {percent(share)} from {number(edges[i])} to {number(edges[i + 1])}")
                     parts.append(
                         f'<rect class="fill a" x="{4 + i * each + 0.5:.1f}" y="{y:.1f}" '
                         f'width="{each - 1:.1f}" height="{height - bottom - y:.1f}">{tip}</rect>'
@@ -109,7 +105,9 @@ def histogram(
             for i, share in enumerate(values):
                 steps.append(f"V{top(share):.1f}H{4 + (i + 1) * each:.1f}")
             parts.append(f'<path class="line b" d="{"".join(steps)}"/>')
-    parts.append(f'<line class="axis" x1="4" x2="{width - 4}" y1="{height - bottom}" y2="{height - bottom}"/>')
+    parts.append(
+        f'<line class="axis" x1="4" x2="{width - 4}" y1="{height - bottom}" y2="{height - bottom}"/>'
+    )
     parts.append(f'<text class="tick" x="4" y="{height - 4}">{escape(number(edges[0]))}</text>')
     parts.append(
         f'<text class="tick end" x="{width - 4}" y="{height - 4}">{escape(number(edges[-1]))}</text>'
@@ -140,9 +138,7 @@ def interval_mark(
     ).format(clean(name), Markup("".join(parts)))
 
 
-def _axes(
-    place: object, x_range: Point, y_range: Point, x_label: str, y_label: str, whole_x: bool
-) -> str:
+def _axes(place: object, x_range: Point, y_range: Point, x_label: str, y_label: str, whole_x: bool) -> str:
     assert callable(place)
     parts = []
     for y in ticks(*y_range, 5):
@@ -157,8 +153,10 @@ def _axes(
     base = HEIGHT - _BOTTOM
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>')
     middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="tick middle" x="{middle:.0f}" y="{HEIGHT - 4}">{escape(clean(x_label, 60))}</text>')
-    parts.append(f'<text class="tick" x="2" y="9">{escape(clean(y_label, 60))}</text>' if y_label else "")
+    parts.append(
+        f'<text class="tick middle" x="{middle:.0f}" y="{HEIGHT - 4}">{escape(clean(x_label, 60))}</text>'
+    )
+    parts.append(f'<text class="tick" x="2" y="11">{escape(clean(y_label, 60))}</text>' if y_label else "")
     return "".join(parts)
 
 

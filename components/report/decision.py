@@ -28,7 +28,11 @@ def decide(
       notes: More sentences.
     """
     if status != "succeeded":
-        tone, headline, first = "bad", "The run failed; what is live stays live", [error or "No reason is known."]
+        tone, headline, first = (
+            "bad",
+            "The run failed; what is live stays live",
+            [error or "No reason is known."],
+        )
     elif not judged:
         tone, headline, first = "warn", "No model was judged: the run ended before the Evaluator", []
     elif not blessed:
@@ -39,6 +43,15 @@ def decide(
         tone, headline = "good", f"Blessed and pushed as version {pushed_version}"
         first = ["Every gate was passed, and the model answered as a server would ask it."]
     return {"tone": tone, "headline": headline, "sentences": [*first, *notes]}
+
+
+def refusals(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each gate that was not passed; see `gates.read_gates`."""
+    return [
+        f"{gate['metric']} on {failing['where']}: {number(failing['value'])}, the gate asks for {gate['asked']}"
+        for gate in gates
+        for failing in gate["failing"]
+    ]
 
 
 def key_figures(

@@ -22,7 +22,7 @@ def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -
     if not boxes:
         return Markup("")
     ids = [box["id"] for box in boxes]
-    kept = reduce([edge for edge in edges if edge[0] in ids and edge[1] in ids])
+    kept = reduce(contract([(a, b) for a, b in edges], ids))
     rows = _rows(ids, kept)
     widest = max(len(row) for row in rows)
     width = widest * _WIDTH + (widest - 1) * _GAP_X + 4
@@ -42,8 +42,22 @@ def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -
         'markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
         "{parts}</svg>"
     ).format(
-        w=round(width), h=round(height), m=round(width * 1.15), d=clean(description), parts=Markup("").join(parts)
+        w=round(width),
+        h=round(height),
+        m=round(width * 1.15),
+        d=clean(description),
+        parts=Markup("").join(parts),
     )
+
+
+def contract(edges: Sequence[tuple[str, str]], kept: Sequence[str]) -> list[tuple[str, str]]:
+    """`edges` between `kept` alone: what led to a box through others leads to it directly."""
+    edges = list(edges)
+    for hidden in {name for edge in edges for name in edge} - set(kept):
+        before = [a for a, b in edges if b == hidden]
+        after = [b for a, b in edges if a == hidden]
+        edges = [edge for edge in edges if hidden not in edge] + [(a, b) for a in before for b in after]
+    return edges
 
 
 def reduce(edges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

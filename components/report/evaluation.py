@@ -127,14 +127,17 @@ def _histograms(directory: Path) -> dict[Slice, dict[str, Scores]]:
     return found
 
 
-def _failures(directory: Path) -> dict[tuple[Slice, str], str]:
-    """(slice, metric) → "value" or "change", the gate that TFMA says was not passed."""
-    found = {}
-    for record in tfma.load_validation_result(str(directory)).metric_validations_per_slice:
-        for failure in record.failures:
-            is_change = failure.metric_key.is_diff
-            found[(_slice(record.slice_key), failure.metric_key.name)] = "change" if is_change else "value"
-    return found
+def _failures(directory: Path) -> set[tuple[Slice, str, bool]]:
+    """(slice, metric, whether the change was asked about) of each gate that TFMA says was not passed."""
+    return {
+        (
+            _slice(record.slice_key),
+            failure.metric_key.name,
+            not failure.metric_threshold.HasField("value_threshold"),
+        )
+        for record in tfma.load_validation_result(str(directory)).metric_validations_per_slice
+        for failure in record.failures
+    }
 
 
 def _intervals(metrics: dict[str, float], models: dict[str, Scores]) -> dict[str, list[float]]:

@@ -14,7 +14,9 @@ MODELS = (("candidate", "this model", "a"), ("baseline", "live model", "b"))
 
 def training_curve(curve: Mapping[str, Any]) -> Markup:
     """One metric by epoch, on the train and the eval split."""
-    splits = [(split, curve[split], style) for split, style in (("train", "a"), ("eval", "b")) if curve[split]]
+    splits = [
+        (split, curve[split], style) for split, style in (("train", "a"), ("eval", "b")) if curve[split]
+    ]
     ends = ", ".join(f"{split} ends at {number(values[-1])}" for split, values, _ in splits)
     return line_chart(
         f"{curve['name']} by epoch",
@@ -86,6 +88,57 @@ def calibration(curves: Mapping[str, Any]) -> Markup:
     )
 
 
+_OVERLAYS = {
+    "roc": ("false positive rate", "true positive rate"),
+    "precision_recall": ("recall", "precision"),
+    "calibration": ("predicted probability", "share of positives"),
+}
+
+
+def overlay(title: str, first: Mapping[str, Any], second: Mapping[str, Any], curve: str) -> Markup:
+    """One curve of two runs; `first` and `second` are {id, report}."""
+    series = []
+    for run, style in ((second, "b"), (first, "a")):
+        points = run["report"]["evaluation"]["curves"]["candidate"][curve]
+        if curve == "calibration":
+            points = [(point["predicted"], point["observed"]) for point in points]
+        series.append(Series(run["id"], points, style))
+    x_label, y_label = _OVERLAYS[curve]
+    return line_chart(
+        title,
+        f"Runs {first['id']} and {second['id']}.",
+        series,
+        x_label,
+        y_label,
+        x_range=_UNIT,
+        y_range=_UNIT,
+        diagonal=curve != "precision_recall",
+    )
+
+
+def training_overlays(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """{name, chart} of each metric that both runs measured on the eval split, by epoch."""
+    curves = [{c["name"]: c["eval"] for c in run["report"]["training"]["curves"]} for run in (first, second)]
+    return [
+        {
+            "name": name,
+            "chart": line_chart(
+                f"{name} on the eval split by epoch",
+                f"Run {first['id']} ends at {number(values[-1])}, {second['id']} at {number(curves[1][name][-1])}.",
+                [
+                    Series(second["id"], _by_epoch(curves[1][name]), "b"),
+                    Series(first["id"], _by_epoch(values), "a"),
+                ],
+                "epoch",
+                "",
+                whole_x=True,
+            ),
+        }
+        for name, values in curves[0].items()
+        if values and curves[1].get(name)
+    ]
+
+
 def distribution(feature: Mapping[str, Any]) -> Markup:
     """A numeric feature's histogram, split over split."""
     bins = feature["bins"]
@@ -98,9 +151,13 @@ def distribution(feature: Mapping[str, Any]) -> Markup:
 
 
 def slice_axis(evaluation: Mapping[str, Any]) -> tuple[float, float]:
-    """The axis that all slices' marks share."""
+    """The axis that all slices' marks share, wide enough for those with an interval.
+
+    A handful of rows can have any value; the others would be pressed into a corner.
+    """
     main, found = evaluation["main"], []
-    for row in evaluation["slices"]:
+    rows = [row for row in evaluation["slices"] if main in row["intervals"]] or evaluation["slices"]
+    for row in rows:
         found += [row[model][main] for model in ("candidate", "baseline") if main in row[model]]
         found += row["intervals"].get(main, [])
     if not found:
@@ -111,7 +168,7 @@ def slice_axis(evaluation: Mapping[str, Any]) -> tuple[float, float]:
 
 def slice_mark(row: Mapping[str, Any], main: str, axis: tuple[float, float]) -> Markup:
     """One slice's value, its interval, and the live model's value."""
-    if main not in row["candidate"]:
+    if main not in row["candidate"] or not axis[0] <= row["candidate"][main] <= axis[1]:
         return Markup("")
     interval, before = row["intervals"].get(main), row["baseline"].get(main)
     name = f"{main} {number(row['candidate'][main])}"

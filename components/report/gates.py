@@ -1,7 +1,7 @@
 """Which gates a model had to pass and how it did, from the evaluation's own files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ Slice = tuple[tuple[str, str], ...]
 def read_gates(
     directory: Path,
     slices: Mapping[Slice, Mapping[str, Mapping[str, float]]],
-    failures: Mapping[tuple[Slice, str], str],
+    failures: Collection[tuple[Slice, str, bool]],
 ) -> list[dict[str, Any]]:
     """One row for each gate, in the order of the evaluation's configuration.
 
     Args:
       directory: Of a ModelEvaluation artifact.
       slices: Slice → model ("candidate" or "baseline") → metric → value.
-      failures: TFMA's verdict: (slice, metric) → what it said, for gates that were not passed.
+      failures: TFMA's verdict: (slice, metric, whether its change was asked about) of gates not passed.
 
     Returns:
       [{metric, where, asked, value, found, passed, failing}]: `value` of the whole split or of the
@@ -35,9 +35,7 @@ def read_gates(
                 for columns in [spec.get("featureKeys", []) for spec in sliced.get("slicingSpecs", [{}])]:
                     matching = [key for key in slices if [column for column, _ in key] == list(columns)]
                     for asked, sign, is_change in _bounds(sliced["threshold"]):
-                        rows.append(
-                            _row(name, columns, matching, asked, sign, is_change, slices, failures)
-                        )
+                        rows.append(_row(name, columns, matching, asked, sign, is_change, slices, failures))
     return rows
 
 
@@ -64,7 +62,7 @@ def _row(
     sign: int,
     is_change: bool,
     slices: Mapping[Slice, Mapping[str, Mapping[str, float]]],
-    failures: Mapping[tuple[Slice, str], str],
+    failures: Collection[tuple[Slice, str, bool]],
 ) -> dict[str, Any]:
     values = {}
     for key in matching:
@@ -74,9 +72,7 @@ def _row(
             before = models.get("baseline", {}).get(metric)
             value = value - before if value is not None and before is not None else None
         values[key] = value
-    # TFMA's verdict joins all bounds of a metric on a slice, so the bound itself is looked at too.
-    kind = "change" if is_change else "value"
-    failing = [key for key in matching if failures.get((key, metric)) == kind]
+    failing = [key for key in matching if (key, metric, is_change) in failures]
     known = {key: value for key, value in values.items() if value is not None}
     worst = min(known, key=lambda key: sign * known[key], default=None)
     absent = is_change and not any("baseline" in slices[key] for key in matching)

@@ -12,11 +12,11 @@ SHOWN = {
     "Transform": ("transform_graph", "Transformed data"),
     "Trainer": ("model", "Model"),
     "BaselineModel": ("model", "Live model before"),
-    "Evaluator": ("evaluation", "Evaluation"),
     "ServingCheck": ("blessing", "Serving check"),
+    "Evaluator": ("evaluation", "Evaluation"),
     "Pusher": ("pushed_model", "Pushed model"),
 }
-"""Node → the output that stands for it, and its title; in the order of a run."""
+"""Node → the output that stands for it, and its title; from top left to bottom right."""
 
 
 def make_box(
@@ -52,7 +52,9 @@ def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
             return [f"content {_digest(file.read_bytes())}"] if file.is_file() else []
         case "BaselineModel":
             version = properties.get("version")
-            return [f"version {version}", f"identity {properties.get('identity')}"] if version else ["none yet"]
+            return (
+                [f"version {version}", f"identity {properties.get('identity')}"] if version else ["none yet"]
+            )
         case "ServingCheck":
             return ["passed" if properties.get("blessed") == 1 else "refused"]
         case "Pusher":

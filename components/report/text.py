@@ -59,7 +59,8 @@ def percent(share: float | None) -> str:
     """A share as "12.3 %"."""
     if share is None or share != share:
         return "–"
-    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %".replace(".0 %", " %")
+    # A no-break space: a figure and its sign stay on one line.
+    return "<\u00a00.1\u00a0%" if 0 < share < 0.001 else f"{100 * share:.1f}".removesuffix(".0") + "\u00a0%"
 
 
 def duration(seconds: float) -> str:

@@ -112,6 +112,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         workspace_of(kubeflow.models_directory, config.name),
         RuntimeParameter(DATA_DIRECTORY, str, default=parameters[DATA_DIRECTORY]["defaultValue"]),
         worker_pods=specification.worker_pods(config, kubeflow),
+        report=True,
     )
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
