@@ -108,15 +108,15 @@ def _time(
             return "–"
         return duration(seconds) + (f" ({state})" if state not in (None, "executed") else "")
 
-    row = _row(name, first, second)
     both_ran = first is not None and second is not None and "skipped" not in (before, after)
-    change = f"{second - first:+.1f} s" if both_ran and row["differs"] else ""
+    # Less than the table shows is no change.
+    change = f"{second - first:+.1f} s" if both_ran and abs(second - first) >= 0.05 else ""
     return {
-        **row,
+        "name": name,
         "first": text(first, before),
         "second": text(second, after),
         "change": change,
-        "differs": row["differs"] or before != after,
+        "differs": bool(change) or before != after,
     }
 
 

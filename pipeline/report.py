@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -35,10 +36,12 @@ def write_report(summary: Summary, config: Config, workspace: Workspace) -> Path
     Returns:
       The HTML file.
     """
+    started = time.monotonic()
     document = gather(summary, config, workspace)
     path = workspace.reports / f"{summary.run_id}.html"
     rendering.write(path.with_suffix(".json"), json.dumps(document) + "\n")
     rendering.write(path, rendering.render(document))
+    _LOG.info("The report took %.2f s", time.monotonic() - started)
     return path
 
 

@@ -26,7 +26,7 @@ HOSTILE = [
     "<script>alert(1)</script>",
     "</style></svg><img src=x onerror=alert(2)>",
     '" onmouseover="alert(3)',
-    "{{ 7 * 7 }}{% raw %}",
+    "{{ 7013 * 7019 }}{% raw %}",
     "\u202egnp.exe\u202c \u2067right\u2069",
     "a" + "\u0301" * 500,
     "null\0byte \x1b[31mred\x1b[0m",
@@ -243,7 +243,7 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
     assert not {"script", "img", "iframe"} & set(elements.names)
     assert not [name for name, _ in elements.attributes if name.startswith("on")]
     assert not re.search("[\u202a-\u202e\u2066-\u2069\0]", page), "a text can turn the page around"
-    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|49", page)
+    assert "{{ 7013 * 7019 }}" in page and str(7013 * 7019) not in page
     assert len(page.encode()) < 300_000, "a value of a megabyte is clipped"
     assert "مرحبا العالم" in page
 
