@@ -15,6 +15,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
+from tfx.types.experimental.simple_artifacts import File, Metrics
 
 from components.report import rendering
 from components.report.anomalies import read_anomalies
@@ -29,18 +30,6 @@ PAGE = "report.html"
 METRICS = "metrics.json"
 
 
-class Page(Artifact):
-    """One HTML file; TFX finds the class by its type's name, which must be its import path."""
-
-    TYPE_NAME = "components.run_report.Page"
-
-
-class Metrics(Artifact):
-    """Numbers as custom properties, and in a file."""
-
-    TYPE_NAME = "components.run_report.Metrics"
-
-
 @component
 def RunReport(
     examples: InputArtifact[standard_artifacts.Examples],
@@ -53,7 +42,7 @@ def RunReport(
     evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     blessing: InputArtifact[standard_artifacts.ModelBlessing],
     infra_blessing: InputArtifact[standard_artifacts.InfraBlessing],
-    report: OutputArtifact[Page],
+    report: OutputArtifact[File],
     metrics: OutputArtifact[Metrics],
     name: Parameter[str],
     configuration: Parameter[str],

@@ -205,8 +205,27 @@ def _reproduction(summary: Summary, config: Config, workspace: Workspace) -> dic
     return {
         "commands": [*commands, summary.command],
         "facts": facts,
-        "configuration": json.dumps(asdict(config), indent=2, default=str, ensure_ascii=False).splitlines(),
+        "configuration": _configuration(config),
     }
+
+
+def _configuration(config: Config) -> list[str]:
+    """The configuration that the run had, a line a setting, written as `--set` takes it.
+
+    What only a cluster reads is left out.
+    """
+    tables = asdict(config)
+    tables |= tables.pop("settings")
+    tables["features"] = {feature.pop("name"): feature for feature in tables["features"]}
+    lines = []
+    for section, table in tables.items():
+        if section in ("kubeflow", "steps", "name", "profile", "dataset_file"):
+            continue
+        for key, value in table.items():
+            value = {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+            if value is not None:
+                lines.append(f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}")
+    return lines
 
 
 def _versions() -> list[tuple[str, str]]:
