@@ -210,22 +210,22 @@ def _reproduction(summary: Summary, config: Config, workspace: Workspace) -> dic
 
 
 def _configuration(config: Config) -> list[str]:
-    """The configuration that the run had, a line a setting, written as `--set` takes it.
+    """The configuration that the run had, a line a setting; what only a cluster reads is left out."""
+    tables = {
+        **{name: asdict(getattr(config, name)) for name in ("source", "splits")},
+        **config.settings.to_json(),
+        **{name: asdict(getattr(config, name)) for name in ("evaluation", "beam", "serving", "app")},
+        "gates": {metric: _given(asdict(gate)) for metric, gate in config.gates.items()},
+    }
+    return [
+        f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}"
+        for section, table in tables.items()
+        for key, value in _given(table).items()
+    ]
 
-    What only a cluster reads is left out.
-    """
-    tables = asdict(config)
-    tables |= tables.pop("settings")
-    tables["features"] = {feature.pop("name"): feature for feature in tables["features"]}
-    lines = []
-    for section, table in tables.items():
-        if section in ("kubeflow", "steps", "name", "profile", "dataset_file"):
-            continue
-        for key, value in table.items():
-            value = {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-            if value is not None:
-                lines.append(f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}")
-    return lines
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def _versions() -> list[tuple[str, str]]:
