@@ -79,12 +79,24 @@ def line_chart(
 
 
 def histogram(
-    title: str, description: str, edges: Sequence[float], shares: Sequence[tuple[str, Sequence[float]]]
+    title: str,
+    description: str,
+    labels: Sequence[str],
+    ends: tuple[str, str],
+    shares: Sequence[tuple[str, Sequence[float]]],
 ) -> Markup:
-    """Bars of the first split's shares, and the outline of the second's."""
+    """Bars of the first split's shares, and the outline of the second's.
+
+    Args:
+      title: The chart's accessible name.
+      description: What it shows, in a sentence.
+      labels: One for each bar.
+      ends: What stands below the first and the last bar.
+      shares: (split, share of each bar).
+    """
     width, height, bottom = WIDTH, 110, 18
     highest = max((max(values) for _, values in shares), default=0) or 1.0
-    each = (width - 8) / (len(edges) - 1)
+    each = (width - 8) / len(labels)
 
     def top(share: float) -> float:
         return (height - bottom) - share / highest * (height - bottom - 6)
@@ -95,7 +107,7 @@ def histogram(
             for i, share in enumerate(values):
                 if share > 0:
                     y = min(top(share), height - bottom - 1)
-                    tip = _tip(f"{name}: {percent(share)} from {number(edges[i])} to {number(edges[i + 1])}")
+                    tip = _tip(f"{name}: {percent(share)} {labels[i]}")
                     parts.append(
                         f'<rect class="fill a" x="{4 + i * each + 0.5:.1f}" y="{y:.1f}" '
                         f'width="{each - 1:.1f}" height="{height - bottom - y:.1f}">{tip}</rect>'
@@ -108,10 +120,8 @@ def histogram(
     parts.append(
         f'<line class="axis" x1="4" x2="{width - 4}" y1="{height - bottom}" y2="{height - bottom}"/>'
     )
-    parts.append(f'<text class="tick" x="4" y="{height - 4}">{escape(number(edges[0]))}</text>')
-    parts.append(
-        f'<text class="tick end" x="{width - 4}" y="{height - 4}">{escape(number(edges[-1]))}</text>'
-    )
+    parts.append(f'<text class="tick" x="4" y="{height - 4}">{escape(ends[0])}</text>')
+    parts.append(f'<text class="tick end" x="{width - 4}" y="{height - 4}">{escape(ends[1])}</text>')
     return _svg(title, description, width, height, parts)
 
 

@@ -142,10 +142,19 @@ def training_overlays(first: Mapping[str, Any], second: Mapping[str, Any]) -> li
 def distribution(feature: Mapping[str, Any]) -> Markup:
     """A numeric feature's histogram, split over split."""
     bins = feature["bins"]
+    edges = bins["edges"]
+    if bins["whole"]:
+        # Each bar is about the whole number in its middle.
+        low, high = number(edges[0] + 0.5), number(edges[-1] - 0.5)
+        labels = [f"at {number(edge + 0.5)}" for edge in edges[:-1]]
+    else:
+        low, high = number(edges[0]), number(edges[-1])
+        labels = [f"from {number(a)} to {number(b)}" for a, b in zip(edges, edges[1:])]
     return histogram(
         f"Distribution of {feature['name']}",
-        f"From {number(bins['edges'][0])} to {number(bins['edges'][-1])}, in {len(bins['edges']) - 1} bins.",
-        bins["edges"],
+        f"From {low} to {high}, in {len(labels)} bars.",
+        labels,
+        (low, high),
         list(bins["shares"].items()),
     )
 

@@ -25,8 +25,8 @@ def read_statistics(directory: Path) -> dict[str, Any]:
 
     Returns:
       ``splits``: [{name, rows, share}]; ``features``: [{name, type, splits: {split: {present, missing, …}},
-      bins: {edges, shares: {split: [share]}, above} or None, values: [{value, shares}]}], at most
-      `FEATURES_SHOWN`; ``feature_count``: of all. Shares and missing are from 0 to 1 of the split.
+      bins: {edges, whole, shares: {split: [share]}, above} or None, values: [{value, shares}]}], at most
+      `FEATURES_SHOWN`; ``feature_count``: of all. Bins are `whole` where each is about one whole number. Shares and missing are from 0 to 1 of the split.
 
     Raises:
       FileNotFoundError: If there are no statistics.
@@ -119,7 +119,12 @@ def _bins(by_split: Mapping[str, Any], whole: bool) -> dict[str, Any] | None:
     edges = [low + (high - low) * i / count for i in range(count + 1)]
     shares = {split: _rebin(buckets, edges) for split, buckets in chosen.items()}
     above = max(0.0, 1.0 - min(sum(values) for values in shares.values()))
-    return {"edges": edges, "shares": shares, "above": above if above > 1e-3 else 0.0}
+    return {
+        "edges": edges,
+        "whole": False,
+        "shares": shares,
+        "above": above if above > 1e-3 else 0.0,
+    }
 
 
 def _whole_numbers(
@@ -133,7 +138,7 @@ def _whole_numbers(
             # The ends are sums of fractions, and miss whole numbers by a little.
             shares[split][min(math.ceil(start - low - 1e-6), len(shares[split]) - 1)] += share
     edges = [low - 0.5 + i for i in range(round(high - low) + 2)]
-    return {"edges": edges, "shares": shares, "above": 0.0}
+    return {"edges": edges, "whole": True, "shares": shares, "above": 0.0}
 
 
 def _histograms(by_split: Mapping[str, Any], kind: str) -> dict[str, list[tuple[float, float, float]]]:
