@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.report import rendering
+from components.report import FORMAT, rendering
 from components.report.text import duration, number
 
 _MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
@@ -78,6 +78,8 @@ def _side(run: Compared) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text())
     except (OSError, ValueError):
+        report = None
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
         report = None
     page = path.with_suffix(".html")
     return {"id": run.id, "report": report, "page": page.name if page.is_file() else ""}

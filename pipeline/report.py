@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from components.report import rendering
+from components.report import FORMAT, rendering
 from components.report.decision import decide, key_figures
 from components.report.text import last_lines, number
 from pipeline import record
@@ -81,6 +81,7 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
     )
     decision["figures"] = key_figures(evaluation, statistics, training, summary.wall_seconds)
     return {
+        "format": FORMAT,
         "run": _run(summary, config),
         "decision": decision,
         "statistics": statistics,

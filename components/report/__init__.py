@@ -5,5 +5,5 @@ data; `rendering` turns that data into HTML and needs none of the libraries that
 local runner and the report's step on Kubeflow Pipelines share all of it, so it lies below `components`.
 """
 
-Document = dict[str, object]
-"""One report as plain data, which JSON can hold: section → what was read; see the readers."""
+FORMAT = 1
+"""Of the plain data beside a page; another number means that this program cannot draw from it."""

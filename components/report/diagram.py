@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from components.report.text import clean
 
-_WIDTH, _HEIGHT = 210, 74
-_GAP_X, _GAP_Y = 22, 40
-_LINE_CHARACTERS = 33
+_WIDTH, _HEIGHT = 186, 74
+_GAP_X, _GAP_Y = 14, 38
+_LINE_CHARACTERS = 30
 
 
 def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Markup:
@@ -37,12 +37,13 @@ def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -
     titles = {box["id"]: box["title"] for box in boxes}
     description = "; ".join(f"{titles[a]} leads to {titles[b]}" for a, b in kept)
     return Markup(
-        '<svg class="graph" role="img" viewBox="0 0 {w} {h}" style="min-width:{w}px;max-width:{m}px" '
+        '<svg class="graph" role="img" viewBox="0 0 {w} {h}" style="min-width:{n}px;max-width:{m}px" '
         'aria-label="Lineage of the model"><desc>{d}.</desc><defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" '
         'markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
         "{parts}</svg>"
     ).format(
         w=round(width),
+        n=round(width * 0.84),
         h=round(height),
         m=round(width * 1.15),
         d=clean(description),

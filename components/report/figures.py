@@ -1,6 +1,7 @@
 """Which charts show which part of a report, from the readers' plain data."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -149,7 +150,7 @@ def distribution(feature: Mapping[str, Any]) -> Markup:
         labels = [f"at {number(edge + 0.5)}" for edge in edges[:-1]]
     else:
         low, high = number(edges[0]), number(edges[-1])
-        labels = [f"from {number(a)} to {number(b)}" for a, b in zip(edges, edges[1:])]
+        labels = [f"from {number(a)} to {number(b)}" for a, b in pairwise(edges)]
     return histogram(
         f"Distribution of {feature['name']}",
         f"From {low} to {high}, in {len(labels)} bars.",
