@@ -11,6 +11,8 @@ from ml_metadata.proto import metadata_store_pb2
 from components.report.lineage import SHOWN, make_box
 
 _OUTPUT = metadata_store_pb2.Event.OUTPUT
+_LEARNS = ("Transform", "Trainer")
+"""Nodes whose code is the user's, and makes the model what it is."""
 
 
 def read_lineage(store: mlmd.MetadataStore, run: int) -> dict[str, Any]:
@@ -56,8 +58,8 @@ def read_lineage(store: mlmd.MetadataStore, run: int) -> dict[str, Any]:
                 node,
                 Path(artifact.uri),
                 {**_values(artifact.properties), **_values(artifact.custom_properties)},
-                code=_code(execution),
-                remark="made by this run" if original in executions else f"from {_when(made)}, cached",
+                code=_code(execution) if node in _LEARNS else "",
+                remark="made by this run" if original in executions else f"cached, {_when(made)}",
                 facts=_facts(node, execution),
             )
         )

@@ -106,9 +106,10 @@ def run(config: Config, workspace: Workspace, request: Request) -> Summary:
             summary = dataclasses.replace(summary, error=_explain(error))
         summary = _describe(summary, workspace, request, begun)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+        # Before the report as well: a run that is killed while it is made still has its summary.
+        _write(summary, workspace)
         summary = _report(summary, config, workspace)
-        summary.write(workspace.runs / f"{run_id}.json")
-        summary.write(workspace.summary)
+        _write(summary, workspace)
         show(summary, workspace, console)
     return summary
 
@@ -175,6 +176,11 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, begun: d
     )
 
 
+def _write(summary: Summary, workspace: Workspace) -> None:
+    summary.write(workspace.runs / f"{summary.run_id}.json")
+    summary.write(workspace.summary)
+
+
 def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
     """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
     sys.stdout.flush()
@@ -183,7 +189,7 @@ def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
         from pipeline.report import write_report
 
         return dataclasses.replace(summary, report=str(write_report(summary, config, workspace)))
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()
         note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
         return dataclasses.replace(summary, notes=(*summary.notes, note))
