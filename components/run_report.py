@@ -18,7 +18,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.experimental.simple_artifacts import File, Metrics
 
 from components.report import rendering
-from components.report.anomalies import read_anomalies
+from components.report.anomalies import read_anomalies, read_drift
 from components.report.decision import decide, key_figures, refusals
 from components.report.evaluation import read_evaluation
 from components.report.lineage import SHOWN, make_box
@@ -49,6 +49,7 @@ def RunReport(
     edges: Parameter[str],
     code: Parameter[str],
     code_fingerprint: Parameter[str],
+    gate: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
     baseline_model: InputArtifact[standard_artifacts.Model] = None,
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
@@ -72,12 +73,13 @@ def RunReport(
       edges: [[step, step]] of the graph, as JSON text: whose output goes into which.
       code: Fingerprint of the learner's code.
       code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
+      gate: The data gate's report; None where it compares nothing.
       baseline_model: None where nothing had been pushed.
       pushed_model: None where nothing was pushed.
     """
     del code_fingerprint
     missing: dict[str, str] = {
-        "drift": "On a cluster the data gate's step shows what drifted.",
+        "drift": "The data gate compared nothing with earlier data.",
         "timing": "Kubeflow Pipelines shows each step's time itself.",
     }
 
@@ -123,7 +125,7 @@ def RunReport(
         "statistics": found,
         "spans": "",
         "anomalies": read("anomalies", read_anomalies, anomalies),
-        "drift": None,
+        "drift": read("drift", read_drift, gate) if gate else None,
         "training": trained,
         "evaluation": judged,
         "timing": [],

@@ -66,7 +66,7 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
     training = section("training", "Trainer", "model_run", _training)
     evaluation = section("evaluation", "Evaluator", "evaluation", _evaluation)
     anomalies = section("anomalies", "ExampleValidator", "anomalies", _anomalies)
-    gate = _gate(records, missing)
+    drift = _drift(summary, records, missing)
     lineage = None
     if store is not None:
         lineage = _read("lineage", missing, lambda: _lineage(store, summary.metadata_run, evaluation))
@@ -87,7 +87,7 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
         "statistics": statistics,
         "spans": _spans(summary),
         "anomalies": anomalies,
-        "drift": gate,
+        "drift": drift,
         "training": training,
         "evaluation": evaluation,
         "timing": [asdict(node) for node in summary.nodes if node.id in config.nodes],
@@ -142,17 +142,18 @@ def _lineage(store: Any, run: int, evaluation: Mapping[str, Any] | None) -> Any:
     return lineage
 
 
-def _gate(records: Mapping[str, NodeRecord], missing: dict[str, str]) -> Any:
-    """What drifted, or None where the data gate left no report."""
-    from components.report.anomalies import read_gate
+def _drift(summary: Summary, records: Mapping[str, NodeRecord], missing: dict[str, str]) -> Any:
+    """What the data gate measured; the summary has it also where the gate stopped the run."""
+    from components.report.anomalies import order_drift, read_drift
 
+    if measured := getattr(summary, "drift", ()):
+        return order_drift(measured)
     gate = records.get("DataGate")
     report = gate.outputs.get("report") if gate else None
     if report is None:
-        missing["drift"] = "This run's data gate compared nothing with earlier data."
+        missing["drift"] = "The data gate compared nothing with earlier data."
         return None
-    found = _read("drift", missing, lambda: read_gate(Path(report.uri)))
-    return None if found is None else found.get("drift", [])
+    return _read("drift", missing, lambda: read_drift(Path(report.uri)))
 
 
 def _why_absent(node: str, made: NodeRecord | None) -> str:

@@ -1,6 +1,7 @@
 """What ExampleValidator and the data gate found; without TensorFlow."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,32 @@ def read_anomalies(directory: Path) -> list[dict[str, str]]:
     return found
 
 
-def read_gate(directory: Path) -> dict[str, Any]:
-    """What the data gate compared with earlier data: {span, action, drift: [{feature, distance, …}]}.
+def read_drift(directory: Path) -> list[dict[str, Any]]:
+    """What the data gate measured against earlier data; see `order_drift`.
 
     Raises:
       FileNotFoundError: If the gate left no report.
     """
-    return json.loads((directory / GATE_REPORT).read_text())
+    return order_drift(json.loads((directory / GATE_REPORT).read_text()).get("drift", []))
+
+
+def order_drift(measured: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each distance as {feature, split, metric, against, distance, threshold, description, above}.
+
+    Those above their threshold come first, then the nearest to it.
+    """
+    rows = []
+    for each in measured:
+        distance, threshold = each.get("distance"), each.get("threshold")
+        is_known = isinstance(distance, (int, float)) and isinstance(threshold, (int, float))
+        rows.append(
+            {
+                **{name: str(each.get(name, "")) for name in ("feature", "split", "metric", "against")},
+                "description": str(each.get("description", "")),
+                "distance": distance if is_known else None,
+                "threshold": threshold if is_known else None,
+                "above": is_known and distance > threshold,
+                "nearness": distance / threshold if is_known and threshold else 0.0,
+            }
+        )
+    return sorted(rows, key=lambda row: (not row["above"], -row["nearness"]))

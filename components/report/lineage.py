@@ -1,6 +1,7 @@
 """What the boxes of the lineage graph say: one for each artifact that led to the model."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,8 @@ def make_box(
 def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
     match node:
         case "ExampleGen":
-            return _files(str(properties.get("input_fingerprint", "")), properties.get("span"))
+            files = _files(str(properties.get("input_fingerprint", "")), properties.get("span"))
+            return [*_window(path), *files]
         case "SchemaGen":
             file = path / "schema.pbtxt"
             return [f"content {_digest(file.read_bytes())}"] if file.is_file() else []
@@ -61,6 +63,13 @@ def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
             version = properties.get("pushed_version")
             return [f"version {version}" if version else "not pushed"]
     return []
+
+
+def _window(path: Path) -> list[str]:
+    """The spans that the examples are of, where the source has spans."""
+    file = path / "window.json"
+    spans = json.loads(file.read_text()).get("window", []) if file.is_file() else []
+    return [f"{len(spans)} span(s), {spans[0]} to {spans[-1]}"] if spans else []
 
 
 def _files(fingerprint: str, span: Any) -> list[str]:

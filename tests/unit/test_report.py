@@ -14,7 +14,7 @@ import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.report import charts, diagram, gates, rendering
-from components.report.anomalies import read_anomalies
+from components.report.anomalies import order_drift, read_anomalies, read_drift
 from components.report.decision import decide, refusals
 from components.report.intervals import Scores, area_under_curve, confusion, intervals, wilson
 from components.report.statistics import read_statistics
@@ -120,6 +120,29 @@ def test_anomalies_name_the_split_the_feature_and_the_severity(tmp_path: Path) -
     assert (found["split"], found["feature"], found["severity"]) == ("eval", "fare", "error")
     with pytest.raises(FileNotFoundError, match="no anomalies"):
         read_anomalies(tmp_path / "nowhere")
+
+
+def test_what_drifted_comes_first_then_what_is_nearest_to_its_threshold(tmp_path: Path) -> None:
+    measured = [
+        {"feature": "calm", "metric": "js", "distance": 0.01, "threshold": 0.1, "against": "previous"},
+        {"feature": "near", "metric": "js", "distance": 0.09, "threshold": 0.1, "against": "previous"},
+        {"feature": "far", "metric": "linf", "distance": 0.5, "threshold": 0.1, "against": "serving"},
+        {"feature": "(label)"},
+    ]
+    (tmp_path / "report.json").write_text(json.dumps({"span": 3, "drift": measured}))
+    found = read_drift(tmp_path)
+    assert [row["feature"] for row in found] == ["far", "near", "calm", "(label)"]
+    page = rendering.render(
+        document(
+            statistics={
+                "splits": [{"name": "train", "rows": 1, "share": 1.0}],
+                "features": [],
+                "feature_count": 0,
+            },
+            drift=found,
+        )
+    )
+    assert "1 of 4" in page and "above their thresholds" in page
 
 
 def test_a_trainings_curves_are_told_from_its_rates(tmp_path: Path) -> None:
@@ -233,7 +256,7 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
             statistics=read_statistics(tmp_path),
             anomalies=rows,
             evaluation=evaluation,
-            drift=[{"feature": t, "split": t, "metric": t, "distance": 1.0, "threshold": 0.1, "against": t} for t in HOSTILE],
+            drift=order_drift({"feature": t, "split": t, "metric": t, "distance": 1.0, "threshold": 0.1, "against": t, "description": t} for t in HOSTILE),
             training={"facts": dict.fromkeys(("strategy", "strategy_reason", "replicas", "batch_size_per_replica", "precision", "precision_reason", "global_batch_size", "epochs", "steps"), HOSTILE[0]) | {"seconds": 1.0}, "curves": [{"name": t, "train": [1.0, 2.0], "eval": []} for t in HOSTILE], "rates": {}},
             lineage={"boxes": [{"id": t, "title": t, "lines": [t]} for t in HOSTILE], "edges": [], "source": ""},
             reproduction={"commands": HOSTILE, "facts": [(t, t) for t in HOSTILE], "configuration": HOSTILE},
