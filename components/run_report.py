@@ -23,6 +23,7 @@ from components.report.decision import decide, key_figures, refusals
 from components.report.evaluation import read_evaluation
 from components.report.lineage import SHOWN, make_box
 from components.report.statistics import read_statistics
+from components.report.text import number
 from components.report.training import read_training
 from components.serving_check import REFUSED
 
@@ -94,6 +95,7 @@ def RunReport(
     found = read("statistics", read_statistics, statistics)
     trained = read("training", read_training, model_run)
     numbers = judged["slices"][0]["candidate"] if judged and judged["slices"] else {}
+    result = f"{judged['main']} {number(numbers[judged['main']])}" if numbers else ""
     refused = Path(infra_blessing.uri) / REFUSED
     version = pushed_model.get_string_custom_property("pushed_version") if pushed_model else ""
     decision = decide(
@@ -136,6 +138,7 @@ def RunReport(
                     Path(artifacts[node].uri) if artifacts[node] else Path(),
                     _properties(artifacts[node]) if artifacts[node] else {},
                     code=code if node == "Trainer" else "",
+                    facts=(result,) if node == "Evaluator" and result else (),
                 )
                 for node in SHOWN
             ],
@@ -165,6 +168,8 @@ def _properties(artifact: Artifact) -> dict[str, Any]:
     found = {}
     for properties in (message.properties, message.custom_properties):
         for key, value in properties.items():
+            if value.WhichOneof("value") is None:
+                continue
             # `custom:` is how TFX's entrypoint for KFP marks what is no property of the type.
             found[key.removeprefix("custom:")] = getattr(value, value.WhichOneof("value"))
     return found

@@ -94,7 +94,8 @@ def _facts(node: str, execution: Any) -> tuple[str, ...]:
 
 
 def _values(properties: Any) -> dict[str, Any]:
-    return {name: getattr(value, value.WhichOneof("value")) for name, value in properties.items()}
+    kinds = {name: value.WhichOneof("value") for name, value in properties.items()}
+    return {name: getattr(properties[name], kind) for name, kind in kinds.items() if kind}
 
 
 def _when(milliseconds: int) -> str:
