@@ -9,7 +9,7 @@ from components.report.text import clean
 
 _WIDTH, _HEIGHT = 186, 74
 _GAP_X, _GAP_Y = 14, 38
-_LINE_CHARACTERS = 30
+_LINE_CHARACTERS = 27
 
 
 def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Markup:
@@ -124,6 +124,6 @@ def _box(box: Mapping[str, Any], x: float, y: float) -> Markup:
         h=_HEIGHT,
         tx=round(x + 12),
         ty=round(y + 20),
-        title=clean(box["title"], 26),
+        title=clean(box["title"], 20),
         lines=Markup("").join(lines),
     )

@@ -47,6 +47,7 @@ def _environment() -> jinja2.Environment:
         finalize=_shown,
     )
     environment.filters |= {
+        "name": text.name,
         "number": text.number,
         "percent": text.percent,
         "duration": text.duration,

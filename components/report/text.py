@@ -37,6 +37,11 @@ def clean(text: str, limit: int = LIMIT) -> str:
     return "".join(shown)
 
 
+def name(text: str) -> str:
+    """A name that came with the data, as a table or a heading has room for it."""
+    return clean(text, 80)
+
+
 def last_lines(lines: Iterable[str], count: int) -> list[str]:
     """The last `count` lines that are not empty."""
     return [line.rstrip("\n") for line in lines if line.strip()][-count:]
