@@ -61,7 +61,7 @@ def test_curves_and_intervals_agree_with_tfmas_own_metrics(content: dict[str, An
     assert whole["where"] == "the whole eval split"
     for name in ("auc", "binary_accuracy", "precision", "recall"):
         low, high = whole["intervals"][name]
-        assert low < whole["candidate"][name] < high and high - low < 0.2, name
+        assert low < whole["candidate"][name] < high and high - low < 0.5, name
     curves = content["evaluation"]["curves"]["candidate"]
     counts = curves["confusion"]
     assert sum(counts.values()) == whole["rows"]
@@ -135,8 +135,8 @@ def test_a_failed_run_has_a_report_with_the_step_and_the_end_of_its_log(project:
     data = project.root / "data" / "failing"
     shutil.copytree(project.root / "data" / "small", data)
     table = data / "data.csv"
-    header, rest = table.read_text().split("\n", 1)
-    table.write_text(header.replace("fare", "fares") + "\n" + rest)
+    # The reviewed schema has a list of payment types, which at most 1 % of the rows may leave.
+    table.write_text(table.read_text().replace("Cash", "<b>Barter</b>"))
     text = (project.root / "datasets" / "small.toml").read_text()
     text = text.replace('name = "small"', 'name = "failing"').replace("../data/small", "../data/failing")
     (project.root / "datasets" / "failing.toml").write_text(text)
@@ -146,9 +146,10 @@ def test_a_failed_run_has_a_report_with_the_step_and_the_end_of_its_log(project:
     assert content["decision"]["tone"] == "bad"
     assert any("DataGate" in sentence for sentence in content["decision"]["sentences"])
     assert any("DataGateError" in line for line in content["run"]["log_tail"])
-    assert any(anomaly["feature"] == "fare" for anomaly in content["anomalies"])
+    assert any(anomaly["feature"] == "payment_type" for anomaly in content["anomalies"])
     assert content["missing"]["training"] == "Trainer did not run in this run."
-    assert "fare" in Path(failed.summary["report"]).read_text()
+    page = Path(failed.summary["report"]).read_text()
+    assert "&lt;b&gt;Barter&lt;/b&gt;" in page and "<b>Barter" not in page
 
 
 def test_two_runs_have_a_page_side_by_side(reported: runs.Run, project: Project) -> None:
