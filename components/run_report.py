@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
@@ -97,7 +98,7 @@ def RunReport(
     numbers = judged["slices"][0]["candidate"] if judged and judged["slices"] else {}
     result = f"{judged['main']} {number(numbers[judged['main']])}" if numbers else ""
     refused = Path(infra_blessing.uri) / REFUSED
-    version = pushed_model.get_string_custom_property("pushed_version") if pushed_model else ""
+    version = str(_properties(pushed_model).get("pushed_version") or "") if pushed_model else ""
     decision = decide(
         status="succeeded",
         error=None,
@@ -168,8 +169,11 @@ def _properties(artifact: Artifact) -> dict[str, Any]:
     found = {}
     for properties in (message.properties, message.custom_properties):
         for key, value in properties.items():
-            if value.WhichOneof("value") is None:
-                continue
-            # `custom:` is how TFX's entrypoint for KFP marks what is no property of the type.
-            found[key.removeprefix("custom:")] = getattr(value, value.WhichOneof("value"))
+            kind = value.WhichOneof("value")
+            content = getattr(value, kind) if kind else None
+            if kind == "struct_value":
+                # TFX's entrypoint for KFP wraps what KFP hands back.
+                content = json_format.MessageToDict(content).get("__value__")
+            # And it marks what is no property of the type.
+            found[key.removeprefix("custom:")] = content
     return found

@@ -76,7 +76,7 @@ def _files(fingerprint: str, span: Any) -> list[str]:
     """TFX's fingerprint of files: "split:table,num_files:1,total_bytes:1922812,xor_checksum:…"."""
     count = sum(map(int, re.findall(r"num_files:(\d+)", fingerprint)))
     size = sum(map(int, re.findall(r"total_bytes:(\d+)", fingerprint)))
-    shown = [f"span {int(span)}" if span is not None else ""]
+    shown = [f"span {span:.0f}" if isinstance(span, (int, float)) else ""]
     if count:
         shown.append(f"{count} file{'s' * (count > 1)}, {size / 1e6:.1f} MB")
         return [" · ".join(part for part in shown if part), f"content {_digest(fingerprint.encode())}"]
