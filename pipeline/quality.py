@@ -42,8 +42,9 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 def _scores() -> tfma.MetricConfig:
     """The histogram of scores and labels that the report draws its curves and intervals from.
 
-    TFMA computes it for the AUC anyway, and here keeps it: 500 buckets cost the Evaluator about 5 % on
-    the taxi data, 1,000 about 10 %, and TFMA's own confidence intervals (jackknife) six times its time.
+    TFMA computes it for the AUC anyway, and here keeps it. Measured on the taxi data, 200 buckets cost the
+    Evaluator about 5 % of its CPU time and 1,000 about 12 %; TFMA's own confidence intervals (jackknife)
+    took six times as long as no intervals.
     """
     return tfma.MetricConfig(
         class_name="CalibrationPlot", config=json.dumps({"name": "scores", "num_buckets": 500})
