@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run retrain schema models tensorboard compile image bench clean
+.PHONY: help run runs retrain schema models tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -78,6 +78,9 @@ schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=-
 
 models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
 	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
+
+runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
+	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs

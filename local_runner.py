@@ -9,6 +9,7 @@ Exit status: 0 the run finished (also when the model was not blessed), 1 a step 
 """
 
 import argparse
+import shlex
 import sys
 
 from pipeline import config, local, workspace
@@ -18,7 +19,11 @@ from trainer_module.sections import ConfigurationError
 def main(arguments: list[str] | None = None) -> int:
     """Parses, checks, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
-    request = local.Request(options.from_node, options.to_node, not options.no_cache, options.verbose)
+    given = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "local_runner.py", *given])
+    request = local.Request(
+        options.from_node, options.to_node, not options.no_cache, options.verbose, command
+    )
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         files = workspace.workspace_of(options.workdir, loaded.name)

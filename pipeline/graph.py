@@ -1,7 +1,7 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -22,6 +22,7 @@ from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, schema_types
 from components.pusher import Pusher
 from components.reviewed_schema import ReviewedSchema
+from components.run_report import RunReport
 from components.serving_check import ServingCheck
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
@@ -39,6 +40,7 @@ def build(
     window_end: str | RuntimeParameter = "",
     window_fingerprint: str = "",
     worker_pods: Mapping[str, Any] | None = None,
+    report: bool = False,
 ) -> Pipeline:
     """Wires the graph.
 
@@ -54,6 +56,7 @@ def build(
         part of the cache key: without it a cached step would hand on examples that are no longer all.
       worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
         are pods of their own; None where the Trainer's step is to run them itself.
+      report: Whether the report is a step; a local run makes its own, also where a step failed.
     """
     settings = config.settings.to_json()
     # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
@@ -202,23 +205,42 @@ def build(
         if formats
     ]
 
+    before_report = [
+        examples, statistics, schema, validator, gate, transform, trainer, baseline, evaluator, serving_check,
+        pusher, *app_exporters,
+    ]  # fmt: skip
+    reports = [
+        RunReport(
+            examples=examples.outputs["examples"],
+            schema=schema.outputs["schema"],
+            statistics=statistics.outputs["statistics"],
+            anomalies=validator.outputs["anomalies"],
+            transform_graph=transform.outputs["transform_graph"],
+            model=trainer.outputs["model"],
+            model_run=trainer.outputs["model_run"],
+            baseline_model=baseline.outputs["model"],
+            evaluation=evaluator.outputs["evaluation"],
+            blessing=evaluator.outputs["blessing"],
+            infra_blessing=serving_check.outputs["blessing"],
+            pushed_model=pusher.outputs["pushed_model"],
+            name=config.name,
+            configuration=settings_text,
+            edges=json.dumps(_edges(before_report)),
+            code=fingerprint(ROOT, "trainer_module.run"),
+            code_fingerprint=fingerprint(
+                ROOT,
+                "components.run_report",
+                "components/report/templates/page.html.jinja",
+                "components/report/templates/report.html.jinja",
+                "components/report/templates/style.css",
+            ),
+        )
+    ] * report
+
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(workspace.artifacts),
-        components=[
-            examples,
-            statistics,
-            schema,
-            validator,
-            gate,
-            transform,
-            trainer,
-            baseline,
-            evaluator,
-            serving_check,
-            pusher,
-            *app_exporters,
-        ],
+        components=[*before_report, *reports],
         enable_cache=cache,
         # TFX's own function would also make the directory, on the machine that compiles for a cluster.
         metadata_connection_config=metadata_store_pb2.ConnectionConfig(
@@ -229,6 +251,15 @@ def build(
         ),
         beam_pipeline_args=config.beam.arguments(),
     )
+
+
+def _edges(components: Sequence[BaseComponent]) -> list[tuple[str, str]]:
+    """(step, step) wherever an output of the first goes into the second."""
+    return [
+        (source.producer_component_id, component.id)
+        for component in components
+        for source in component.inputs.values()
+    ]
 
 
 def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from rich.console import Console
 from components import span_store
 from pipeline import console as terminal
 from pipeline import history, inputs, preflight
-from pipeline.config import Config
+from pipeline.config import ROOT, Config
+from pipeline.fingerprint import fingerprint
 from pipeline.imports import import_lean
 from pipeline.lock import locked
 from pipeline.nodes import NODES
@@ -40,6 +41,8 @@ class Request:
     cache: bool = True
     verbose: bool = False
     notes: tuple[str, ...] = ()
+    command: str = ""
+    """As it was given, so that a report can say how to run it again."""
 
     @property
     def selected(self) -> frozenset[str]:
@@ -135,6 +138,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             summary = _describe(summary, workspace, request, earlier)
         summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+        # Before the report as well: a run that is killed while it is made still has its summary.
+        summary.write_record(workspace)
+        summary = _report(summary, config, workspace)
         summary.write_record(workspace)
         show(summary, workspace, console)
         for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
@@ -154,6 +160,9 @@ def begin_summary(config: Config, request: Request) -> Summary:
         run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
         started=begun.isoformat(timespec="seconds"),
         notes=request.notes,
+        # Versions of the model carry the same.
+        code=fingerprint(ROOT, "trainer_module.run"),
+        command=request.command,
     )
 
 
@@ -238,6 +247,7 @@ def _describe(summary: Summary, workspace: Workspace, request: Request, earlier:
         drift=drift,
         notes=(*summary.notes, *notes),
         error=error,
+        metadata_run=latest,
     )
 
 
@@ -257,6 +267,20 @@ def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summa
         if not removed:
             return summary
     return dataclasses.replace(summary, notes=(*summary.notes, note))
+
+
+def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
+    """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        from pipeline.report import write_report
+
+        return dataclasses.replace(summary, report=str(write_report(summary, config, workspace)))
+    except (Exception, KeyboardInterrupt) as error:
+        traceback.print_exc()
+        note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
+        return dataclasses.replace(summary, notes=(*summary.notes, note))
 
 
 def _explain(error: BaseException) -> str:

@@ -1,5 +1,8 @@
 """The graph's node ids in the order they run, known without importing TFX."""
 
+CLUSTER_NODES = ("RunReport",)
+"""Nodes that the graph has on Kubeflow Pipelines alone, after all others."""
+
 NODES = (
     "ExampleGen",
     "StatisticsGen",

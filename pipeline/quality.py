@@ -21,6 +21,8 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
         if name in config.gates:
             _apply(config.gates[name], metric)
         metrics.append(metric)
+    if config.settings.label.task == "binary":
+        metrics.append(_scores())
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
@@ -34,6 +36,18 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
             *(tfma.SlicingSpec(feature_keys=[column]) for column in config.evaluation.slices),
         ],
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    )
+
+
+def _scores() -> tfma.MetricConfig:
+    """The histogram of scores and labels that the report draws its curves and intervals from.
+
+    TFMA computes it for the AUC anyway, and here keeps it. Measured on the taxi data, 200 buckets cost the
+    Evaluator about 5 % of its CPU time and 1,000 about 12 %; TFMA's own confidence intervals (jackknife)
+    took six times as long as no intervals.
+    """
+    return tfma.MetricConfig(
+        class_name="CalibrationPlot", config=json.dumps({"name": "scores", "num_buckets": 500})
     )
 
 

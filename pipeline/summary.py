@@ -52,6 +52,12 @@ class Summary:
     started: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     """From `pipeline.inputs`; empty where only a part of the graph was asked for."""
+    metadata_run: int = 0
+    """Id of the run's context in ML Metadata; 0 where it has none."""
+    code: str = ""
+    """Fingerprint of the learner's code, as versions of the model carry it."""
+    command: str = ""
+    report: str | None = None
 
     def write_record(self, workspace: Workspace, status: str | None = None) -> None:
         """Writes the run's record; once the run has ended, `run_summary.json` as well.
@@ -113,6 +119,8 @@ def show(summary: Summary, workspace: Workspace, console: Console) -> None:
     if summary.app_export:
         line("app export", summary.app_export)
     line("summary", workspace.summary)
+    if summary.report:
+        line("report", summary.report)
     line("TensorBoard", f"make tensorboard  ({workspace.logs})")
     if summary.log:
         line("log", summary.log)

@@ -56,6 +56,11 @@ class Workspace:
         """What every run did: `<run id>.json`, each as `summary` was after that run."""
         return self.root / "runs"
 
+    @property
+    def reports(self) -> Path:
+        """What every run did, to look at: `<run id>.html`, and `<run id>.json` with what it shows."""
+        return self.root / "reports"
+
 
 def workspace_of(workdir: str, pipeline_name: str) -> Workspace:
     """The workspace of a pipeline below `workdir`, which need not exist yet."""

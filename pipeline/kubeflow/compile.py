@@ -127,6 +127,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         given[DATA_DIRECTORY],
         window_end=given.get(WINDOW_END, ""),
         worker_pods=specification.worker_pods(config, kubeflow),
+        report=True,
     )
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(

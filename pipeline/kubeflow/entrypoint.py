@@ -75,6 +75,8 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
         written = json.loads(output_file.read_text())
     for directory in outputs:
         _resolve_links(directory)
+    for key in options.file_output:
+        _become_file(Path(adapted["outputs"]["artifacts"][key]["artifacts"][0]["uri"]))
     result = translation.adapt_output(written, given, root)
     _write(Path(root + given["outputs"]["outputFile"].lstrip("/")), result)
 
@@ -122,6 +124,15 @@ def _resolve_links(directory: Path) -> None:
                 shutil.copyfile(target, path)
 
 
+def _become_file(directory: Path) -> None:
+    """Replaces a directory by the one file in it: KFP's page shows an artifact that is a file itself."""
+    (file,) = directory.iterdir()
+    beside = directory.with_name(f".{directory.name}.unfinished")
+    os.replace(file, beside)
+    directory.rmdir()
+    os.replace(beside, directory)
+
+
 def _write(path: Path, document: Document) -> None:
     """Replaces `path` at once: the launcher never reads half a document."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json_serialized_inputs_spec_args", required=True, help="the inputDefinitions")
     parser.add_argument("--json_serialized_outputs_spec_args", default="{}", help="the outputDefinitions")
     parser.add_argument("--optional_input", action="append", default=[], help="may hold nothing; repeatable")
+    parser.add_argument(
+        "--file_output", action="append", default=[], help="an output that is one file; repeatable"
+    )
     parser.add_argument("--node_id", required=True, help="for logs, and to tell equal containers apart")
     parser.add_argument("--code_version", help="for KFP's cache key alone")
     return parser

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.nodes import NODES
+from pipeline.nodes import CLUSTER_NODES, NODES
 from trainer_module.sections import ConfigurationError, check_keys, read_section, refuse_unknown_keys, require
 
 DEFAULT_STEP = "default"
@@ -137,7 +137,7 @@ def read_steps(table: Any, where: str) -> dict[str, Step]:
     default = table.get(DEFAULT_STEP, {})
     return {
         node: read_section(Step, {**default, **table.get(node, {})}, f"{where} [steps.{node}]")
-        for node in NODES
+        for node in (*NODES, *CLUSTER_NODES)
     }
 
 
@@ -149,7 +149,7 @@ def check_steps(table: Any, where: str) -> None:
     """
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} [steps] must hold sections such as [steps.Trainer].")
-    refuse_unknown_keys(table, {*NODES, DEFAULT_STEP}, f"{where} [steps]")
+    refuse_unknown_keys(table, {*NODES, *CLUSTER_NODES, DEFAULT_STEP}, f"{where} [steps]")
     for node, step in table.items():
         check_keys(Step, step, f"{where} [steps.{node}]")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.kubeflow.settings import Kubeflow, Step, Toleration
+from pipeline.nodes import CLUSTER_NODES
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -20,8 +21,18 @@ Document = dict[str, Any]
 NEVER_CACHED = frozenset({"ExampleGen", "DataGate", "BaselineModel", "Pusher"})
 """Steps that look at directories: KFP's cache key does not hold what lies in them."""
 
-OPTIONAL_INPUTS = {"Evaluator": ("baseline_model",), "Trainer": ("base_model",)}
+OPTIONAL_INPUTS = {
+    "Evaluator": ("baseline_model",),
+    "RunReport": ("baseline_model", "pushed_model"),
+    "Trainer": ("base_model",),
+}
 """Inputs that may hold nothing: before the first push there is no baseline."""
+
+SHOWN_OUTPUTS = {
+    ("RunReport", "report"): {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"},
+    ("RunReport", "metrics"): {"schemaTitle": "system.Metrics", "schemaVersion": "0.0.1"},
+}
+"""Outputs that KFP's page shows, which it does by KFP's own types alone. Each is one file."""
 
 _BYTES = {
     "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
@@ -51,7 +62,8 @@ def steps(config: Config) -> dict[str, Step]:
             node_selector={},
             tolerations=(),
         )
-    return {node: trainer if node == "Trainer" else config.steps[node] for node in config.nodes}
+    nodes = (*config.nodes, *CLUSTER_NODES)
+    return {node: trainer if node == "Trainer" else config.steps[node] for node in nodes}
 
 
 def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
@@ -105,6 +117,9 @@ def complete(
         **spec["root"]["dag"],
         "tasks": {node: _task(node, task, pods[node]) for node, task in tasks.items()},
     }
+    spec["components"] = {
+        name: _with_shown_outputs(name, component) for name, component in compiled["components"].items()
+    }
     executors = compiled["deploymentSpec"]["executors"]
     spec["deploymentSpec"] = {
         **compiled["deploymentSpec"],
@@ -132,6 +147,18 @@ def _with_defaults(root: Document, parameters: Document) -> Document:
     declared = root["inputDefinitions"]["parameters"]
     completed = {name: {**declaration, **parameters[name]} for name, declaration in declared.items()}
     return {**root, "inputDefinitions": {**root["inputDefinitions"], "parameters": completed}}
+
+
+def _with_shown_outputs(name: str, component: Document) -> Document:
+    shown = {key: kind for (node, key), kind in SHOWN_OUTPUTS.items() if node == name}
+    if not shown:
+        return component
+    outputs = component["outputDefinitions"]
+    typed = {key: {**outputs["artifacts"][key], "artifactType": kind} for key, kind in shown.items()}
+    return {
+        **component,
+        "outputDefinitions": {**outputs, "artifacts": {**outputs["artifacts"], **typed}},
+    }
 
 
 def _task(node: str, task: Document, step: Step) -> Document:
@@ -169,6 +196,7 @@ def _executor(
         "--json_serialized_outputs_spec_args",
         json.dumps(outputs, sort_keys=True),
         *(f"--optional_input={key}" for key in OPTIONAL_INPUTS.get(node, ())),
+        *(f"--file_output={key}" for owner, key in SHOWN_OUTPUTS if owner == node),
         f"--node_id={node}",
         f"--code_version={code_versions[node]}",
     ]

@@ -1,6 +1,8 @@
 """A copy of the project that tests may edit, with a slice of the taxi table, run as a user runs it."""
 
+import csv
 import importlib.resources
+import io
 import json
 import shutil
 import subprocess
@@ -15,6 +17,15 @@ from pipeline.config import ROOT
 
 PARTS = ("pipeline", "components", "trainer_module", "datasets", "profiles", "local_runner.py")
 ROWS = 4000
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    "</style></svg><img src=http://127.0.0.1:9/x onerror=console.error(1)>",
+    '" onmouseover="console.error(2)" x="',
+    "\u202egnp.exe",
+    "x" * 2000,
+    "مرحبا العالم",
+)
+"""Values that a page must show and not obey; the new companies that the reviewed schema allows."""
 
 
 @dataclass(frozen=True)
@@ -87,5 +98,18 @@ def project(tmp_path_factory: pytest.TempPathFactory, taxi_rows: list[str]) -> P
     text = (ROOT / "datasets" / "taxi.toml").read_text()
     text = text.replace('name = "taxi"', 'name = "small"').replace('package = "tfx"', "")
     text = text.replace("examples/chicago_taxi_pipeline/data/simple", "../data/small")
-    copied.add_dataset("small", text.replace("slice_min", "#"), "".join(taxi_rows))
+    copied.add_dataset("small", text.replace("slice_min", "#"), "".join(with_hostile_values(taxi_rows)))
     return copied
+
+
+def with_hostile_values(rows: list[str]) -> list[str]:
+    """The table with `HOSTILE` as the company of every tenth row, and payment type of every 200th."""
+    header, *records = csv.reader(rows)
+    company, payment = header.index("company"), header.index("payment_type")
+    for i, record in enumerate(records[::10]):
+        record[company] = HOSTILE[i % len(HOSTILE)]
+    for i, record in enumerate(records[::200]):
+        record[payment] = HOSTILE[i % len(HOSTILE)]
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([header, *records])
+    return table.getvalue().splitlines(keepends=True)

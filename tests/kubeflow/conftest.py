@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import config
 from pipeline.config import ROOT, Config
+from pipeline.nodes import CLUSTER_NODES
 from tests.kubeflow.emulator import Cluster, Installation, Run
 
 LOOSE_GATES = (
@@ -123,7 +124,7 @@ def compiled(site: Site) -> Callable[..., Path]:
     return compile_with
 
 
-GRAPH = config.load("taxi", "cluster").nodes
+GRAPH = (*config.load("taxi", "cluster").nodes, *CLUSTER_NODES)
 WEAK = (*LOOSE_GATES, "training.epochs=1", "training.learning_rate=0.0001")
 STRONG = (*LOOSE_GATES, "training.epochs=6")
 

@@ -12,7 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import config, preflight
 from pipeline.graph import build
-from pipeline.nodes import NODES
+from pipeline.nodes import CLUSTER_NODES, NODES
 from pipeline.quality import evaluation_config
 from pipeline.workspace import workspace_of
 
@@ -29,6 +29,8 @@ def test_the_nodes_are_those_that_the_command_line_knows(taxi: config.Config, tm
     assert sorted(ids) == sorted(NODES)
     without = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
     assert sorted(component.id for component in without.components) == sorted({*NODES} - {"AppExporter"})
+    cluster = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)), report=True)
+    assert [component.id for component in cluster.components[len(without.components) :]] == [*CLUSTER_NODES]
     assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9]*", node) for node in ids)
 
 

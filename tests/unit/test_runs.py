@@ -1,0 +1,138 @@
+"""The command that lists, shows and compares runs: from files alone, at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import runs
+from pipeline.config import ROOT
+from pipeline.summary import NodeSummary, Summary
+
+IDS = ("20260101-080000-000", "20260102-080000-000", "20260102-090000-000")
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """Three runs of two pipelines: good, worse, failed; and files that are no summaries."""
+
+    def leave(pipeline: str, run_id: str, **changes: Any) -> None:
+        made = Summary(
+            **{
+                "status": "succeeded",
+                "dataset": pipeline,
+                "profile": "laptop",
+                "wall_seconds": 56.7,
+                "nodes": (NodeSummary("Trainer", "executed", 9.0),),
+                "metrics": {"auc": 0.94, "recall": 0.9},
+                "blessed": True,
+                "distribution": {"strategy": "mirrored"},
+                "run_id": run_id,
+                "code": "0123456789abcdef",
+                "command": "python local_runner.py --set model.hidden_units=[64]",
+                **changes,
+            }
+        )
+        made.write(tmp_path / pipeline / "runs" / f"{run_id}.json")
+
+    leave("taxi", IDS[0])
+    leave(
+        "taxi", IDS[1], metrics={"auc": 0.93}, blessed=False, nodes=(NodeSummary("Trainer", "cached", 0.0),)
+    )
+    leave("shop", IDS[2], status="failed", metrics={}, error="DataGate: [red]no[/red] <b>")
+    (tmp_path / "taxi" / "runs" / "broken.json").write_text("{")
+    (tmp_path / "taxi" / "runs" / "other.json").write_text("[]")
+    return tmp_path
+
+
+def ask(workdir: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert runs.main(["--workdir", str(workdir), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_list_has_a_line_for_every_run(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ask(workdir, capsys).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == list(IDS)
+    assert lines[1].split()[1:] == [
+        "taxi", "01234567", "mirrored", "auc", "0.9400", "yes", "succeeded", "56.7", "s"
+    ]  # fmt: skip
+    assert "no" in lines[2].split() and "failed" in lines[3].split()
+    assert IDS[2] not in ask(workdir, capsys, "--dataset", "taxi", "list")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("latest", IDS[2]), ("latest~2", IDS[0]), (IDS[1], IDS[1]), ("20260101", IDS[0])],
+)
+def test_a_run_is_named_by_id_beginning_or_age(workdir: Path, name: str, expected: str) -> None:
+    assert runs.choose(runs.find_runs(workdir), name).id == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["show", "2026010"], "is the beginning of 3 runs"),
+        (["show", "nowhere"], "There is no run 'nowhere'"),
+        (["show", ""], "There is no run ''"),
+        (["show", "latest~3"], "there are 3"),
+        (["compare", "latest", "latest~0"], "give two runs"),
+        (["--dataset", "none", "show", "latest"], "There are no runs yet"),
+    ],
+)
+def test_a_wrong_run_is_one_sentence_and_status_2(
+    workdir: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert runs.main(["--workdir", str(workdir), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+
+
+def test_one_run_is_shown_with_its_error_and_command(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = ask(workdir, capsys, "show", "latest")
+    assert "DataGate: [red]no[/red] <b>" in shown and "model.hidden_units=[64]" in shown
+
+
+def test_two_runs_are_compared_in_a_table_and_a_page(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = ask(workdir, capsys, "compare", IDS[0], IDS[1])
+    (auc,) = [line.split() for line in shown.splitlines() if line.startswith("auc ")]
+    assert auc == ["auc", "0.9400", "0.9300", "-0.01"]
+    assert "cached" in shown
+    page = Path(shown.splitlines()[-1].removeprefix("side by side").strip())
+    text = page.read_text()
+    assert page.parent == workdir / "taxi" / "reports"
+    assert IDS[0] in text and IDS[1] in text and "This run left no report." in text
+    # Between pipelines too, and with texts that are markup elsewhere.
+    shown = ask(workdir, capsys, "compare", IDS[0], IDS[2])
+    assert "[red]no[/red]" in shown
+    text = Path(shown.splitlines()[-1].removeprefix("side by side").strip()).read_text()
+    assert "&lt;b&gt;" in text and "<b>" not in text
+
+
+def test_the_list_comes_without_importing_anything_heavy(workdir: Path) -> None:
+    code = (
+        "import sys; from pipeline import runs\n"
+        "runs.main(sys.argv[1:])\n"
+        "heavy = {'tensorflow', 'tfx', 'apache_beam', 'numpy', 'ml_metadata'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or 0)"
+    )
+    for arguments in (["list"], ["compare", IDS[0], IDS[1]]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--workdir", str(workdir), *arguments],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+def test_summaries_of_older_versions_are_listed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taxi" / "runs").mkdir(parents=True)
+    (tmp_path / "taxi" / "runs" / f"{IDS[0]}.json").write_text(json.dumps({"status": "succeeded"}))
+    assert IDS[0] in ask(tmp_path, capsys)
