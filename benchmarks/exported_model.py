@@ -39,7 +39,7 @@ def _save(side: str, number: int, work: Path) -> dict[str, float]:
 
     files, graph = million_rows(side, work)
     transformed, directory = tft.TFTransformOutput(graph), str(work / "saved" / f"{side}-{number}")
-    model = our_model(work) if side == OURS else peer_model()
+    model = our_model() if side == OURS else peer_model()
     batches = (make_ours if side == OURS else make_peer)(files, graph, 256)
     kept = [next(batches) for _ in range(16)]
     model.fit(
