@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "local_runner.py", *given])
     request = local.Request(
-        options.from_node, options.to_node, not options.no_cache, options.verbose, command
+        options.from_node, options.to_node, not options.no_cache, options.verbose, command=command
     )
     try:
         loaded = config.load(options.dataset, options.profile, options.set)

@@ -215,6 +215,7 @@ def build(
             schema=schema.outputs["schema"],
             statistics=statistics.outputs["statistics"],
             anomalies=validator.outputs["anomalies"],
+            gate=gate.outputs["report"],
             transform_graph=transform.outputs["transform_graph"],
             model=trainer.outputs["model"],
             model_run=trainer.outputs["model_run"],

@@ -19,6 +19,7 @@ Exit status:
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -41,10 +42,12 @@ _DATA_NODES = ("ExampleGen", "DataGate")
 def main(arguments: list[str] | None = None) -> int:
     """Parses, decides, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "pipeline.retrain", *given])
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         workspace = workspace_of(options.workdir, loaded.name)
-        request = local.Request(verbose=options.verbose)
+        request = local.Request(verbose=options.verbose, command=command)
         if options.dry_run:
             source = local.check(loaded, workspace, request)
             reason = find_reason(loaded, workspace, source)
