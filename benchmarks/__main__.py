@@ -1,6 +1,6 @@
 """Measures this pipeline against the standard TFX way, and writes a table and plots.
 
-    make bench                                        # everything: about two hours on two cores
+    make bench                                        # everything: some hours on two cores
     make bench ARGS="--only input_pipeline"           # one question
     make bench ARGS="--minutes 10 --resume"           # go on where the last call stopped
 
