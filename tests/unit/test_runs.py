@@ -11,6 +11,7 @@ import pytest
 from pipeline import runs
 from pipeline.config import ROOT
 from pipeline.summary import NodeSummary, Summary
+from pipeline.workspace import workspace_of
 
 IDS = ("20260101-080000-000", "20260102-080000-000", "20260102-090000-000")
 
@@ -36,7 +37,7 @@ def workdir(tmp_path: Path) -> Path:
                 **changes,
             }
         )
-        made.write(tmp_path / pipeline / "runs" / f"{run_id}.json")
+        made.write_record(workspace_of(str(tmp_path), pipeline))
 
     leave("taxi", IDS[0])
     leave(
