@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SETUP = "import sys; from pipeline.imports import import_lean; import_lean('DirectRunner'); "
 
 
@@ -14,6 +16,7 @@ def run(code: str) -> str:
     return result.stdout.splitlines()[-1]
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="TFX 1.21 needs its components imported as a whole")
 def test_the_graph_imports_neither_unused_components_nor_unused_clients() -> None:
     found = run(
         "import pipeline.graph; print([name for name in "
