@@ -396,7 +396,8 @@ def trained_windows(workspace: Workspace) -> list[list[str]]:
         ]
 
     windows = []
-    for training in store.get_executions_by_type("Trainer"):
+    (node,) = [each for each in store.get_contexts_by_type("node") if each.name.endswith(".Trainer")]
+    for training in store.get_executions_by_context(node.id):
         if training.last_known_state != complete:
             continue
         (transformed,) = inputs_of(training.id, "examples")
