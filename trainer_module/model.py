@@ -11,15 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer_module.settings import CATEGORICAL, NUMERIC, Settings
+from trainer_module.settings import ALIGNMENT, CATEGORICAL, NUMERIC, Settings
 
 PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""
-
-# Columns of the first matrix product are filled up with zeros to a multiple of this. Tensor cores read 16
-# bytes at once (8 half-precision numbers); with 3,341 columns an H200 fell back to kernels for unaligned
-# data, which took 11 of 22 ms a step, and half precision gained nothing.
-_ALIGNMENT = 8
 
 _LOSSES = {
     "binary": "binary_crossentropy",
@@ -62,7 +57,7 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         wide.append(keras.layers.Flatten()(weights))
         deep.append(keras.layers.Flatten()(embeddings))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
-    hidden = tf.pad(hidden, [[0, 0], [0, -hidden.shape[1] % _ALIGNMENT]])
+    hidden = tf.pad(hidden, [[0, 0], [0, -hidden.shape[1] % ALIGNMENT]])
     for layer, units in enumerate(settings.model.hidden_units):
         hidden = _Hidden(units, activation="relu", name=f"hidden_{layer}")(hidden)
         if settings.model.dropout:

@@ -6,7 +6,15 @@ features come and go. Two places with equal labels mean the same in both.
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from trainer_module.settings import Bucketized, Categorical, Feature, Hashed, Settings, Vocabulary
+from trainer_module.settings import (
+    ALIGNMENT,
+    Bucketized,
+    Categorical,
+    Feature,
+    Hashed,
+    Settings,
+    Vocabulary,
+)
 
 TABLE = "categories/embeddings"
 """The variable with a row for each id of each feature that is not numeric."""
@@ -37,6 +45,7 @@ def axes(
         table += id_labels(feature, vocabularies.get(feature.name, ()))
         wide += [(feature.name, feature.kind, output) for output in outputs]
         deep += [(feature.name, feature.kind, model.embedding_dim, i) for i in range(model.embedding_dim)]
+    deep += [("filled up", i) for i in range(-len(deep) % ALIGNMENT)]
     found: dict[str, tuple[Labels, ...]] = {}
     if table:
         columns: Labels = [("embedding", model.embedding_dim, i) for i in range(model.embedding_dim)]

@@ -120,9 +120,10 @@ def test_weights_follow_their_features_where_one_is_new(
 ) -> None:
     before, after, report = begin(later, live)
     old = saved(live, list(json.loads((live / LEARNER).read_text())["variables"]))
-    # `action` is the last feature: its embedding's four rows of the first layer are fresh.
-    assert np.array_equal(after["hidden_0/kernel"][:-4], old["hidden_0/kernel"])
-    assert np.array_equal(after["hidden_0/kernel"][-4:], before["hidden_0/kernel"][-4:])
+    # `action` is the last feature: its embedding's four rows of the first layer are fresh. Behind them
+    # the rows are filled up to 24.
+    assert np.array_equal(after["hidden_0/kernel"][:18], old["hidden_0/kernel"][:18])
+    assert np.array_equal(after["hidden_0/kernel"][18:22], before["hidden_0/kernel"][18:22])
     # In the last layer the units come after it.
     assert np.array_equal(after["logits/kernel"][-16:], old["logits/kernel"][-16:])
     assert np.array_equal(after["logits/kernel"][:6], old["logits/kernel"][:6])
@@ -136,8 +137,8 @@ def test_of_other_sizes_only_what_fits_is_carried_over(live: Path, orders: Trans
     assert np.array_equal(after["hidden_1/kernel"], before["hidden_1/kernel"])
     assert not np.array_equal(after["categories/embeddings"], before["categories/embeddings"])
     hidden = group(report, "hidden_0/kernel")
-    assert (hidden.carried, hidden.new, hidden.dropped) == (0, 18 * 32, 18 * 16)
-    assert hidden.name == "hidden_0/kernel (18, 16) -> (18, 32)" and group(report, "hidden_1/bias").new == 8
+    assert (hidden.carried, hidden.new, hidden.dropped) == (0, 24 * 32, 24 * 16)
+    assert hidden.name == "hidden_0/kernel (24, 16) -> (24, 32)" and group(report, "hidden_1/bias").new == 8
     before, after, report = begin(orders, live, embedding_dim=6)
     table = "categories/embeddings"
     assert np.array_equal(after[table][:, 1:], before[table][:, 1:])
