@@ -63,6 +63,9 @@ def _infer_short(column: pa.Array) -> ColumnType:
             pc.cast(column, pa.string()).cast(arrow)
         except pa.ArrowInvalid:
             continue
+        # Arrow 18, unlike 10, reads "+3" as a float and not as an integer; Python as both.
+        if kind == ColumnType.FLOAT and not pc.any(pc.match_substring_regex(column, "[.eEnN]")).as_py():
+            break
         return kind
     return _infer_each(column)
 
