@@ -111,8 +111,10 @@ def test_a_server_never_sees_half_a_version_however_often_the_push_is_killed(tmp
         )
         assert process.stdout is not None
         process.stdout.readline()
+        before = newest_version(serving)
         deadline = time.monotonic() + 0.02 + chance.random() / 10
-        while time.monotonic() < deadline:
+        # And one push at least, however slow the machine is.
+        while time.monotonic() < deadline or newest_version(serving) == before:
             # What a server that watches would find; a version may go away while it is being looked at.
             newest = newest_version(serving)
             if newest is not None:
@@ -126,7 +128,7 @@ def test_a_server_never_sees_half_a_version_however_often_the_push_is_killed(tmp
         for version in list_versions(serving):
             assert is_whole(version.path)
             seen.add(version.number)
-    assert len(seen) > 12
+    assert len(seen) >= 12
     # The next push clears away what the kills left.
     publish(a, serving, {})
     assert not [path for path in serving.iterdir() if path.name.endswith((".unfinished", ".removed"))]
