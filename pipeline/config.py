@@ -9,14 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from components.spans import check_pattern, has_spans
+from pipeline.dataset import Evaluation, Gate, Source, Splits
 from pipeline.drift import Drift
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.metrics import METRIC_CLASSES
 from pipeline.nodes import NODES
 from pipeline.notify.settings import Notify
+from pipeline.profile import App, Beam, Serving
 from pipeline.window import Retention, Window
 from trainer_module.sections import (
     ConfigurationError,
@@ -27,177 +28,10 @@ from trainer_module.sections import (
     read_section,
     read_toml,
     refuse_unknown_keys,
-    require,
 )
 from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
-
-    `pattern` says which files below it are the table's, and, with placeholders, of which span each
-    is (`components.spans.check_pattern`); "" for all files of the format, as one table.
-    """
-
-    format: Literal["csv", "parquet", "tfrecord"]
-    path: str
-    package: str | None = None
-    schema: str | None = None
-    pattern: str = ""
-
-    def __post_init__(self) -> None:
-        check_pattern(self.pattern)
-
-    @property
-    def files(self) -> str:
-        """The pattern of the table's files, relative to the directory."""
-        return self.pattern or {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
-
-    @property
-    def has_spans(self) -> bool:
-        """Whether rows arrive span by span."""
-        return has_spans(self.pattern)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Shares of the rows that train and that judge, by hash of the row."""
-
-    train: int = 2
-    eval: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("train", "eval"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} is {getattr(self, name)}; each split needs a share of at least 1, or it would be empty.",
-            )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Columns whose values are evaluated apart, besides the whole eval split."""
-
-    slices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What one metric must satisfy for a model to be blessed.
-
-    `min` and `max` bound the whole eval split, `slice_min` and `slice_max` every value of a slice
-    column, `max_drop` and `max_rise` the change against the model that is live, and `slice_max_drop`
-    and `slice_max_rise` that change on every value of a slice column.
-    """
-
-    min: float | None = None
-    max: float | None = None
-    max_drop: float | None = None
-    max_rise: float | None = None
-    slice_min: dict[str, float] | None = None
-    slice_max: dict[str, float] | None = None
-    slice_max_drop: dict[str, float] | None = None
-    slice_max_rise: dict[str, float] | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            any(value is not None for value in vars(self).values()),
-            "is empty: give min, max, max_drop, max_rise, slice_min, slice_max, slice_max_drop or slice_max_rise.",
-        )
-        require(
-            None in (self.max_drop, self.max_rise),
-            "has both max_drop and max_rise: only one of them makes a change bad.",
-        )
-        drops = self.max_drop is not None or bool(self.slice_max_drop)
-        rises = self.max_rise is not None or bool(self.slice_max_rise)
-        require(
-            not (drops and rises),
-            "allows a drop in one place and a rise in another: only one of them makes a change bad.",
-        )
-        for name in ("max_drop", "max_rise"):
-            value = getattr(self, name)
-            require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")
-        for name in ("slice_max_drop", "slice_max_rise"):
-            for column, value in (getattr(self, name) or {}).items():
-                require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
-
-    @property
-    def slice_columns(self) -> tuple[str, ...]:
-        """Columns that a bound of this gate is about."""
-        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
-        return tuple(sorted({column for bound in bounds for column in bound or ()}))
-
-
-@dataclass(frozen=True)
-class Beam:
-    """How Beam runs the data steps; `options` are passed to Beam as they are."""
-
-    runner: str = "DirectRunner"
-    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    direct_num_workers: int = 1
-    options: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        require(
-            self.direct_num_workers >= 0,
-            f"direct_num_workers is {self.direct_num_workers}; it must be 0 (one per core) or more.",
-        )
-
-    def arguments(self) -> list[str]:
-        """Beam's command-line arguments."""
-        direct = (
-            [
-                f"--direct_running_mode={self.direct_running_mode}",
-                f"--direct_num_workers={self.direct_num_workers}",
-            ]
-            if self.runner == "DirectRunner"
-            else []
-        )
-        # Without a container image or a setup option TFX builds an sdist of itself before every Beam
-        # step (trap 6: 2.5 s a step); the DirectRunner never looks at the image.
-        return [f"--runner={self.runner}", "--sdk_container_image=unused", *direct, *self.options]
-
-
-@dataclass(frozen=True)
-class Serving:
-    """What a model may take to be loaded and to answer; ServingCheck refuses one that takes more.
-
-    Seconds to load (starting TensorFlow included) and for each answer, MiB of memory of the whole
-    process, rows of the largest request. `keep_versions` is how many pushed versions stay.
-    """
-
-    load_seconds: float = 120
-    answer_seconds: float = 30
-    memory_mib: int = 4096
-    large_batch: int = 1000
-    keep_versions: int = 5
-
-    def __post_init__(self) -> None:
-        for name in ("load_seconds", "answer_seconds", "memory_mib", "large_batch", "keep_versions"):
-            require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}; it must be above 0.")
-
-
-@dataclass(frozen=True)
-class App:
-    """What the model is made into for apps: nothing, TFLite variants, TF.js.
-
-    Off by default: three TFLite variants take 11 s on two cores and TF.js 15 s more, on a run of 60 s.
-    `max_quality_drop` is the AUC (accuracy, or r², by task) that a variant may lose.
-    """
-
-    formats: tuple[str, ...] = ()
-    max_quality_drop: float = 0.005
-
-    def __post_init__(self) -> None:
-        known = ("float32", "dynamic", "int8", "tfjs")
-        for name in self.formats:
-            require(name in known, f"formats has {name!r}; it may have {', '.join(map(repr, known))}.")
-        require(
-            self.max_quality_drop >= 0, f"max_quality_drop is {self.max_quality_drop}; it must be 0 or more."
-        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
@@ -20,13 +19,14 @@ from components import span_store
 from pipeline import console as terminal
 from pipeline import history, inputs, preflight
 from pipeline.config import ROOT, Config
+from pipeline.failure import drift_of, explain
 from pipeline.fingerprint import fingerprint
 from pipeline.imports import import_lean
 from pipeline.lock import locked
 from pipeline.nodes import NODES
 from pipeline.notify import settings as notify_settings
 from pipeline.notify.announcement import announce
-from pipeline.summary import Summary, show, summarize_nodes
+from pipeline.summary import Summary, show
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
 from trainer_module.sections import ConfigurationError
@@ -125,17 +125,19 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked).watching():
-                earlier = _latest_run(workspace)
+                earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source)
             summary = dataclasses.replace(summary, status=history.SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             summary = dataclasses.replace(
-                summary, error=_explain(error), interrupted=interrupted, drift=_drift_of(error)
+                summary, error=explain(error), interrupted=interrupted, drift=drift_of(error)
             )
         if earlier is not None:
-            summary = _describe(summary, workspace, request, earlier)
+            from pipeline.description import describe
+
+            summary = describe(summary, workspace, request.selected, earlier)
         summary = _remove_old(summary, workspace, config)
         summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
         # Before the report as well: a run that is killed while it is made still has its summary.
@@ -166,9 +168,15 @@ def begin_summary(config: Config, request: Request) -> Summary:
     )
 
 
-def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
+def _latest_run(config: Config, workspace: Workspace) -> int:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
     import_lean(config.beam.runner)
+    from pipeline import record
+
+    return record.latest_run(workspace)
+
+
+def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
     from absl import logging
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
@@ -198,57 +206,6 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
             to_nodes=[request.to_node] if request.to_node else None,
         )
     LocalDagRunner().run(pipeline, run_options=options)
-
-
-def _latest_run(workspace: Workspace) -> int:
-    """The metadata store's id of the newest run; 0 before the first."""
-    from pipeline import record
-
-    return record.latest_run_id(record.open_store(workspace)) if workspace.metadata.exists() else 0
-
-
-def _describe(summary: Summary, workspace: Workspace, request: Request, earlier: int) -> Summary:
-    """Adds what the metadata store knows of the run, if it is newer than the run `earlier`."""
-    from pipeline import record, results
-
-    latest = _latest_run(workspace)
-    if latest <= earlier:
-        return summary
-    records = record.read_run(record.open_store(workspace), latest)
-    notes = []
-    unchanged = all(records[node].state == "cached" for node in ("Transform", "Trainer") if node in records)
-    if unchanged and "Evaluator" in records and records["Evaluator"].state == "executed":
-        notes.append(
-            "the Evaluator ran again because the live model changed since the last run: the model is "
-            "now compared with it (the next identical run is fully cached)"
-        )
-    spans = results.spans(records)
-    notes += spans.pop("notes", [])
-    drift = results.drift(records) or summary.drift
-    if summary.status == "succeeded":
-        notes += results.drift_warnings(drift)
-    notes += results.warm_start(records)
-    error = summary.error
-    failed = [node for node in NODES if node in records and records[node].state == "failed"]
-    if error is not None and failed:
-        error = f"{failed[0]}: {error}"
-    return dataclasses.replace(
-        summary,
-        nodes=summarize_nodes(records, request.selected),
-        metrics=results.overall_metrics(records),
-        slice_metrics=results.slice_metrics(records),
-        examples=results.examples(records),
-        blessed=results.blessed(records),
-        refusals=results.refusals(records),
-        pushed_model=results.pushed_model(records),
-        app_export=results.app_export(records),
-        distribution=results.distribution(records),
-        spans=spans,
-        drift=drift,
-        notes=(*summary.notes, *notes),
-        error=error,
-        metadata_run=latest,
-    )
 
 
 def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
@@ -281,44 +238,6 @@ def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
         traceback.print_exc()
         note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
         return dataclasses.replace(summary, notes=(*summary.notes, note))
-
-
-def _explain(error: BaseException) -> str:
-    """The error as a user should read it: our own errors whole, others by type and last line."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return "interrupted; the next run starts where this one stopped."
-    own = (
-        "ConfigurationError",
-        "ConversionError",
-        "DataGateError",
-        "HistoryError",
-        "ServingLogsError",
-        "WorkerError",
-        "AppExportError",
-        "SpanError",
-        "EncodingError",
-        "ToolError",
-    )
-    for seen in _chain(error):
-        if type(seen).__name__ in own:
-            return str(seen)
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
-def _drift_of(error: BaseException) -> tuple[dict[str, Any], ...]:
-    """What the data gate measured before it failed; TFX removes the outputs of a failed step."""
-    for seen in _chain(error):
-        if type(seen).__name__ == "DataGateError":
-            return tuple(seen.report.get("drift", ()))  # type: ignore[attr-defined]
-    return ()
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:

@@ -5,7 +5,8 @@ import json
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from pipeline.config import Config, Gate
+from pipeline.config import Config
+from pipeline.dataset import Gate
 from pipeline.metrics import METRIC_CLASSES
 from trainer_module.settings import LABEL
 

@@ -24,6 +24,11 @@ class NodeRecord:
     outputs: dict[str, Artifact]
 
 
+def latest_run(workspace: Workspace) -> int:
+    """The id of the workspace's newest run; 0 before the first."""
+    return latest_run_id(open_store(workspace)) if workspace.metadata.exists() else 0
+
+
 def latest_run_id(store: mlmd.MetadataStore) -> int:
     """The greatest id of a run so far; 0 before the first."""
     return max((context.id for context in store.get_contexts_by_type("pipeline_run")), default=0)

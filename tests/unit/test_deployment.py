@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import Serving
+from pipeline.profile import Serving
 from tests.debian import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
