@@ -41,7 +41,11 @@ test-kubeflow: .venv/.ready
 PLATFORM_TESTS := tests/unit tests/tf tests/distributed/test_mirrored.py \
   tests/distributed/test_workers.py::test_the_result_does_not_depend_on_the_number_of_workers \
   tests/distributed/test_workers.py::test_preemption_saves_in_the_middle_of_an_epoch \
-  tests/e2e/test_local_run.py tests/kubeflow/test_compile.py \
+  tests/e2e/test_local_run.py::test_the_summary_says_what_the_contract_promises \
+  tests/e2e/test_local_run.py::test_trap_8_the_next_run_compares_with_the_model_just_pushed_and_says_so \
+  tests/e2e/test_local_run.py::test_the_run_after_that_is_fully_cached \
+  tests/e2e/test_local_run.py::test_two_rehearsed_workers_under_half_precision_end_in_a_pushed_model \
+  tests/kubeflow/test_compile.py \
   tests/kubeflow/test_contract.py::test_every_step_runs_and_leaves_its_artifacts_in_the_store
 
 test-platform: .venv/.ready ## run the part of all tests that another TFX line could break
