@@ -92,9 +92,10 @@ def test_a_column_of_the_wrong_type_is_stopped_by_the_data_gate(
     assert run.summary["status"] == "failed" and run.summary["pushed_model"] is None
 
 
-def test_an_empty_split_is_stopped_by_the_data_gate(project: Project) -> None:
+def test_an_empty_split_stops_the_run_in_one_sentence(project: Project) -> None:
     text = DATASET.format(name="tiny", label=CLASSES, gate="sparse_categorical_accuracy", bound="min = 0.7")
     project.add_dataset("tiny", text, table(1))
     run = project.run("tiny")
     assert run.status == 1
-    assert "split is empty: bring more rows, or change [splits]" in run.error
+    assert run.states["ExampleGen"] == "failed"
+    assert "split is empty: of 1 rows none fell into it by hash; bring more rows" in run.error
