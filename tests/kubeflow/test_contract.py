@@ -130,9 +130,8 @@ def test_a_new_span_is_picked_up_and_only_it_is_converted(
     [
         ("SchemaGen", Installation(), "Could not import system.Artifact"),
         ("StatisticsGen", Installation(publish_logs=False), "'NoneType' object has no attribute 'get'"),
-        ("ExampleGen", Installation(publish_logs=False), "minio://"),
     ],
-    ids=["outputs of KFP's own", "inputs without a type", "URIs of an object store"],
+    ids=["outputs of KFP's own", "inputs without a type"],
 )
 def test_the_stock_entrypoint_fails_for_the_known_reason(
     cluster: Cluster,
@@ -150,6 +149,21 @@ def test_the_stock_entrypoint_fails_for_the_known_reason(
 
     with pytest.raises(StepFailed, match=reason.replace("(", r"\(")):
         cluster.run(compiled(*WEAK), tasks=[task], reuse=first_run, replace=stock)
+
+
+def test_the_stock_entrypoint_writes_where_the_launcher_does_not_look(
+    cluster: Cluster, compiled: Callable[..., Path], first_run: Run
+) -> None:
+    """The third reason: a URI of the object store is not the launcher's local path."""
+    cluster.installation = Installation(publish_logs=False)
+
+    def stock(container: dict[str, Any]) -> dict[str, Any]:
+        return {**container, "command": STOCK}
+
+    run = cluster.run(compiled(*WEAK), tasks=["ExampleGen"], reuse=first_run, replace=stock)
+    examples = run.outputs["ExampleGen"]["examples"]
+    assert examples.uri != first_run.outputs["ExampleGen"]["examples"].uri
+    assert not list(cluster.store.directory(examples.uri).rglob("*"))
 
 
 def test_the_cluster_pushes_the_model_that_a_laptop_pushes(
