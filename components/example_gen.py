@@ -27,7 +27,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from components import span_store
 from components.columnar_examples import COLUMN_TYPES, convert, raise_plainly
 from components.span_conversion import WINDOW, Outcome, Policy, convert_window
-from components.spans import SpanError, choose_window, find_spans, has_spans
+from components.spans import SpanError, choose_window, find_spans, has_csv_rows, has_spans
 from components.tables.column_types import ColumnType, ColumnTypes
 from trainer_module.sections import ConfigurationError
 
@@ -149,9 +149,7 @@ def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
 def _has_rows(file: Path, file_format: str) -> bool:
     """Whether a file has any row; one that cannot be read is said to have, so that converting it says why."""
     if file_format == "csv":
-        with file.open("rb") as lines:
-            next(lines, None)
-            return any(line.strip() for line in lines)
+        return has_csv_rows(file)
     if file_format == "parquet":
         try:
             return pq.read_metadata(file).num_rows > 0

@@ -199,3 +199,10 @@ def _number(match: re.Match[str], file: Path) -> int:
 
 def _name(number: int, like: Span) -> str:
     return (_EPOCH + datetime.timedelta(number)).isoformat() if like.date else str(number)
+
+
+def has_csv_rows(file: Path) -> bool:
+    """Whether anything but empty lines follows the header."""
+    with file.open("rb") as lines:
+        next(lines, None)
+        return any(line.strip() for line in lines)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.span_conversion import Policy, check_missing
-from components.spans import SpanError, Window, choose_window, find_spans
+from components.spans import SpanError, Window, choose_window, find_spans, has_csv_rows
 from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
@@ -56,7 +56,7 @@ def find_source(config: Config) -> Path:
 def _check_tables(config: Config, window: Window) -> None:
     without_rows = []
     for span in window.spans:
-        files = [file for file in span.files if not config.source.has_spans or _has_rows(file)]
+        files = [file for file in span.files if not config.source.has_spans or has_csv_rows(file)]
         if files:
             _check_headers(config, files)
         elif span == window.newest:
@@ -96,12 +96,6 @@ def _plainly() -> Iterator[None]:
         yield
     except SpanError as error:
         raise DataError(str(error)) from error
-
-
-def _has_rows(file: Path) -> bool:
-    with file.open("rb") as lines:
-        next(lines, None)
-        return any(line.strip() for line in lines)
 
 
 def _check_headers(config: Config, files: Sequence[Path]) -> None:
