@@ -1,7 +1,7 @@
 """Metrics of runs in the real Prometheus, Pushgateway and node-exporter, as Debian ships them."""
 
 import json
-import socket
+import re
 import subprocess
 import time
 import urllib.parse
@@ -30,11 +30,6 @@ PACKAGES = {
 }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return str(answer.read().decode())
@@ -54,15 +49,23 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> 
 
 
 @contextmanager
-def serving(name: str, log: Path, *arguments: str, ready: str) -> Iterator[None]:
-    """Runs a daemon until the end of the block, once `ready` answers."""
+def serving(name: str, log: Path, *arguments: str, ready: str) -> Iterator[str]:
+    """Runs a daemon until the end of the block, once its page `ready` answers; yields its address.
+
+    The daemon takes a free port and says which: one chosen here could be another test run's by then.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [unpacked_program(name, PACKAGES[name]), *arguments], stdout=output, stderr=subprocess.STDOUT
+            [unpacked_program(name, PACKAGES[name]), "--web.listen-address=127.0.0.1:0", *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
-            wait_until(lambda: get(ready) is not None, f"{name} answers; {log.read_text()[-2000:]}")
-            yield
+            said = wait_until(
+                lambda: re.search(r"address=(127\.0\.0\.1:[1-9]\d*)", log.read_text()), f"{name} listens"
+            )
+            wait_until(lambda: get(f"http://{said[1]}{ready}") is not None, f"{name} answers")
+            yield said[1]
         finally:
             process.terminate()
             process.wait(10)
@@ -74,23 +77,21 @@ class Monitoring:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.textfiles = directory / "textfiles"
         self.textfiles.mkdir()
-        gateway, exporter, prometheus = free_port(), free_port(), free_port()
-        self.pushgateway = f"http://127.0.0.1:{gateway}"
-        self.exporter = f"http://127.0.0.1:{exporter}/metrics"
-        self.prometheus = f"http://127.0.0.1:{prometheus}"
-        stack.enter_context(
+        gateway = stack.enter_context(
             serving(
                 "prometheus-pushgateway", directory / "pushgateway.log",
-                f"--web.listen-address=127.0.0.1:{gateway}", ready=f"{self.pushgateway}/-/ready",
+                # Debian's build keeps what was pushed below /var/lib/prometheus, where there is one: another
+                # run of these tests would begin with it.
+                "--persistence.file=", ready="/-/ready",
             )
         )  # fmt: skip
-        stack.enter_context(
+        exporter = stack.enter_context(
             serving(
                 "prometheus-node-exporter", directory / "exporter.log", "--collector.disable-defaults",
-                "--collector.textfile", f"--collector.textfile.directory={self.textfiles}",
-                f"--web.listen-address=127.0.0.1:{exporter}", ready=self.exporter,
+                "--collector.textfile", f"--collector.textfile.directory={self.textfiles}", ready="/metrics",
             )
         )  # fmt: skip
+        self.pushgateway = f"http://{gateway}"
         # The rules are the ones in deploy/, but for how long a condition must hold.
         rules = yaml.safe_load(RULES.read_text())
         for rule in rules["groups"][0]["rules"]:
@@ -100,9 +101,9 @@ class Monitoring:
             {
                 "job_name": "pushgateway",
                 "honor_labels": True,
-                "static_configs": [{"targets": [f"127.0.0.1:{gateway}"]}],
+                "static_configs": [{"targets": [gateway]}],
             },
-            {"job_name": "node", "static_configs": [{"targets": [f"127.0.0.1:{exporter}"]}]},
+            {"job_name": "node", "static_configs": [{"targets": [exporter]}]},
         ]
         configuration = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -110,14 +111,14 @@ class Monitoring:
             "scrape_configs": scrapes,
         }
         (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-        stack.enter_context(
+        prometheus = stack.enter_context(
             serving(
                 "prometheus", directory / "prometheus.log",
                 f"--config.file={directory / 'prometheus.yml'}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{prometheus}", ready=f"{self.prometheus}/-/ready",
+                f"--storage.tsdb.path={directory / 'data'}", ready="/-/ready",
             )
         )  # fmt: skip
+        self.prometheus = f"http://{prometheus}"
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         asked = urllib.parse.urlencode({"query": expression})
