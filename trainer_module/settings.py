@@ -20,12 +20,6 @@ NUMERIC = "numeric"
 """Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
 CATEGORICAL = "categorical"
 """Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
-ALIGNMENT = 8
-"""The first layer's input is filled up with zeros to a multiple of this many columns.
-
-Tensor cores read 16 bytes at once, 8 half-precision numbers: with 3,341 columns an H200 fell back to kernels
-for unaligned data, which took 11 of 22 ms a step, and half precision gained nothing.
-"""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ features come and go. Two places with equal labels mean the same in both.
 
 from collections.abc import Hashable, Mapping, Sequence
 
+from trainer_module.model import HIDDEN
 from trainer_module.settings import (
-    ALIGNMENT,
+    CATEGORICAL,
+    NUMERIC,
     Bucketized,
     Categorical,
     Feature,
@@ -38,27 +40,34 @@ def axes(
     """
     model = settings.model
     outputs: Labels = [("class", each) for each in classes] or [("output",)]
-    wide: Labels = [("number", feature.name) for feature in settings.numeric]
-    deep: Labels = list(wide)
-    table: Labels = []
-    for feature in settings.categorical:
-        table += id_labels(feature, vocabularies.get(feature.name, ()))
-        wide += [(feature.name, feature.kind, output) for output in outputs]
-        deep += [(feature.name, feature.kind, model.embedding_dim, i) for i in range(model.embedding_dim)]
-    deep += [("filled up", i) for i in range(-len(deep) % ALIGNMENT)]
+    columns: dict[str, Labels] = {}
     found: dict[str, tuple[Labels, ...]] = {}
-    if table:
-        columns: Labels = [("embedding", model.embedding_dim, i) for i in range(model.embedding_dim)]
-        found[TABLE] = (table, [*outputs, *columns])
-    rows = deep
+    if settings.numeric:
+        columns[NUMERIC] = [("number", feature.name) for feature in settings.numeric]
+    if settings.categorical:
+        table = [
+            label
+            for feature in settings.categorical
+            for label in id_labels(feature, vocabularies.get(feature.name, ()))
+        ]
+        dimensions: Labels = [("embedding", model.embedding_dim, i) for i in range(model.embedding_dim)]
+        columns[CATEGORICAL] = [
+            (feature.name, feature.kind, dimension)
+            for feature in settings.categorical
+            for dimension in dimensions
+        ]
+        found[TABLE] = (table, dimensions)
+    inputs = columns
     for layer, width in enumerate(model.hidden_units):
         units: Labels = [("unit", layer, width, i) for i in range(width)]
-        found[f"hidden_{layer}/kernel"] = (rows, units)
-        found[f"hidden_{layer}/bias"] = (units,)
-        rows = units
-    found["logits/kernel"] = ([*wide, *rows], outputs)
-    found["logits/bias"] = (outputs,)
-    return found
+        found |= _dense(f"hidden_{layer}", inputs, units)
+        inputs = {HIDDEN: units}
+    return found | _dense("logits", columns | inputs, outputs)
+
+
+def _dense(layer: str, inputs: Mapping[str, Labels], units: Labels) -> dict[str, tuple[Labels, ...]]:
+    kernels = {f"{layer}/kernel_{name}": (labels, units) for name, labels in inputs.items()}
+    return {**kernels, f"{layer}/bias": (units,)}
 
 
 def id_labels(feature: Feature, terms: Sequence[bytes]) -> Labels:

@@ -179,7 +179,7 @@ def _carry(
         matches = [_match(here, there) for here, there in zip(ours, theirs)]
         value[np.ix_(*(here for here, _ in matches))] = source[np.ix_(*(there for _, there in matches))]
         if name == TABLE:
-            groups += _rows(ours[0], theirs[0], len(matches[1][0]), len(ours[1]))
+            groups += _rows(ours[0], theirs[0], same_width=bool(matches[1][0]))
         else:
             carried = int(np.prod([len(here) for here, _ in matches]))
             groups.append(_values(name, carried, value, source))
@@ -213,8 +213,8 @@ def _values(name: str, carried: int, value: Array, source: Array) -> Group:
     return Group(f"{name}{shapes}", "values", carried, value.size - carried, source.size - carried)
 
 
-def _rows(ours: Labels, theirs: Labels, columns: int, all_columns: int) -> list[Group]:
-    """One group for each feature; only `columns` of its columns are carried over, perhaps none."""
+def _rows(ours: Labels, theirs: Labels, same_width: bool) -> list[Group]:
+    """One group for each feature; nothing is carried over from embeddings of another width."""
 
     def by_feature(labels: Sequence[Hashable]) -> dict[str, set[Hashable]]:
         found: dict[str, set[Hashable]] = {}
@@ -227,7 +227,6 @@ def _rows(ours: Labels, theirs: Labels, columns: int, all_columns: int) -> list[
     groups = []
     for feature in [*here, *(name for name in there if name not in here)]:
         mine, live = here.get(feature, set()), there.get(feature, set())
-        carried = len(mine & live) if columns else 0
-        shown = feature if columns in (0, all_columns) else f"{feature} ({columns} of {all_columns} columns)"
-        groups.append(Group(shown, "rows", carried, len(mine) - carried, len(live) - carried))
+        carried = len(mine & live) if same_width else 0
+        groups.append(Group(feature, "rows", carried, len(mine) - carried, len(live) - carried))
     return groups

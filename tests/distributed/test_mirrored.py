@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline.config import ROOT
 from tests.tf.conftest import Transformed, orders
 
@@ -19,6 +21,8 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+from trainer_module import model
+model._DENSE_GRADIENT = int(sys.argv[3])
 from trainer_module.cluster import Cluster
 from trainer_module.distribution import Distribution
 from trainer_module.job import Job
@@ -32,10 +36,13 @@ train(job, Distribution("mirrored", "test", strategy, Cluster()), Precision(sys.
 """
 
 
-def test_sparse_gradients_train_on_two_replicas(orders: Transformed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dense_up_to", [0, 1 << 20], ids=["sparse", "dense"])
+def test_both_kinds_of_gradients_train_on_two_replicas(
+    orders: Transformed, tmp_path: Path, dense_up_to: int
+) -> None:
     job = orders.job(tmp_path, epochs=10, global_batch_size=64)
     answer = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS, json.dumps(job.to_json()), "float32"],
+        [sys.executable, "-c", TWO_REPLICAS, json.dumps(job.to_json()), "float32", str(dense_up_to)],
         cwd=ROOT,
         capture_output=True,
         text=True,

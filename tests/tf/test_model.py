@@ -22,11 +22,9 @@ def settings(task: str = "binary") -> Settings:
 @pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
 def test_shapes_and_number_of_weights(task: str, outputs: int) -> None:
     model = build_model(settings(task), outputs)
-    ids, width = 5 + 6 + 6 + 9, 4 + outputs
-    filled_up = 24  # 2 numbers and 4 embeddings of 4, to a multiple of 8
-    hidden = (filled_up + 1) * 16
-    head = (2 + 4 * outputs + 16 + 1) * outputs
-    assert model.count_params() == ids * width + hidden + head
+    table = (5 + 6 + 6 + 9) * 4
+    columns = 2 + 4 * 4  # 2 numbers and 4 embeddings of 4
+    assert model.count_params() == table + (columns + 1) * 16 + (columns + 16 + 1) * outputs
     rows = {"numeric": np.zeros([5, 2], np.float32), "categorical": np.zeros([5, 4], np.int32)}
     predictions = model(rows).numpy()
     assert predictions.shape == (5, outputs) and predictions.dtype == np.float32
@@ -40,6 +38,22 @@ def test_equal_ids_of_different_features_are_different_rows_of_the_table() -> No
     ids = np.array([[1, 0, 0, 0], [0, 1, 0, 0]], np.int32)
     first, second = model({"numeric": numbers, "categorical": ids}).numpy()[:, 0]
     assert first != second
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(0, tf.IndexedSlices), (1 << 20, tf.Tensor)])
+def test_the_table_has_a_sparse_gradient_only_where_it_is_large(
+    limit: int, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer_module.model._DENSE_GRADIENT", limit)
+    model = build_model(settings())
+    rows = {"numeric": np.ones([3, 2], np.float32), "categorical": np.array([[1, 0, 0, 0]] * 3)}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(rows))
+    table, *_ = model.trainable_variables
+    gradient = tape.gradient(loss, table)
+    assert isinstance(gradient, kind)
+    touched = np.flatnonzero(tf.convert_to_tensor(gradient).numpy().any(axis=1))
+    assert touched.tolist() == [1, 5, 11, 17]
 
 
 @pytest.mark.parametrize("without", ["numeric", "categorical"])

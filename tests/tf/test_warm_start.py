@@ -62,7 +62,9 @@ def table_rows(settings: Settings, table: np.ndarray, name: str) -> np.ndarray:
     raise AssertionError(name)
 
 
-def saved(model: Path, names: list[str]) -> dict[str, np.ndarray]:
+def old_of(model: Path) -> dict[str, np.ndarray]:
+    """The variables of an exported model."""
+    names = json.loads((model / LEARNER).read_text())["variables"]
     loaded = tf.saved_model.load(str(model))
     return {name: each.numpy() for name, each in zip(names, loaded.model_variables)}
 
@@ -92,7 +94,7 @@ def test_rows_follow_their_terms_and_new_terms_stay_fresh(
 ) -> None:
     with caplog.at_level(logging.INFO, "trainer_module"):
         before, after, report = begin(later, live)
-    old = saved(live, list(json.loads((live / LEARNER).read_text())["variables"]))
+    old = old_of(live)
     was = terms(live / "assets", "brand")
     now = terms(Path(later.graph) / "transform_fn" / "assets", "brand")
     assert set(was) == {"acme", "zürich", "ブランド"} and set(now) == {"ブランド", "new", "newer", "acme"}
@@ -119,31 +121,30 @@ def test_weights_follow_their_features_where_one_is_new(
     live: Path, orders: Transformed, later: Transformed
 ) -> None:
     before, after, report = begin(later, live)
-    old = saved(live, list(json.loads((live / LEARNER).read_text())["variables"]))
-    # `action` is the last feature: its embedding's four rows of the first layer are fresh. Behind them
-    # the rows are filled up to 24.
-    assert np.array_equal(after["hidden_0/kernel"][:18], old["hidden_0/kernel"][:18])
-    assert np.array_equal(after["hidden_0/kernel"][18:22], before["hidden_0/kernel"][18:22])
-    # In the last layer the units come after it.
-    assert np.array_equal(after["logits/kernel"][-16:], old["logits/kernel"][-16:])
-    assert np.array_equal(after["logits/kernel"][:6], old["logits/kernel"][:6])
-    assert np.array_equal(after["logits/kernel"][6], before["logits/kernel"][6])
-    assert group(report, "hidden_0/kernel").new == 4 * 16
+    old = old_of(live)
+    # `action` is the last feature: its embedding's four rows of the first layer are fresh.
+    first, linear = "hidden_0/kernel_categorical", "logits/kernel_categorical"
+    assert np.array_equal(after["hidden_0/kernel_numeric"], old["hidden_0/kernel_numeric"])
+    for kernel in (first, linear):
+        assert np.array_equal(after[kernel][:16], old[kernel])
+        assert np.array_equal(after[kernel][16:], before[kernel][16:])
+    assert np.array_equal(after["logits/kernel_hidden"], old["logits/kernel_hidden"])
+    assert (group(report, first).new, group(report, linear).new) == (4 * 16, 4)
 
 
 def test_of_other_sizes_only_what_fits_is_carried_over(live: Path, orders: Transformed) -> None:
     before, after, report = begin(orders, live, hidden_units=(32, 8))
-    assert np.array_equal(after["hidden_0/kernel"], before["hidden_0/kernel"])
-    assert np.array_equal(after["hidden_1/kernel"], before["hidden_1/kernel"])
-    assert not np.array_equal(after["categories/embeddings"], before["categories/embeddings"])
-    hidden = group(report, "hidden_0/kernel")
-    assert (hidden.carried, hidden.new, hidden.dropped) == (0, 24 * 32, 24 * 16)
-    assert hidden.name == "hidden_0/kernel (24, 16) -> (24, 32)" and group(report, "hidden_1/bias").new == 8
+    first, table = "hidden_0/kernel_categorical", "categories/embeddings"
+    assert np.array_equal(after[first], before[first])
+    assert np.array_equal(after["hidden_1/kernel_hidden"], before["hidden_1/kernel_hidden"])
+    assert not np.array_equal(after[table], before[table])
+    hidden = group(report, first)
+    assert (hidden.carried, hidden.new, hidden.dropped) == (0, 16 * 32, 16 * 16)
+    assert hidden.name == f"{first} (16, 16) -> (16, 32)" and group(report, "hidden_1/bias").new == 8
     before, after, report = begin(orders, live, embedding_dim=6)
-    table = "categories/embeddings"
-    assert np.array_equal(after[table][:, 1:], before[table][:, 1:])
-    assert not np.array_equal(after[table][:, 0], before[table][:, 0])
-    assert group(report, "age").name == "age (1 of 7 columns)" and group(report, "age").carried == 5
+    assert np.array_equal(after[table], before[table])
+    assert group(report, "age") == warm_start.Group("age", "rows", carried=0, new=5, dropped=5)
+    assert np.array_equal(after["logits/kernel_hidden"], old_of(live)["logits/kernel_hidden"])
 
 
 def test_classes_are_carried_over_by_name(actions: Transformed, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_classes_are_carried_over_by_name(actions: Transformed, tmp_path: Path) 
     data = transform(tables, rows)
     built = build_model(data.settings, outputs=3)
     report = warm_start.start_from(str(tmp_path / "model"), built, data.settings, data.output)
-    old = saved(tmp_path / "model", list(json.loads((tmp_path / "model" / LEARNER).read_text())["variables"]))
+    old = old_of(tmp_path / "model")
     was = terms(tmp_path / "model" / "assets", "label_classes")
     now = terms(Path(data.graph) / "transform_fn" / "assets", "label_classes")
     assert (
@@ -165,11 +166,8 @@ def test_classes_are_carried_over_by_name(actions: Transformed, tmp_path: Path) 
     )
     for name in ("buy", "view"):
         here, there = now.index(name), was.index(name)
-        for variable in ("logits/bias", "categories/embeddings"):
-            ours, theirs = variables(built)[variable], old[variable]
-            brand = slice(4, 5)
-            ours, theirs = (ours[brand], theirs[brand]) if ours.ndim == 2 else (ours, theirs)
-            assert np.array_equal(ours[..., here], theirs[..., there])
+        for variable in ("logits/bias", "logits/kernel_hidden"):
+            assert np.array_equal(variables(built)[variable][..., here], old[variable][..., there])
     assert group(report, "logits/bias").carried == 2
 
 
