@@ -13,6 +13,7 @@ import shlex
 import sys
 
 from pipeline import config, local, workspace
+from trainer_module.process import leave
 from trainer_module.sections import ConfigurationError
 
 
@@ -62,4 +63,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

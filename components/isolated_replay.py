@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import tensorflow as tf
@@ -38,6 +39,41 @@ class Replayed:
     peak_mib: float
 
 
+@dataclass(frozen=True)
+class _Process:
+    process: subprocess.Popen[str]
+    log: IO[bytes]
+
+
+_ahead: list[_Process] = []
+
+
+def start_ahead() -> None:
+    """Starts the process of the next `replay_isolated`: it imports TensorFlow while others work.
+
+    It ends with this process, used or not.
+    """
+    if not _ahead:
+        _ahead.append(_start())
+
+
+def _start() -> _Process:
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+    process = subprocess.Popen(
+        # -I: no PYTHONPATH, no working directory, no script directory on the import path.
+        [sys.executable, "-I", serving_process.__file__],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tempfile.gettempdir(),
+        # The Trainer alone may have the GPU (trap 9); a model must answer without one too.
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        start_new_session=True,
+    )
+    return _Process(process, log)
+
+
 def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, limits: Limits) -> Replayed:
     """Loads `model` in a fresh interpreter that finds no project code, and asks every request.
 
@@ -60,31 +96,23 @@ def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, lim
             log.predict_log.request.CopyFrom(replay.request)
             writer.write(log.SerializeToString())
     progress.touch()
-    with (directory / "process.log").open("wb") as output:
-        process = subprocess.Popen(
-            # -I: no PYTHONPATH, no working directory, no script directory on the import path.
-            [
-                sys.executable,
-                "-I",
-                serving_process.__file__,
-                str(model),
-                *map(str, (requests, answers, progress)),
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            # The Trainer alone may have the GPU (trap 9); a model must answer without one too.
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
-            start_new_session=True,
-        )
+    started = _ahead.pop() if _ahead else _start()
+    process, log = started.process, started.log
+    with log, process:
         try:
+            assert process.stdin is not None
+            paths = {"model": model, "requests": requests, "answers": answers, "progress": progress}
+            process.stdin.write(json.dumps({name: str(path) for name, path in paths.items()}) + "\n")
+            process.stdin.flush()
             peak = _watch(process, progress, replays, limits)
         finally:
             process.kill()
             process.wait()
+        log.seek(0)
+        said = log.read().decode(errors="replace")
     steps = _read_steps(progress)
     if not steps or steps[-1]["step"] != "done":
-        raise UnservableError(_epitaph(process.returncode, steps, replays, directory / "process.log"))
+        raise UnservableError(_epitaph(process.returncode, steps, replays, said))
     logs = tuple(
         prediction_log_pb2.PredictionLog.FromString(record).predict_log
         for record in tf.data.TFRecordDataset(str(answers)).as_numpy_iterator()
@@ -94,7 +122,7 @@ def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, lim
 
 
 def _watch(
-    process: subprocess.Popen[bytes], progress: Path, replays: Sequence[Replay], limits: Limits
+    process: subprocess.Popen[str], progress: Path, replays: Sequence[Replay], limits: Limits
 ) -> float:
     """Waits for the end; returns the peak of memory in MiB."""
     peak, count, since = 0.0, 0, time.monotonic()
@@ -133,9 +161,9 @@ def _doing(steps: Sequence[dict[str, Any]], replays: Sequence[Replay]) -> str:
     return {"start": "starting", "load": "loading"}.get(last["step"], "ending")
 
 
-def _epitaph(status: int, steps: Sequence[dict[str, Any]], replays: Sequence[Replay], log: Path) -> str:
+def _epitaph(status: int, steps: Sequence[dict[str, Any]], replays: Sequence[Replay], said: str) -> str:
     doing = _doing(steps, replays)
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     if status < 0:
         return f"The model crashes the process (signal {-status}) while {doing}."
     return f"The model fails while {doing}: {lines[-1] if lines else 'no message'}"

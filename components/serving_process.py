@@ -1,14 +1,16 @@
 """Stands in for a model server: loads a SavedModel in a process of its own and answers requests.
 
-    python -I components/serving_process.py MODEL REQUESTS ANSWERS PROGRESS
+    python -I components/serving_process.py < PATHS
 
-Imports no project code, so that a model that needs some is found out here and not in production. It
+PATHS is one line of JSON that names model, requests, answers and progress; until it comes, the process has
+imported TensorFlow and waits. Imports no project code, so that a model that needs some is found out here and not in production. It
 loads the way TensorFlow Serving does: the graph into a Session, the variables, the initializer, and
-then the tensors that the SignatureDef names. REQUESTS and ANSWERS are TFRecord files of
-PredictionLog; PROGRESS gets one JSON line at each step, so that whoever watches knows what a process
-that hangs or dies was doing.
+then the tensors that the SignatureDef names. Requests and answers are TFRecord files of PredictionLog;
+progress gets one JSON line at each step, so that whoever watches knows what a process that hangs or dies
+was doing.
 """
 
+import gc
 import json
 import os
 import sys
@@ -17,13 +19,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
+# As `trainer_module.process` does.
+gc.disable()
+import tensorflow as tf  # noqa: E402
+from tensorflow_serving.apis import prediction_log_pb2  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 
 def main(model: str, requests: str, answers: str, progress: str) -> None:
     """Loads `model`, answers every request, and says so."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with Path(progress).open("a", buffering=1) as lines:
 
         def say(step: str, **details: Any) -> None:
@@ -78,4 +84,7 @@ def _answer(session: Any, signatures: Any, log: Any, before: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # Nothing comes where whoever started this had no use for it in the end.
+    if paths := sys.stdin.readline():
+        main(**json.loads(paths))

@@ -10,8 +10,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
 from rich.console import Console
@@ -50,8 +51,21 @@ class Progress(logging.Handler):
     _CACHED = "A cached execution %d is used."
     _FINISHED = "Component %s is finished."
 
-    def __init__(self, console: Console, interrupted: threading.Event) -> None:
+    def __init__(
+        self,
+        console: Console,
+        interrupted: threading.Event,
+        after: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+    ) -> None:
+        """Follows a run.
+
+        Args:
+          console: Where to show it.
+          interrupted: Asked before each node.
+          after: What to do once a node was executed, and not taken from the cache.
+        """
         super().__init__(logging.INFO)
+        self._after = after
         self._interrupted = interrupted
         self._console = console
         self._status = console.status("Loading TFX and TensorFlow")
@@ -89,3 +103,5 @@ class Progress(logging.Handler):
             seconds = time.monotonic() - self._started
             node = record.args[0]  # type: ignore[index]
             self._console.print(f"  {node:<18}{self._state:<10}{seconds:7.1f} s", highlight=False)
+            if self._state == "executed" and node in self._after:
+                self._after[node]()

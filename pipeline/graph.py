@@ -126,6 +126,7 @@ def build(
         },
         # Statistics of the transformed examples would cost a third of the step; nothing reads them.
         disable_statistics=True,
+        disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
 

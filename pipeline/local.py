@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from pipeline.notify import settings as notify_settings
 from pipeline.notify.announcement import announce
 from pipeline.summary import Summary, show
 from pipeline.workspace import Workspace
+from trainer_module.process import uncollected
 from trainer_module.run import HIDDEN_GPUS
 from trainer_module.sections import ConfigurationError
 
@@ -124,7 +125,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
-            with terminal.Progress(console, asked).watching():
+            with terminal.Progress(console, asked, _ahead(request)).watching():
                 earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source)
             summary = dataclasses.replace(summary, status=history.SUCCEEDED)
@@ -168,10 +169,22 @@ def begin_summary(config: Config, request: Request) -> Summary:
     )
 
 
+def _ahead(request: Request) -> dict[str, Callable[[], None]]:
+    """What can be begun beside a node that keeps one core busy, by the node that it follows."""
+
+    def start_serving_process() -> None:
+        from components.isolated_replay import start_ahead
+
+        start_ahead()
+
+    return {"Trainer": start_serving_process} if "ServingCheck" in request.selected else {}
+
+
 def _latest_run(config: Config, workspace: Workspace) -> int:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
-    import_lean(config.beam.runner)
-    from pipeline import record
+    with uncollected():
+        import_lean(config.beam.runner)
+        from pipeline import graph, record  # noqa: F401 - everything that the run needs
 
     return record.latest_run(workspace)
 

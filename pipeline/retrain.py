@@ -28,6 +28,7 @@ from pipeline.lock import LockedError, locked
 from pipeline.notify.announcement import announce
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace, workspace_of
+from trainer_module.process import leave
 from trainer_module.sections import ConfigurationError
 
 STEP_FAILED = 1
@@ -158,4 +159,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -8,6 +8,7 @@ from typing import Any
 from trainer_module.cluster import Cluster
 from trainer_module.job import Job, identity, recovery_below
 from trainer_module.launcher import launch
+from trainer_module.process import uncollected
 from trainer_module.settings import Settings
 
 HIDDEN_GPUS = "TRAINER_CUDA_VISIBLE_DEVICES"
@@ -81,9 +82,10 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
       WorkersMissing: If other workers do not appear in time.
     """
     # Here, because TensorFlow takes seconds to import and a launcher does not need it.
-    from trainer_module.distribution import choose_distribution, compute_capabilities
-    from trainer_module.precision import choose_precision
-    from trainer_module.training import train
+    with uncollected():
+        from trainer_module.distribution import choose_distribution, compute_capabilities
+        from trainer_module.precision import choose_precision
+        from trainer_module.training import train
 
     cluster = Cluster.from_environment(environment)
     for directory in (job.log_directory, job.recovery_directory, str(Path(job.model_directory).parent)):

@@ -7,9 +7,9 @@ the same tables through them, and TFX carries them to Transform and Trainer as p
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from trainer_module import expression
 from trainer_module.sections import ConfigurationError, read_section, refuse_unknown_keys, require
@@ -112,7 +112,7 @@ def request_name(column: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", column)
 
 
-Feature = Numeric | Bucketized | Vocabulary | Hashed | Categorical
+Feature: TypeAlias = Numeric | Bucketized | Vocabulary | Hashed | Categorical
 _KINDS: dict[str, type] = {
     kind.kind: kind  # type: ignore[attr-defined]
     for kind in (Numeric, Bucketized, Vocabulary, Hashed, Categorical)
@@ -265,8 +265,8 @@ class Settings:
 
     @property
     def categorical(self) -> tuple[Bucketized | Vocabulary | Hashed | Categorical, ...]:
-        """Features that reach the model as ids, in their column order."""
-        return tuple(feature for feature in self.features if not isinstance(feature, Numeric))
+        """Features that reach the model as ids, in their column order: see `by_kind`."""
+        return tuple(feature for alike in by_kind(self.features).values() for feature in alike)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
@@ -294,6 +294,16 @@ class Settings:
             model=read_section(Model, tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
         )
+
+
+def by_kind(features: Sequence[Feature]) -> dict[type, tuple[Any, ...]]:
+    """Those that become ids, the ones of a kind together: so they are neighbours in the matrix of ids.
+
+    Preprocessing makes ids for all features of a kind at once, and need not put them in another order.
+    """
+    kinds = (Bucketized, Vocabulary, Hashed, Categorical)
+    alike = {kind: tuple(feature for feature in features if isinstance(feature, kind)) for kind in kinds}
+    return {kind: found for kind, found in alike.items() if found}
 
 
 def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:

@@ -7,6 +7,7 @@ retry starts from nothing and ends in the same place. Exit status: 0 the step is
 """
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from pipeline.kubeflow import translation
 from pipeline.kubeflow.translation import Document
+from trainer_module.process import leave, uncollected
 from trainer_module.sections import ConfigurationError
 
 LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"
@@ -83,7 +85,10 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
 
 def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
     # Here and not above: importing TFX takes seconds, and a missing input is reported at once.
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+    with uncollected():
+        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+        importlib.import_module(options.executor_class_path.rpartition(".")[0])
 
     # `absl.app` is not running, so absl would hold back TFX's messages, and the trainer's go to
     # Python's own root logger.
@@ -159,4 +164,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -21,6 +21,7 @@ from components.pusher import Executor as PusherExecutor
 from components.serving_check import REFUSED, ServingCheck, check_model
 from components.serving_requests import UnservableError, make_replays, read_rows, read_signatures
 from components.warmup import WARMUP, read_warmup
+from pipeline.config import ROOT
 
 LIMITS = Limits(load_seconds=120, answer_seconds=20, memory_mib=4096)
 FILES = "Split-eval/data.gz"
@@ -128,19 +129,49 @@ def test_a_process_that_hangs_ends_when_the_run_is_killed(release, tmp_path) -> 
         log = prediction_log_pb2.PredictionLog()
         log.predict_log.request.CopyFrom(replays_of(release, model)[0].request)
         writer.write(log.SerializeToString())
-    command = [sys.executable, "-I", serving_process.__file__, str(model), str(requests), str(tmp_path / "a")]
+    paths = {"model": str(model), "requests": str(requests), "answers": str(tmp_path / "a")}
     # A parent that starts the process, waits until it hangs, and is gone.
     parent = (
         "import pathlib, subprocess, sys, time\n"
-        "child = subprocess.Popen(sys.argv[1:], stderr=subprocess.DEVNULL)\n"
-        "while 'answer' not in (pathlib.Path(sys.argv[-1]).read_text() if pathlib.Path(sys.argv[-1]).exists() else ''):\n"
+        "process, work, progress = sys.argv[1:]\n"
+        "child = subprocess.Popen([sys.executable, '-I', process], stdin=subprocess.PIPE, text=True, "
+        "stderr=subprocess.DEVNULL)\n"
+        "print(work, file=child.stdin, flush=True)\n"
+        "while not pathlib.Path(progress).exists() or 'answer' not in pathlib.Path(progress).read_text():\n"
         "    time.sleep(0.1)\n"
         "print(child.pid)\n"
     )
+    work = json.dumps({**paths, "progress": str(progress)})
     done = subprocess.run(
-        [sys.executable, "-c", parent, *command, str(progress)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", parent, serving_process.__file__, work, str(progress)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     deadline = time.monotonic() + 20
+    while psutil.pid_exists(int(done.stdout)) and time.monotonic() < deadline:
+        if psutil.Process(int(done.stdout)).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.2)
+    assert not psutil.pid_exists(int(done.stdout))
+
+
+def test_a_process_started_ahead_answers_the_next_model_and_no_other(release) -> None:
+    isolated_replay.start_ahead()
+    isolated_replay.start_ahead()
+    (ahead,) = isolated_replay._ahead
+    assert check(release, release.model) == [] and ahead.process.returncode == 0
+    assert not isolated_replay._ahead
+    assert check(release, release.model) == []
+
+
+def test_a_process_started_ahead_and_not_needed_ends_with_the_run() -> None:
+    run = "from components import isolated_replay as r; r.start_ahead(); print(r._ahead[0].process.pid)"
+    done = subprocess.run(
+        [sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    deadline = time.monotonic() + 30
     while psutil.pid_exists(int(done.stdout)) and time.monotonic() < deadline:
         if psutil.Process(int(done.stdout)).status() == psutil.STATUS_ZOMBIE:
             return
