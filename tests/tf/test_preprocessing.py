@@ -107,3 +107,22 @@ def test_a_regression_label_is_a_number() -> None:
     rows = [{**row, "price": [2.0]} for row in make_rows(20)]
     labels = read(transform(tables, rows))[LABEL]
     assert labels.dtype == np.float32 and labels[1] == pytest.approx(rows[1]["paid"][0] / 2)
+
+
+def test_features_of_a_kind_are_neighbours_and_keep_their_own_buckets() -> None:
+    features = {
+        "weekday": {"kind": "categorical", "size": 7},
+        "age": {"kind": "bucketized", "buckets": 4},
+        "city": {"kind": "hashed", "buckets": 5},
+        "visits": {"kind": "bucketized", "buckets": 2},
+        "price": {"kind": "bucketized", "buckets": 4},
+        "brand": {"kind": "vocabulary", "size": 3, "oov_buckets": 2},
+    }
+    data = transform({**TABLES, "features": features}, make_rows(200))
+    assert [feature.name for feature in data.settings.categorical] == [
+        "age", "visits", "price", "brand", "city", "weekday",
+    ]  # fmt: skip
+    row = {"weekday": [3], "age": [0.0], "city": [b"city-1"], "visits": [4], "price": [10.0], "brand": [b"?"]}
+    age, visits, price, brand, city, weekday = apply(data, row)["categorical"]
+    assert (age, visits, price, weekday) == (0, 1, 3, 3)
+    assert brand in (3, 4) and 0 <= city < 5
