@@ -1,10 +1,11 @@
-"""A wide-and-deep network on one embedding gather.
+"""A multilayer perceptron on numbers and on embeddings from one gather.
 
-After Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016): a linear part that
-remembers single categories, and a deep part that generalises over them. Both read the same embeddings,
-so that the linear part needs no weights of its own for each id. Ids of all features live in one table,
-at an offset for each feature: a step does one gather instead of one for every column; a gather also
-converts to TFLite built-ins, which one-hot encodings do not (trap 4).
+Ids of all features live in one table, at an offset for each feature: a step does one gather instead of one
+for every column; a gather also converts to TFLite built-ins, which one-hot encodings do not (trap 4).
+
+A linear part beside it, as in Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016), was tried:
+on the taxi data it brought no AUC (0.9428 with it, 0.9430 without, means of five seeds) and took a fifth of a
+step.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""
 
 HIDDEN = "hidden"
-"""What the last layer calls the deep part, beside `NUMERIC` and `CATEGORICAL`."""
+"""What a layer calls the output of the layer before it, as the first one calls its inputs `NUMERIC` and so on."""
 
 _DENSE_GRADIENT = 1 << 20
 """Numbers in a table up to which its gradient is dense.
@@ -66,15 +67,15 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         columns[CATEGORICAL] = keras.layers.Flatten()(gathered)
     hidden = columns
     for layer, units in enumerate(settings.model.hidden_units):
-        deep = _Dense(units, "relu", name=f"hidden_{layer}")(hidden)
+        output = _Dense(units, "relu", name=f"hidden_{layer}")(hidden)
         if settings.model.dropout:
-            deep = keras.layers.Dropout(settings.model.dropout)(deep)
-        hidden = {HIDDEN: deep}
-    logits = _Dense(outputs, dtype="float32", name="logits")({**columns, **hidden})
+            output = keras.layers.Dropout(settings.model.dropout)(output)
+        hidden = {HIDDEN: output}
+    logits = _Dense(outputs, dtype="float32", name="logits")(hidden)
     predictions = keras.layers.Activation(
         _ACTIVATIONS[settings.label.task], dtype="float32", name=PREDICTIONS
     )(logits)
-    return keras.Model(inputs, predictions, name="wide_and_deep")
+    return keras.Model(inputs, predictions, name="perceptron")
 
 
 class _Table(keras.layers.Embedding):
@@ -90,7 +91,7 @@ class _Table(keras.layers.Embedding):
 
 
 class _Dense(keras.layers.Layer):
-    """A dense layer on several inputs, each with a kernel of its own, so that they are never copied together.
+    """A dense layer on one or more inputs, each with a kernel of its own, so that they are never copied together.
 
     Joining 3 numbers and 104 embedded columns, and taking their gradient apart, took a fifth of a step on
     two cores; 3,341 joined columns fell back to kernels for unaligned data on an H200 in half precision,

@@ -154,7 +154,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Model:
-    """Size of the wide-and-deep network; see `trainer_module.model`."""
+    """Size of the network; see `trainer_module.model`."""
 
     embedding_dim: int = 8
     hidden_units: tuple[int, ...] = (128, 64)

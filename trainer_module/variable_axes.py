@@ -62,7 +62,7 @@ def axes(
         units: Labels = [("unit", layer, width, i) for i in range(width)]
         found |= _dense(f"hidden_{layer}", inputs, units)
         inputs = {HIDDEN: units}
-    return found | _dense("logits", columns | inputs, outputs)
+    return found | _dense("logits", inputs, outputs)
 
 
 def _dense(layer: str, inputs: Mapping[str, Labels], units: Labels) -> dict[str, tuple[Labels, ...]]:
