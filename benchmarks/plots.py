@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement import OURS, PEER, Question, Sample
+from benchmarks.measurement import OURS, Question, Sample
 
 
 def markdown(lines: Sequence[Mapping[str, Any]], machine: Mapping[str, str]) -> str:
@@ -69,23 +69,29 @@ def plot(
 def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
     from matplotlib import pyplot
 
-    figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
-    for side, style in ((OURS, "o-"), (PEER, "x--")):
-        measured = sorted((s for s in samples if s.side == side), key=lambda s: s.values["rows"])
+    figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(11, 4.5))
+    for plural, style in ((False, "o-"), (True, "x--")):
+        measured = sorted(
+            (s for s in samples if ("," in s.case) == plural), key=lambda sample: sample.values["rows"]
+        )
         rows = [sample.values["rows"] for sample in measured]
-        nodes = sorted({name for s in measured for name in s.values if name[0].isupper()})
-        for place, node in enumerate(nodes):
-            values = [sample.values.get(node) for sample in measured]
-            seconds.plot(rows, values, style, color=f"C{place}", label=node if side == OURS else None)
-        if measured:
-            label = "this pipeline" if side == OURS else "TFX"
-            memory.plot(rows, [s.values["peak_mib"] for s in measured], style, label=label)
-    for axis, name in ((seconds, "seconds"), (memory, "peak RSS, MiB")):
+        suffix = ", two Beam processes" if plural else ""
+        nodes = ["total", *sorted({name for s in measured for name in s.values if name[0].isupper()})]
+        for place, node in enumerate(nodes if measured else []):
+            values = [sample.values[node] for sample in measured]
+            seconds.plot(rows, values, style, color=f"C{place}", label=None if plural else node)
+        for metric, color in (("peak_mib", "C0"), ("training_mib", "C4")):
+            label = ("training alone" if metric == "training_mib" else "whole run") + suffix
+            values = [sample.values[metric] for sample in measured]
+            memory.plot(rows, values, style, color=color, label=label)
+    for axis, title in ((seconds, "seconds (dashed: two Beam processes)"), (memory, "peak RSS, MiB")):
         axis.set_xscale("log")
         axis.set_xlabel("rows")
-        axis.set_ylabel(name)
+        axis.set_title(title, fontsize=9)
         axis.legend(fontsize=7)
+        axis.grid(alpha=0.3)
     seconds.set_yscale("log")
+    memory.set_ylim(bottom=0)
     figure.tight_layout()
     figure.savefig(results / "growth.svg")
     pyplot.close(figure)

@@ -27,6 +27,7 @@ from components.report.statistics import read_statistics
 from components.report.text import number
 from components.report.training import read_training
 from components.serving_check import REFUSED
+from trainer_module.replacing import replace_file
 
 PAGE = "report.html"
 METRICS = "metrics.json"
@@ -153,8 +154,8 @@ def RunReport(
         },
         "missing": missing,
     }
-    rendering.write(Path(report.uri) / PAGE, rendering.render(document))
-    rendering.write(Path(metrics.uri) / METRICS, json.dumps(numbers, indent=1) + "\n")
+    replace_file(Path(report.uri) / PAGE, rendering.render(document))
+    replace_file(Path(metrics.uri) / METRICS, json.dumps(numbers, indent=1) + "\n")
     for key, value in numbers.items():
         metrics.set_float_custom_property(key, value)
 

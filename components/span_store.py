@@ -20,6 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from trainer_module.replacing import replace_file
+
 MANIFEST = "manifest.json"
 _CHECKED = "checked"
 _DIGESTS = "digests.json"
@@ -229,6 +231,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(unfinished, path)
+    replace_file(path, json.dumps(value, indent=1) + "\n")

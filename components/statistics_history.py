@@ -4,13 +4,13 @@ A file appears or changes by one rename. It holds what comparators read and no m
 18 columns of the taxi table, for each span.
 """
 
-import os
 import re
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
 from components.merged_statistics import Statistics
+from trainer_module.replacing import replace_file
 
 _NAME = re.compile(r"span-(\d+)\.pb")
 
@@ -21,11 +21,8 @@ class HistoryError(RuntimeError):
 
 def store(directory: Path, span: int, statistics: Statistics) -> Path:
     """Keeps the statistics of `span`, in the place of those of an earlier version of it."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"span-{span}.pb"
-    unfinished = directory / f".{path.name}.unfinished"
-    unfinished.write_bytes(statistics.SerializeToString(deterministic=True))
-    os.replace(unfinished, path)
+    replace_file(path, statistics.SerializeToString(deterministic=True))
     return path
 
 

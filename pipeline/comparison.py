@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from components.report import FORMAT, rendering
 from components.report.text import duration, number
+from trainer_module.replacing import replace_file
 
 _MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
 Rows = list[dict[str, Any]]
@@ -68,7 +69,7 @@ def write_page(first: Compared, second: Compared, sections: Mapping[str, Rows]) 
     """
     path = first.root / "reports" / f"compare-{first.id}-{second.id}.html"
     sides = [_side(run) for run in (first, second)]
-    rendering.write(path, rendering.render_comparison({"sections": sections, "sides": sides}))
+    replace_file(path, rendering.render_comparison({"sections": sections, "sides": sides}))
     return path
 
 

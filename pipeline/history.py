@@ -5,13 +5,13 @@ holds the workspace's lock and finds a record that still says "running" knows th
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.workspace import Workspace
+from trainer_module.replacing import replace_file
 
 Record = Mapping[str, Any]
 """What `pipeline.summary.Summary` wrote. Records of earlier versions may lack keys."""
@@ -51,10 +51,7 @@ def settle_killed(workspace: Workspace) -> list[Record]:
 
 def write_record(path: Path, record: Record) -> None:
     """Replaces the file at once, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(unfinished, path)
+    replace_file(path, json.dumps(record, indent=2) + "\n")
 
 
 def whole_runs(records: Sequence[Record]) -> list[Record]:

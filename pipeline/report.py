@@ -21,6 +21,7 @@ from pipeline.record import NodeRecord
 from pipeline.reproduction import reproduction
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
+from trainer_module.replacing import replace_file
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 40
@@ -35,8 +36,8 @@ def write_report(summary: Summary, config: Config, workspace: Workspace) -> Path
     started = time.monotonic()
     document = gather(summary, config, workspace)
     path = workspace.reports / f"{summary.run_id}.html"
-    rendering.write(path.with_suffix(".json"), json.dumps(document) + "\n")
-    rendering.write(path, rendering.render(document))
+    replace_file(path.with_suffix(".json"), json.dumps(document) + "\n")
+    replace_file(path, rendering.render(document))
     _LOG.info("The report took %.2f s", time.monotonic() - started)
     return path
 

@@ -19,6 +19,7 @@ import tf_keras as keras
 
 from trainer_module.plan import Plan
 from trainer_module.preemption import Preempted
+from trainer_module.replacing import replace_file
 
 
 class Checkpoints(keras.callbacks.BackupAndRestore):
@@ -64,7 +65,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._training_state._ckpt_saved_batch.assign(batch)
         step = self._current_epoch * self._steps_per_epoch + batch + 1
         if self._terminated and not self._request.exists():
-            _write(self._request, str(step + 2 * self._steps_per_execution).encode())
+            replace_file(self._request, str(step + 2 * self._steps_per_execution))
         if self._request.exists() and step >= int(self._request.read_text() or 0):
             self._stop(self._current_epoch, batch)
 
@@ -142,7 +143,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
             "best_epoch": self.best_epoch,
             "history": self.history,
         }
-        _write(self._directory / "progress.json", json.dumps(state).encode())
+        replace_file(self._directory / "progress.json", json.dumps(state))
         for older in self._directory.glob("best-*.npz"):
             if older != best:
                 older.unlink()
@@ -151,7 +152,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
         """Gives the model its best weights, and notes that only the export is left."""
         super().on_train_end(logs)
         if self._is_chief:
-            _write(self._directory / "finished", b"")
+            replace_file(self._directory / "finished", b"")
 
 
 def continues(directory: Path) -> bool:
@@ -162,9 +163,3 @@ def continues(directory: Path) -> bool:
 def forget(directory: Path) -> None:
     """Removes what is only needed to continue."""
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from trainer_module.plan import Plan, make_plan, steps_of_pass
 from trainer_module.precision import Precision
 from trainer_module.preprocessing import LABEL_VOCABULARY
 from trainer_module.recovery import BestEpoch, Checkpoints, continues, forget
+from trainer_module.replacing import replace_file
 from trainer_module.settings import Settings
 from trainer_module.warm_start import start_from
 
@@ -158,9 +158,7 @@ def _warm_start(
         return json.loads(record.read_text())
     warm = start_from(job.base_model, model, job.settings, transform_output).to_json()
     if is_chief:
-        unfinished = record.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(warm))
-        os.replace(unfinished, record)
+        replace_file(record, json.dumps(warm))
     return warm
 
 

@@ -1,6 +1,5 @@
 """From what was read of a run to one HTML page that needs nothing else."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,6 @@ def render(document: Mapping[str, Any]) -> str:
 def render_comparison(comparison: Mapping[str, Any]) -> str:
     """The page of two runs side by side; see `pipeline.comparison`."""
     return _environment().get_template("comparison.html.jinja").render(**comparison)
-
-
-def write(path: Path, page: str) -> None:
-    """Replaces the file at once, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(unfinished, path)
 
 
 def _environment() -> jinja2.Environment:

@@ -17,6 +17,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.kubeflow import lint, specification
 from pipeline.kubeflow.settings import Kubeflow
 from pipeline.workspace import workspace_of
+from trainer_module.replacing import replace_file
 from trainer_module.sections import ConfigurationError
 
 ENTRYPOINT = "pipeline.kubeflow.entrypoint"
@@ -96,11 +97,8 @@ def write(text: str, output: Path) -> None:
     Raises:
       ConfigurationError: If it cannot be written.
     """
-    unfinished = output.with_name(f".{output.name}.unfinished")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, output)
+        replace_file(output, text)
     except OSError as error:
         raise ConfigurationError(
             f"--output {output} cannot be written ({error.strerror}): choose another."

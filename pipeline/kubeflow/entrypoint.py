@@ -21,6 +21,7 @@ from pathlib import Path
 from pipeline.kubeflow import translation
 from pipeline.kubeflow.translation import Document
 from trainer_module.process import leave, uncollected
+from trainer_module.replacing import replace_file
 from trainer_module.sections import ConfigurationError
 
 LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
     for key in options.file_output:
         _become_file(Path(adapted["outputs"]["artifacts"][key]["artifacts"][0]["uri"]))
     result = translation.adapt_output(written, given, root)
-    _write(Path(root + given["outputs"]["outputFile"].lstrip("/")), result)
+    replace_file(Path(root + given["outputs"]["outputFile"].lstrip("/")), json.dumps(result))
 
 
 def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
@@ -136,14 +137,6 @@ def _become_file(directory: Path) -> None:
     os.replace(file, beside)
     directory.rmdir()
     os.replace(beside, directory)
-
-
-def _write(path: Path, document: Document) -> None:
-    """Replaces `path` at once: the launcher never reads half a document."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(document))
-    os.replace(unfinished, path)
 
 
 def _parser() -> argparse.ArgumentParser:
