@@ -9,6 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+WHOLE_NUMBERS = (
+    "trip_seconds",
+    "pickup_community_area",
+    "dropoff_community_area",
+    "pickup_census_tract",
+    "dropoff_census_tract",
+)
+
 
 def write_table(source: Path, directory: Path, times: int, parquet: bool = False) -> Path:
     """Writes `times` copies of the CSV file `source` to `directory`, one file for every ten copies.
@@ -20,7 +28,8 @@ def write_table(source: Path, directory: Path, times: int, parquet: bool = False
 
     suffix = "parquet" if parquet else "csv"
     directory.mkdir(parents=True, exist_ok=True)
-    table = pandas.read_csv(source)
+    # Otherwise pandas makes whole numbers decimals where some are missing.
+    table = pandas.read_csv(source, dtype=dict.fromkeys(WHOLE_NUMBERS, "Int64"))
     for first in range(0, times, 10):
         file = directory / f"part-{first // 10:04d}.{suffix}"
         if file.exists():
@@ -44,12 +53,10 @@ def _vary(table, copy: int):
     for name in ("fare", "tips"):
         varied[name] = (varied[name] * factor).round(2)
     varied["trip_miles"] = (varied["trip_miles"] * random.uniform(0.9, 1.1, len(table))).round(2)
-    varied["trip_seconds"] = (varied["trip_seconds"] * factor / 60).round() * 60
+    varied["trip_seconds"] = ((varied["trip_seconds"] * factor / 60).round() * 60).astype("Int64")
     varied["trip_start_timestamp"] += random.integers(0, 50, len(table)) * 604_800
     for name in ("pickup_latitude", "pickup_longitude", "dropoff_latitude", "dropoff_longitude"):
         varied[name] += random.normal(0, 0.002, len(table)).round(6)
     own = random.random(len(table)) < 0.2
     varied.loc[own, "company"] = varied.loc[own, "company"] + f" {copy}"
-    for name in ("trip_seconds", "pickup_census_tract", "dropoff_census_tract"):
-        varied[name] = varied[name].astype("Int64")
     return varied
