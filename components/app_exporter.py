@@ -25,6 +25,7 @@ from components.app.parity import Answers, compare
 from components.serving_requests import read_rows
 from trainer_module.model import PREDICTIONS
 from trainer_module.preprocessing import CATEGORICAL, NUMERIC
+from trainer_module.sections import UserError
 from trainer_module.settings import LABEL, Settings
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ PARITY = "parity.json"
 """Name of the report in the output."""
 
 
-class AppExportError(RuntimeError):
+class AppExportError(UserError, RuntimeError):
     """A variant that must not be shipped; the message is one sentence."""
 
 

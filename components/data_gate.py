@@ -28,6 +28,7 @@ from components.label_statistics import LABEL, label_name, label_statistics
 from components.merged_statistics import Statistics, merge_statistics
 from components.serving_logs import serving_statistics
 from components.span_conversion import WINDOW
+from trainer_module.sections import UserError
 from trainer_module.settings import Label
 
 REPORT = "report.json"
@@ -39,7 +40,7 @@ NEWEST = "all"
 Anomaly = tuple[str, str, anomalies_pb2.AnomalyInfo]
 
 
-class DataGateError(RuntimeError):
+class DataGateError(UserError, RuntimeError):
     """The data must not be trained on; the message is a table meant for the user.
 
     `report` is what would have been in the output, which TFX removes when a step fails.

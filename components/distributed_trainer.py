@@ -23,6 +23,7 @@ from components.kubernetes_api import ApiError, Kubernetes, NotFound
 from components.worker_logs import WorkerLogs
 from components.worker_pods import LABEL, Document, WorkerPods, index_of, job, service
 from trainer_module.job import Job, identity
+from trainer_module.sections import UserError
 from trainer_module.settings import Settings, Training
 
 _LOG = logging.getLogger("trainer_module.pods")
@@ -30,7 +31,7 @@ _POLL_SECONDS = 2.0
 _CANCELLED = 128 + signal.SIGTERM
 
 
-class WorkersError(RuntimeError):
+class WorkersError(UserError, RuntimeError):
     """The training did not end well; the message names the worker and shows its last lines."""
 
 

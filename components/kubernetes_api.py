@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from components.worker_pods import Document
+from trainer_module.sections import UserError
 
 # How long the API may be away (a restart of the control plane) before a training is given up.
 _AWAY_SECONDS = 60.0
 _REQUEST_SECONDS = 30
 
 
-class ApiError(RuntimeError):
+class ApiError(UserError, RuntimeError):
     """Kubernetes refused or did not answer; one sentence with the fix."""
 
 

@@ -17,11 +17,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from trainer_module.sections import UserError
+
 RELEASE = Path("assets.extra", "release.json")
 """In a version: when, from which code and with which metrics it was pushed."""
 
 
-class VersionError(ValueError):
+class VersionError(UserError, ValueError):
     """What was asked for cannot be; the message is one sentence."""
 
 

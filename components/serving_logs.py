@@ -12,12 +12,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 
 from components.merged_statistics import Statistics, merge_statistics, name_of
+from trainer_module.sections import UserError
 from trainer_module.settings import request_name
 
 _TFRECORDS = ("*.tfrecord", "*.tfrecord.gz")
 
 
-class ServingLogsError(RuntimeError):
+class ServingLogsError(UserError, RuntimeError):
     """Logs that cannot be read; the message is one sentence."""
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from trainer_module.sections import UserError
 from trainer_module.settings import Bucketized, Numeric, Settings, request_name
 
 ONE_ROW = "a batch of 1"
@@ -27,7 +28,7 @@ Row = dict[str, list[Any]]
 SignatureDef = meta_graph_pb2.SignatureDef
 
 
-class UnservableError(ValueError):
+class UnservableError(UserError, ValueError):
     """A model of which no server could be asked; the message is one sentence."""
 
 

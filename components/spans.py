@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer_module.sections import UserError
+
 TABLE = "table"
 """Name of the one span of a dataset whose pattern has no placeholder."""
 
@@ -20,7 +22,7 @@ _DATE = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-class SpanError(ValueError):
+class SpanError(UserError, ValueError):
     """Spans that cannot be used as they are; the message is one sentence meant for the user."""
 
 

@@ -11,11 +11,12 @@ from google.protobuf.message import DecodeError
 
 from components.merged_statistics import Statistics
 from trainer_module.replacing import replace_file
+from trainer_module.sections import UserError
 
 _NAME = re.compile(r"span-(\d+)\.pb")
 
 
-class HistoryError(RuntimeError):
+class HistoryError(UserError, RuntimeError):
     """A file of the history cannot be used; the message is one sentence."""
 
 

@@ -3,25 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+from trainer_module.sections import UserError
+
 
 def explain(error: BaseException) -> str:
-    """The error as a user should read it: our own errors whole, others by type and last line."""
+    """The error as a user should read it: our own errors whole, others by type and first line."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "interrupted; the next run starts where this one stopped."
-    own = (
-        "ConfigurationError",
-        "ConversionError",
-        "DataGateError",
-        "HistoryError",
-        "ServingLogsError",
-        "WorkerError",
-        "AppExportError",
-        "SpanError",
-        "EncodingError",
-        "ToolError",
-    )
     for seen in _chain(error):
-        if type(seen).__name__ in own:
+        if isinstance(seen, UserError):
             return str(seen)
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

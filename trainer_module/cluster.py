@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer_module.sections import ConfigurationError
+from trainer_module.sections import ConfigurationError, UserError
 
 
-class WorkersMissing(RuntimeError):
+class WorkersMissing(UserError, RuntimeError):
     """Some workers did not appear in time; the message names them."""
 
 

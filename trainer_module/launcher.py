@@ -18,6 +18,7 @@ from pathlib import Path
 
 from trainer_module.job import Job
 from trainer_module.preemption import PREEMPTED, Preempted
+from trainer_module.sections import UserError
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ _GRACE_SECONDS = 30
 _LAST_LINES = 15
 
 
-class WorkerError(RuntimeError):
+class WorkerError(UserError, RuntimeError):
     """A worker ended badly; the message names it and shows its last lines."""
 
 

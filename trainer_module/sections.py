@@ -26,7 +26,15 @@ Tables = dict[str, Any]
 Section = TypeVar("Section")
 
 
-class ConfigurationError(ValueError):
+class UserError(Exception):
+    """An error that a person can do something about: the message is all of what they should read of it.
+
+    One sentence, as a rule, that names the thing and the fix. Whatever shows a failure shows the message of such
+    an error, and of others no more than their type and first line (`pipeline.failure`).
+    """
+
+
+class ConfigurationError(UserError, ValueError):
     """A configuration that cannot be used; the message is one sentence meant for the user."""
 
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from components.app.encoding import encode
 from components.serving_requests import Row, serialize
 from trainer_module.preprocessing import CATEGORICAL, LABEL_VOCABULARY, NUMERIC
+from trainer_module.sections import UserError
 from trainer_module.settings import (
     Bucketized,
     Categorical,
@@ -33,7 +34,7 @@ Transform = Callable[[Sequence[Row]], Mapping[str, Any]]
 _TOLERANCE = 1e-5
 
 
-class EncodingError(RuntimeError):
+class EncodingError(UserError, RuntimeError):
     """`features.json` would not say what the model does; the message is one sentence."""
 
 

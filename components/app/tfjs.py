@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.app.parity import Answers
+from trainer_module.sections import UserError
 
 _HERE = Path(__file__).parent
 _CONVERTER = _HERE / "converter"
@@ -27,7 +28,7 @@ _REPOSITORY_UV = _ROOT / ".uv" / "bin" / "uv"
 _INSTALLED = _ROOT / ".tfjs"
 
 
-class ToolError(RuntimeError):
+class ToolError(UserError, RuntimeError):
     """A tool that is missing or failed; the message is one sentence."""
 
 

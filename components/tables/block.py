@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from trainer_module.sections import UserError
 
-class ConversionError(ValueError):
+
+class ConversionError(UserError, ValueError):
     """The data cannot be converted; the message is one sentence for a person."""
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from trainer_module.sections import ConfigurationError
+from trainer_module.sections import ConfigurationError, UserError
 
 # Where Kubeflow projects a pod's token for Pipelines; kfp.client reads it there too.
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 
 
-class ServerError(RuntimeError):
+class ServerError(UserError, RuntimeError):
     """Kubeflow Pipelines refused or did not answer; the message is one sentence with the fix."""
 
 

@@ -1,0 +1,36 @@
+"""What a person reads of a run that failed."""
+
+import pytest
+
+from components.tables.block import ConversionError
+from pipeline.failure import explain
+from trainer_module.cluster import WorkersMissing
+from trainer_module.launcher import WorkerError
+from trainer_module.sections import ConfigurationError, UserError
+
+
+def raised(error: BaseException) -> BaseException:
+    """`error` as Beam or TFX hand it on: something else went wrong because of it."""
+    try:
+        try:
+            raise error
+        except BaseException as inner:
+            raise RuntimeError("a stage of the pipeline failed\nwith a long trace") from inner
+    except RuntimeError as outer:
+        return outer
+
+
+@pytest.mark.parametrize("kind", [ConfigurationError, ConversionError, WorkerError, WorkersMissing])
+def test_what_was_written_for_the_user_is_shown_whole_however_deep_it_lies(kind: type[UserError]) -> None:
+    assert explain(raised(kind("trips.csv, line 3: add a cell.\nThe line is: 1,2"))) == (
+        "trips.csv, line 3: add a cell.\nThe line is: 1,2"
+    )
+
+
+def test_of_any_other_error_the_type_and_the_first_line_are_shown() -> None:
+    assert explain(raised(KeyError("x"))) == "RuntimeError: a stage of the pipeline failed"
+    assert explain(ValueError("")) == "ValueError: no message"
+
+
+def test_an_interruption_says_that_nothing_is_lost() -> None:
+    assert "the next run starts where this one stopped" in explain(KeyboardInterrupt())
