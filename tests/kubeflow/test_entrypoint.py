@@ -61,10 +61,3 @@ def test_links_become_what_they_point_to(tmp_path: Path) -> None:
     entrypoint._resolve_links(output)
     assert not any(path.is_symlink() for path in output.rglob("*"))
     assert (output / "directory" / "file").read_text() == (output / "file").read_text() == "content"
-
-
-def test_the_output_file_appears_whole(tmp_path: Path) -> None:
-    target = tmp_path / "task" / "output_metadata.json"
-    entrypoint._write(target, {"artifacts": {}})
-    assert json.loads(target.read_text()) == {"artifacts": {}}
-    assert [path.name for path in target.parent.iterdir()] == ["output_metadata.json"]
