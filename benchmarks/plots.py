@@ -80,10 +80,16 @@ def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
         for place, node in enumerate(nodes if measured else []):
             values = [sample.values[node] for sample in measured]
             seconds.plot(rows, values, style, color=f"C{place}", label=None if plural else node)
-        for metric, color in (("peak_mib", "C0"), ("training_mib", "C4")):
-            label = ("training alone" if metric == "training_mib" else "whole run") + suffix
-            values = [sample.values[metric] for sample in measured]
-            memory.plot(rows, values, style, color=color, label=label)
+        memory.plot(
+            rows, [s.values["peak_mib"] for s in measured], style, color="C0", label="whole run" + suffix
+        )
+        training = sorted(
+            (times * s.values["rows"], s.values[metric])
+            for s in measured
+            for times, metric in ((1, "training_mib"), (4, "training_4_mib"))
+        )
+        if training:
+            memory.plot(*zip(*training), style, color="C4", label="training alone" + suffix)
     for axis, title in ((seconds, "seconds (dashed: two Beam processes)"), (memory, "peak RSS, MiB")):
         axis.set_xscale("log")
         axis.set_xlabel("rows")
