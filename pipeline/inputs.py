@@ -24,15 +24,35 @@ DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the co
 """Key of `read_inputs` → what to call it."""
 
 
-def read_inputs(config: Config, workspace: Workspace, source: Path) -> dict[str, str]:
-    """Fingerprints of the data, the code and the configuration.
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What is in the window now.
+
+    `window_end` is the newest span's name, empty for a table without spans: a span that arrives from now
+    on is the next run's. A file that was only touched leaves the `fingerprint` as it is.
+    """
+
+    window_end: str
+    fingerprint: str
+
+
+def read_data(config: Config, workspace: Workspace, source: Path) -> Data:
+    """Reads what it must of the window's files.
 
     Args:
       config: What the run does.
       workspace: Whose store of spans remembers what is in files that have not changed.
       source: The folder of the dataset's files.
     """
-    return {"data": _data(config, workspace, source), **read_without_data(config)}
+    window = preflight.find_window(config, source)
+    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
+    newest = window.newest.name if config.source.has_spans else ""
+    return Data(newest, span_store.window_fingerprint(contents))
+
+
+def read_inputs(config: Config, data: Data) -> dict[str, str]:
+    """Fingerprints of the data, the code and the configuration."""
+    return {"data": data.fingerprint, **read_without_data(config)}
 
 
 def read_without_data(config: Config) -> dict[str, str]:
@@ -47,14 +67,6 @@ def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
     """What differs, in words; empty where nothing does."""
     changed = [name for key, name in DESCRIPTIONS.items() if now.get(key) != before.get(key)]
     return " and ".join(changed)
-
-
-def _data(config: Config, workspace: Workspace, source: Path) -> str:
-    """Of the window's spans and of what is in their files; a file that was only touched is the same."""
-    window = preflight.find_window(config, source)
-    store = workspace.spans if workspace.spans.is_dir() else None
-    contents = span_store.content_digests(store, {span.name: span.files for span in window.spans})
-    return span_store.window_fingerprint(contents)
 
 
 def _configuration(config: Config) -> str:

@@ -15,7 +15,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from components import span_store
 from pipeline import console as terminal
 from pipeline import history, inputs, preflight
 from pipeline.config import ROOT, Config
@@ -113,8 +112,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     """The same for one who has checked everything and holds the workspace's lock."""
     started = time.monotonic()
     summary = begin_summary(config, request)
+    data = inputs.read_data(config, workspace, source)
     if not request.is_partial:
-        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, workspace, source))
+        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, data))
     log_file = workspace.logs / f"run-{summary.run_id}.log"
     summary = dataclasses.replace(summary, log=str(log_file))
     summary.write_record(workspace, status=history.RUNNING)
@@ -127,7 +127,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         try:
             with terminal.Progress(console, asked, _ahead(request)).watching():
                 earlier = _latest_run(config, workspace)
-                _run_graph(config, workspace, request, source)
+                _run_graph(config, workspace, request, source, data)
             summary = dataclasses.replace(summary, status=history.SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
@@ -189,7 +189,9 @@ def _latest_run(config: Config, workspace: Workspace) -> int:
     return record.latest_run(workspace)
 
 
-def _run_graph(config: Config, workspace: Workspace, request: Request, source: Path) -> None:
+def _run_graph(
+    config: Config, workspace: Workspace, request: Request, source: Path, data: inputs.Data
+) -> None:
     from absl import logging
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
@@ -199,8 +201,6 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
-    window = preflight.find_window(config, source)
-    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
     pipeline = build(
         config,
         workspace,
@@ -208,9 +208,8 @@ def _run_graph(config: Config, workspace: Workspace, request: Request, source: P
         live_model=identity(newest_version(workspace.serving)),
         serving_logs_state=preflight.state_of(config.serving_logs),
         cache=request.cache,
-        # The newest span by name: one that arrives from now on is the next run's.
-        window_end=window.newest.name if config.source.has_spans else "",
-        window_fingerprint=span_store.window_fingerprint(contents),
+        window_end=data.window_end,
+        window_fingerprint=data.fingerprint,
     )
     options = None
     if request.is_partial:

@@ -70,7 +70,8 @@ def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> st
     success = history.last_success(history.read_records(workspace))
     if success is None:
         return "no run has succeeded yet"
-    changed = inputs.describe_change(inputs.read_inputs(loaded, workspace, source), success["inputs"])
+    now = inputs.read_inputs(loaded, inputs.read_data(loaded, workspace, source))
+    changed = inputs.describe_change(now, success["inputs"])
     return f"{changed} changed since run {success['run_id']}" if changed else ""
 
 

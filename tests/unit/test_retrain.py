@@ -66,7 +66,7 @@ class Shop:
     def remember(self, began: float = 1000.0, **changes: Any) -> None:
         """Leaves the record of a run that used everything as it is now."""
         loaded = config.load(str(self.dataset), "laptop")
-        now = inputs.read_inputs(loaded, self.workspace, self.table.parent)
+        now = inputs.read_inputs(loaded, inputs.read_data(loaded, self.workspace, self.table.parent))
         record = make_record(began, **{"inputs": now, "dataset": "shop", **changes})
         history.write_record(self.workspace.runs / f"{record['run_id']}.json", record)
 
