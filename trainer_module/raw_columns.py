@@ -31,12 +31,12 @@ def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
         axis=0,
     )
     values = tf.concat([column.values for column in columns], axis=0)
-    places = tf.maximum(tf.reduce_max(indices[:, 1]) + 1, 1)
-    shape = tf.stack([columns[0].dense_shape[0], places, len(columns)])
+    # All values behind the first share one place, which nobody reads: a list of a thousand takes no more room.
+    indices = tf.minimum(indices, tf.constant([indices.dtype.max, 1, indices.dtype.max], indices.dtype))
     dense = tf.raw_ops.SparseToDense(
-        # Column by column and so not in order, which is all that would be validated.
-        sparse_indices=indices, output_shape=shape, sparse_values=values, default_value=default,
-        validate_indices=False,
+        # Not validated, which would refuse indices that are not in order, and values that share a place.
+        sparse_indices=indices, output_shape=tf.stack([columns[0].dense_shape[0], 2, len(columns)]),
+        sparse_values=values, default_value=default, validate_indices=False,
     )  # fmt: skip
     return tf.ensure_shape(dense[:, 0], [None, len(columns)])
 

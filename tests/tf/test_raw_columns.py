@@ -47,3 +47,9 @@ def test_columns_that_are_dense_already_keep_their_places(columns: list[Any]) ->
 def test_a_batch_may_be_empty() -> None:
     empty = tf.SparseTensor(np.zeros([0, 2], np.int64), tf.constant([], tf.int64), [0, 0])
     assert first_values([empty, empty], -1).shape == (0, 2)
+
+
+def test_a_long_list_in_one_row_takes_no_room_in_the_others() -> None:
+    far = 10**12
+    long = tf.SparseTensor([[0, 0], [0, far], [2, 0]], tf.constant([1, 2, 3], tf.int64), [3, far + 1])
+    assert first_values([long, WHOLE], -1).numpy().tolist() == [[1, 1], [-1, -1], [3, 3]]
