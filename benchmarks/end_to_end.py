@@ -54,12 +54,18 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
 
 
 def _without_slices(work: Path) -> Path:
-    """A dataset file like taxi's."""
+    """A dataset file like taxi's, but for the slices."""
     file = work / "taxi-without-slices.toml"
-    lines = (ROOT / "datasets" / "taxi.toml").read_text().splitlines()
-    kept = [line for line in lines if not line.startswith(("slices =", "slice_min ="))]
-    file.write_text("\n".join(kept).replace('"taxi.schema.pbtxt"', f'"{ROOT}/datasets/taxi.schema.pbtxt"'))
+    lines = taxi_dataset().splitlines()
+    file.write_text("\n".join(line for line in lines if not line.startswith(("slices =", "slice_min ="))))
     return file
+
+
+def taxi_dataset() -> str:
+    """The text of taxi's dataset file, as it can stand in any folder: with the whole path of the schema."""
+    directory = ROOT / "datasets"
+    schema = "taxi.schema.pbtxt"
+    return (directory / "taxi.toml").read_text().replace(f'"{schema}"', f'"{directory / schema}"')
 
 
 def run_directory(side: str, number: int, work: Path) -> Path:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.end_to_end import taxi_directory
+from benchmarks.end_to_end import taxi_dataset, taxi_directory
 from benchmarks.measurement import OURS, ROOT, Question, Row
 from benchmarks.synthetic_taxi import write_table
 
@@ -91,11 +91,9 @@ def _dataset(times: int, work: Path) -> Path:
     source = write_table(file, work / f"taxi-{times}x-csv", times)
     dataset = work / f"taxi-{times}x.toml"
     dataset.write_text(
-        (ROOT / "datasets" / "taxi.toml")
-        .read_text()
+        taxi_dataset()
         .replace('package = "tfx"', "")
         .replace('path = "examples/chicago_taxi_pipeline/data/simple"', f'path = "{source}"')
-        .replace('"taxi.schema.pbtxt"', f'"{ROOT}/datasets/taxi.schema.pbtxt"')
     )
     return dataset
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.growth import NODES, TWO_PROCESSES
 from benchmarks.measurement import OURS, Question, Sample
 
 
@@ -70,16 +71,15 @@ def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
     from matplotlib import pyplot
 
     figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(11, 4.5))
-    for plural, style in ((False, "o-"), (True, "x--")):
+    for suffix, style in (("", "o-"), (TWO_PROCESSES, "x--")):
         measured = sorted(
-            (s for s in samples if ("," in s.case) == plural), key=lambda sample: sample.values["rows"]
+            (s for s in samples if s.case.endswith(TWO_PROCESSES) == bool(suffix)),
+            key=lambda sample: sample.values["rows"],
         )
         rows = [sample.values["rows"] for sample in measured]
-        suffix = ", two Beam processes" if plural else ""
-        nodes = ["total", *sorted({name for s in measured for name in s.values if name[0].isupper()})]
-        for place, node in enumerate(nodes if measured else []):
+        for place, node in enumerate(["total", *sorted(NODES)]):
             values = [sample.values[node] for sample in measured]
-            seconds.plot(rows, values, style, color=f"C{place}", label=None if plural else node)
+            seconds.plot(rows, values, style, color=f"C{place}", label=None if suffix else node)
         memory.plot(
             rows, [s.values["peak_mib"] for s in measured], style, color="C0", label="whole run" + suffix
         )

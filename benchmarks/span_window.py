@@ -21,7 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from components import span_store  # noqa: E402 - below the path it is found by
+from benchmarks.end_to_end import taxi_dataset  # noqa: E402 - below the path it is found by
+from components import span_store  # noqa: E402
 
 NODES = ("ExampleGen", "StatisticsGen")
 FIRST_DAY = date(2026, 1, 1)
@@ -78,10 +79,8 @@ def make_day(directory: Path, day: date, rows: int) -> None:
 
 def write_dataset(directory: Path, name: str, data: Path, window: int) -> Path:
     """The taxi dataset over other files, with its reviewed schema."""
-    text = (ROOT / "datasets" / "taxi.toml").read_text()
-    text = re.sub(r"(?m)^package = .*\n", "", text)
+    text = re.sub(r"(?m)^package = .*\n", "", taxi_dataset())
     text = text.replace('name = "taxi"', f'name = "{name}"')
-    text = text.replace('schema = "', f'schema = "{ROOT}/datasets/')
     source = f'path = "{data}"'
     if window:
         source += '\npattern = "{YYYY}-{MM}-{DD}/*.csv"\n[window]\nspans = ' + str(window)

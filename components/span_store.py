@@ -84,7 +84,6 @@ def content_digests(store: Path | None, spans: Mapping[str, Sequence[Path]]) -> 
         digests[name] = _digest_of(sorted(parts))
     merged = {path: state for path, state in {**known, **seen}.items() if os.path.exists(path)}
     if store and merged != known:
-        store.mkdir(parents=True, exist_ok=True)
         _write_json(store / _DIGESTS, merged)
     return digests
 
