@@ -17,7 +17,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help run runs retrain schema models tensorboard compile image bench clean
-.PHONY: test test-cluster test-workers test-kubeflow test-fast test-platform check audit upgrade fix
+.PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,13 +28,16 @@ run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set
 test: .venv/.ready ## run the tests of everything that runs on one machine (twenty minutes on two cores)
 	@$(PYTHON) -m pytest tests/unit tests/tf tests/e2e $(ARGS)
 
-test-cluster: test-workers test-kubeflow ## run the tests of several workers and of Kubeflow (about ten minutes)
+test-cluster: test-workers test-kubeflow test-kubernetes ## run the tests of workers, Kubeflow and Kubernetes (needs Go, root)
 
 test-workers: .venv/.ready
 	@$(PYTHON) -m pytest tests/distributed $(ARGS)
 
 test-kubeflow: .venv/.ready
 	@$(PYTHON) -m pytest tests/kubeflow $(ARGS)
+
+test-kubernetes: .venv/.ready
+	@tests/cluster/run $(PYTHON) $(ARGS)
 
 # What can differ between two TFX lines: everything in one process, one whole life of a model, workers of
 # every kind, and each step of the compiled pipeline once.

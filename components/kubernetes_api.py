@@ -11,7 +11,7 @@ from trainer_module.sections import UserError
 
 # How long the API may be away (a restart of the control plane) before a training is given up.
 _AWAY_SECONDS = 60.0
-_REQUEST_SECONDS = 30
+_REQUEST_SECONDS = 10
 
 
 class ApiError(UserError, RuntimeError):
@@ -25,12 +25,12 @@ class NotFound(ApiError):
 class Kubernetes:
     """One namespace."""
 
-    def __init__(self, client: Any, namespace: str, away_seconds: float = _AWAY_SECONDS) -> None:
+    def __init__(self, client: Any, namespace: str) -> None:
         """Takes a configured `kubernetes.client.ApiClient`."""
         from kubernetes import client as api
 
         self._core, self._batch = api.CoreV1Api(client), api.BatchV1Api(client)
-        self._away_seconds = away_seconds
+        self._away_seconds = _AWAY_SECONDS
         self.namespace = namespace
 
     @classmethod
@@ -57,7 +57,10 @@ class Kubernetes:
                 "Several workers on a cluster need Kubernetes, and this process is in no pod and has no "
                 "KUBECONFIG: train on one worker, or run the pipeline on Kubeflow."
             ) from error
-        return cls(client.ApiClient(), namespace)
+        configuration = client.Configuration.get_default_copy()
+        # urllib3 would ask three times more in silence, and a server that hangs would cost minutes.
+        configuration.retries = False
+        return cls(client.ApiClient(configuration), namespace)
 
     def replace(self, kind: str, document: Document) -> str:
         """Creates an object; one of that name, left by a killed attempt, is deleted first.
@@ -103,6 +106,20 @@ class Kubernetes:
             "list pods", self._core.list_namespaced_pod, self.namespace, label_selector=selector
         )
         return answer.get("items") or []
+
+    def warnings(self, uid: str) -> list[str]:
+        """What the cluster's own controllers complained of about one object, oldest first; [] if it will not say."""
+        try:
+            answer = self._ask(
+                "list events",
+                self._core.list_namespaced_event,
+                self.namespace,
+                field_selector=f"involvedObject.uid={uid},type=Warning",
+            )
+        except ApiError:
+            return []
+        events = sorted(answer.get("items") or [], key=lambda event: event.get("lastTimestamp") or "")
+        return [f"{event['reason']}: {event['message']}" for event in events if event.get("message")]
 
     def log(self, pod: str) -> Any:
         """A stream of lines of a pod's log, that ends when the pod does."""

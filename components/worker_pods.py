@@ -2,11 +2,15 @@
 
 An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
 headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
+The step's pod owns the Job, and the Job owns the Service and the pods, so that all of them go with one.
+Pods are what the Pod Security standard "restricted" asks for
+(https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
@@ -14,6 +18,10 @@ Document = dict[str, Any]
 PORT = 2222
 LABEL = "tfx-pipeline/training"
 """Label of all objects of one training; its value is the training's name."""
+PATIENCE_SECONDS = 60
+"""How long workers go on without a sign of life from their step."""
+# A Job whose step was killed keeps its pods' logs for as long; a living step removes its own at once.
+_KEEP_FINISHED_SECONDS = 600
 # https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -59,8 +67,9 @@ class WorkerPods:
         return asdict(self)
 
 
-def service(name: str, owner: Document | None) -> Document:
+def service(name: str, job_uid: str) -> Document:
     """The headless Service that makes the pods' host names resolve, also before they are ready."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_uid}
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -86,7 +95,7 @@ def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Documen
             "parallelism": workers,
             "backoffLimit": 0,
             # Should even the step's clean-up be killed, and its pod be kept.
-            "ttlSecondsAfterFinished": 3600,
+            "ttlSecondsAfterFinished": _KEEP_FINISHED_SECONDS,
             "template": {
                 "metadata": {
                     "labels": {LABEL: name},
@@ -97,6 +106,11 @@ def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Documen
             },
         },
     }
+
+
+def heartbeat_file(job_file: str | Path) -> Path:
+    """What the step writes to for as long as it lives (`components.heartbeat`)."""
+    return Path(job_file).with_name("heartbeat")
 
 
 def tf_config(name: str, workers: int) -> str:
@@ -140,15 +154,25 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
         "tolerations": pods.tolerations,
         "imagePullSecrets": [{"name": secret} for secret in pods.image_pull_secrets],
         "volumes": volumes,
-        "securityContext": {"runAsUser": pods.run_as_user} if pods.run_as_user is not None else {},
+        "securityContext": {
+            # Who asks for root by its number gets it where the namespace allows it.
+            "runAsNonRoot": pods.run_as_user != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            **({"runAsUser": pods.run_as_user} if pods.run_as_user is not None else {}),
+        },
         "containers": [
             {
                 "name": "worker",
                 "image": pods.image,
-                "command": ["python", "-m", "trainer_module.worker", "--job", job_file],
+                "command": [
+                    *("python", "-m", "components.heartbeat", str(heartbeat_file(job_file))),
+                    *("--patience", str(PATIENCE_SECONDS), "--"),
+                    *("python", "-m", "trainer_module.worker", "--job", job_file),
+                ],
                 "env": _environment(name, workers, pods),
                 "ports": [{"containerPort": PORT}],
                 "resources": {"requests": resources, "limits": resources},
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 "volumeMounts": mounts,
             }
         ],
@@ -163,7 +187,10 @@ def _environment(name: str, workers: int, pods: WorkerPods) -> list[Document]:
         {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
         {"name": "TF_CONFIG", "value": tf_config(name, workers)},
     ]
-    variables += [{"name": key, "value": value} for key, value in sorted(pods.environment.items())]
+    # `$(NAME)` would be replaced, and `$$` is how Kubernetes writes a `$` that stays one.
+    variables += [
+        {"name": key, "value": value.replace("$", "$$")} for key, value in sorted(pods.environment.items())
+    ]
     variables += [
         {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
         for secret, keys in sorted(pods.secrets.items())

@@ -36,7 +36,7 @@ kubectl apply -k "$MANIFESTS/env/platform-agnostic?ref=$KFP"
 kubectl wait -n "$NAMESPACE" deployment --all --for condition=available --timeout=15m
 
 kubectl apply -n "$NAMESPACE" -f deploy/volumes.yaml
-sed "s,IMAGE,$IMAGE," deploy/load-taxi.yaml | kubectl apply -n "$NAMESPACE" -f -
+sed "s,IMAGE,$IMAGE," deploy/load-taxi.yaml | kubectl replace --force -n "$NAMESPACE" -f -
 kubectl wait -n "$NAMESPACE" job/load-taxi --for condition=complete --timeout=5m
 
 kubectl port-forward -n "$NAMESPACE" svc/ml-pipeline "$PORT:8888" >/dev/null &

@@ -28,12 +28,15 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
     Keras's own `save_before_preemption` knows Google's platforms only. Here the worker that gets
     SIGTERM writes down, in the shared directory, the step after which to stop: two executions ahead.
     Workers step together, so none can be past it, and each looks after every execution; saving is a
-    collective operation that all of them must join (trap 7).
+    collective operation that all of them must join (trap 7). A worker that is alone stops at once: on
+    Kubeflow it has less than a second.
     """
 
     _FILE = "preempt_at_step"
 
-    def __init__(self, directory: Path, plan: Plan, steps_per_execution: int, is_chief: bool) -> None:
+    def __init__(
+        self, directory: Path, plan: Plan, steps_per_execution: int, workers: int, is_chief: bool
+    ) -> None:
         # An integer, although this class decides when to save: with "epoch" Keras would not restore
         # the step within an epoch.
         super().__init__(
@@ -43,7 +46,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._supported_strategies = (*self._supported_strategies, tf.distribute.OneDeviceStrategy)  # type: ignore[has-type]
         self._request = directory / self._FILE
         self._steps_per_epoch = plan.steps_per_epoch
-        self._steps_per_execution = steps_per_execution
+        self._steps_ahead = 2 * steps_per_execution if workers > 1 else 0
         self._is_chief = is_chief
         self._terminated = False
         self._before: Any = None
@@ -65,7 +68,7 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._training_state._ckpt_saved_batch.assign(batch)
         step = self._current_epoch * self._steps_per_epoch + batch + 1
         if self._terminated and not self._request.exists():
-            replace_file(self._request, str(step + 2 * self._steps_per_execution))
+            replace_file(self._request, str(step + self._steps_ahead))
         if self._request.exists() and step >= int(self._request.read_text() or 0):
             self._stop(self._current_epoch, batch)
 

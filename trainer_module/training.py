@@ -91,7 +91,8 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
                 profile_batch=_executions(training.profile_steps, steps_per_execution),
             )
         )
-    callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, is_chief)]
+    workers = distribution.cluster.workers
+    callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, workers, is_chief)]
 
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, _outputs(settings, transform_output))
