@@ -176,7 +176,7 @@ class Kubernetes:
                 failure: Exception = error
                 reason = f"answers {error.status}: {_message(error)}"
             except HTTPError as error:
-                failure, reason = error, "cannot be reached"
+                failure, reason = error, f"cannot be reached ({type(error).__name__})"
             if time.monotonic() > deadline:
                 raise ApiError(
                     f"Kubernetes' API {reason} for {self._away_seconds:.0f} s (asked to {what}): try again later."

@@ -208,6 +208,7 @@ def namespace(cluster: tuple[ControlPlane, Node]) -> Iterator[Namespace]:
     node.command = lambda command: command
     yield made
     api.kubectl("delete", "namespace", made.name, "--wait=false")
+    assert not node.failures, node.failures.pop(0)
 
 
 def pretend(script: str) -> Callable[[list[str]], list[str]]:

@@ -11,6 +11,7 @@ import shutil
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class Node:
         self._numbers = iter(range(2, 65_000))
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self.failures: list[str] = []
+        """What went wrong in the node itself, which no test may pass over."""
         self.unschedulable: set[int] = set()
         """Workers that find no node."""
         self.command: Callable[[list[str]], list[str]] = lambda command: command
@@ -103,6 +106,8 @@ class Node:
                 self._resolve_names()
             except (*NOT_REACHED, ApiException):
                 continue  # the API server is away, or just back: the next look will tell
+            except Exception:
+                self.failures.append(traceback.format_exc())
 
     def _look_at(self, pod: Document) -> None:
         name, specification = pod["metadata"]["name"], pod["spec"]

@@ -61,8 +61,13 @@ class Network:
     @staticmethod
     def make_bridge(address: str) -> None:
         """Makes what connects the pods with this namespace, in which `address` is the control plane's."""
+        # Where `ip` keeps names of namespaces; on the host's own they would outlive this mount namespace.
+        names = Path("/run/netns")
+        names.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", names], check=True)
         _ip("link", "set", "lo", "up")
-        _ip("link", "add", "pods", "type", "bridge")
+        # Its own it would take from a pod, and change with that pod's end: others would look for it in vain.
+        _ip("link", "add", "pods", "address", "02:00:00:00:00:01", "type", "bridge")
         _ip("addr", "add", f"{address}/16", "dev", "pods")
         _ip("link", "set", "pods", "up")
 
@@ -91,8 +96,12 @@ class Container:
             (self._root / writable).chmod(0o1777)
         for link in ("bin", "sbin", "lib", "lib64"):
             (self._root / link).symlink_to(f"usr/{link}")
-        for system in ("/usr", "/etc", sys.base_prefix):
+        for system in ("/usr", "/etc/ssl", "/etc/alternatives", sys.base_prefix):
             self.mount(Path(system), system)
+        # A folder of its own, in which pods have files mounted.
+        (self._root / "etc").mkdir()
+        for file in ("passwd", "group", "nsswitch.conf", "ld.so.cache", "hosts"):
+            shutil.copy(f"/etc/{file}", self._root / "etc")
         self.mount(Path("/dev"), "/dev", writable=True)
         self.mount(Path(sys.prefix), "/opt/venv")
         for folder in _IMAGE_FOLDERS:
