@@ -7,14 +7,20 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.config import ROOT
-from tests.cluster.conftest import RESTRICTED, Namespace, wait_until
+from tests.cluster.conftest import RESTRICTED, Document, Namespace, wait_until
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.node import Node
 
 DEPLOY = ROOT / "deploy"
 OVERLAYS = ["local", "production", "canary"]
+
+
+def one(objects: list[Document], kind: str) -> Document:
+    (found,) = [each for each in objects if each["kind"] == kind]
+    return found
 
 
 def apply(api: ControlPlane, *arguments: str | Path, stdin: str | None = None) -> None:
@@ -87,6 +93,40 @@ def test_every_overlay_of_serving_is_accepted(cluster: tuple[ControlPlane, Node]
     apply(api, "-f", DEPLOY / "serving/base/namespace.yaml")
     for _ in range(2):
         apply(api, "--dry-run=server", "-k", DEPLOY / "serving" / "overlays" / overlay)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_objects_of_every_overlay_belong_together(
+    cluster: tuple[ControlPlane, Node], overlay: str
+) -> None:
+    done = cluster[0].kubectl("kustomize", DEPLOY / "serving" / "overlays" / overlay)
+    assert done.returncode == 0, done.stderr
+    objects = list(yaml.safe_load_all(done.stdout))
+    deployment, service = one(objects, "Deployment"), one(objects, "Service")
+    pod = deployment["spec"]["template"]
+    labels = pod["metadata"]["labels"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+    (container,) = pod["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
+    assert {port["name"] for port in service["spec"]["ports"]} == {"grpc", "http", "metrics"}
+    config = one(objects, "ConfigMap")
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == config["metadata"]["name"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    claims = [each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"]
+    assert claims == [volumes["models"]["persistentVolumeClaim"]["claimName"]]
+    for autoscaler in [each for each in objects if each["kind"] == "HorizontalPodAutoscaler"]:
+        assert autoscaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+        assert "replicas" not in deployment["spec"]
 
 
 def test_serving_runs_under_restricted_twice_and_takes_the_canary_after_it(

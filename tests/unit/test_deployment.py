@@ -1,7 +1,6 @@
-"""The manifests: what Kubernetes, TensorFlow Serving, Prometheus and Grafana would make of them.
+"""The manifests: what TensorFlow Serving, Prometheus and Grafana would make of them.
 
-No cluster is at hand. Every object is held against the Kubernetes API's own types, the rules run in
-Prometheus's own test runner, and flags and metric names against lists taken from TensorFlow Serving's
+Kubernetes itself judges them in `tests/cluster`. Here the rules run in Prometheus's own test runner, and flags and metric names against lists taken from TensorFlow Serving's
 sources (`model_servers/main.cc`; `servables/tensorflow/util.cc`, `batching/`, TensorFlow's
 `cc/saved_model/loader.cc`).
 """
@@ -22,7 +21,6 @@ from tests.debian import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SERVING, MONITORING = DEPLOY / "serving", DEPLOY / "monitoring"
-OVERLAYS = ["base", "overlays/local", "overlays/production", "overlays/canary"]
 
 SERVER_FLAGS = {
     "port", "grpc_socket_path", "grpc_max_threads", "rest_api_port", "rest_api_num_threads",
@@ -70,17 +68,6 @@ EXPORTED = {
 TARGET_LABELS = {"namespace", "pod", "job"}
 
 
-def rendered(overlay: str) -> list[dict[str, Any]]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl, which has kustomize, is neither here nor in Debian in a recent version")
-    done = subprocess.run(
-        [kubectl, "kustomize", str(SERVING / overlay)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
 def base_files() -> list[dict[str, Any]]:
     kept = [path for path in sorted(SERVING.rglob("*.yaml")) if path.name != "kustomization.yaml"]
     return [yaml.safe_load(path.read_text()) for path in kept]
@@ -92,96 +79,6 @@ def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 # --- Kubernetes -----------------------------------------------------------------------------------
-
-
-def check_object(given: dict[str, Any]) -> None:
-    """Raises where a key, or the shape of its value, is not in the Kubernetes API's type."""
-    from kubernetes import client
-
-    group, _, version = given["apiVersion"].rpartition("/")
-    prefix = group.split(".")[0].capitalize() if group and "." not in group else ""
-    names = [f"{version.capitalize()}{given['kind']}", f"{prefix}{version.capitalize()}{given['kind']}"]
-    kind = next(getattr(client, name) for name in names if hasattr(client, name))
-    check_type(given, kind.__name__, given["kind"])
-
-
-def check_type(value: Any, name: str, where: str) -> None:
-    from kubernetes import client
-
-    if name.startswith("list["):
-        assert isinstance(value, list), f"{where} must be a list"
-        for index, item in enumerate(value):
-            check_type(item, name[5:-1], f"{where}[{index}]")
-    elif name.startswith("dict("):
-        assert isinstance(value, dict), f"{where} must be a map"
-        for key, item in value.items():
-            check_type(item, name[5:-1].partition(", ")[2], f"{where}.{key}")
-    elif hasattr(client, name):
-        assert isinstance(value, dict), f"{where} must be an object"
-        kind = getattr(client, name)
-        attributes = {key: attribute for attribute, key in kind.attribute_map.items()}
-        for key, item in value.items():
-            assert key in attributes, f"{where} has no field {key}"
-            check_type(item, kind.openapi_types[attributes[key]], f"{where}.{key}")
-        # Required fields raise here.
-        kind(**{attributes[key]: item for key, item in value.items()})
-    else:
-        expected = {"str": str, "int": int, "bool": bool, "float": (int, float)}.get(name)
-        assert expected is None or isinstance(value, expected), f"{where} is {value!r}, not {name}"
-
-
-def test_every_object_is_one_that_kubernetes_knows() -> None:
-    objects = base_files()
-    assert len(objects) == 9
-    for each in objects:
-        check_object(each)
-
-
-def test_the_check_of_objects_finds_mistakes() -> None:
-    deployment = one(base_files(), "Deployment")
-    deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
-    with pytest.raises(AssertionError, match=r"containers\[0\] has no field readynessProbe"):
-        check_object(deployment)
-    service = one(base_files(), "Service")
-    service["spec"]["ports"][0]["port"] = "8500"
-    with pytest.raises(AssertionError, match=r"ports\[0\].port is '8500', not int"):
-        check_object(service)
-    budget = one(base_files(), "PodDisruptionBudget")
-    budget["spec"]["selector"] = "tensorflow-serving"
-    with pytest.raises(AssertionError, match="selector must be an object"):
-        check_object(budget)
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_overlay_renders_into_objects_that_belong_together(overlay: str) -> None:
-    objects = rendered(overlay)
-    for each in objects:
-        check_object(each)
-    deployment, service = one(objects, "Deployment"), one(objects, "Service")
-    pod = deployment["spec"]["template"]
-    labels = pod["metadata"]["labels"]
-    selectors = [
-        deployment["spec"]["selector"]["matchLabels"],
-        service["spec"]["selector"],
-        one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-    ]
-    for selector in selectors:
-        assert selector
-        assert selector.items() <= labels.items()
-    (container,) = pod["spec"]["containers"]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert {port["targetPort"] for port in service["spec"]["ports"]} <= set(ports)
-    assert {port["name"] for port in service["spec"]["ports"]} == {"grpc", "http", "metrics"}
-    config = one(objects, "ConfigMap")
-    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-    assert volumes["config"]["configMap"]["name"] == config["metadata"]["name"]
-    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
-    claims = [each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"]
-    assert claims == ([] if overlay == "base" else [volumes["models"]["persistentVolumeClaim"]["claimName"]])
-    for autoscaler in [each for each in objects if each["kind"] == "HorizontalPodAutoscaler"]:
-        assert autoscaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
-        assert "replicas" not in deployment["spec"]
 
 
 def test_the_server_runs_with_no_more_rights_than_it_needs() -> None:
