@@ -8,17 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
 import pytest
 
+import kubeflow_runner
 from pipeline import config
 from pipeline.config import ROOT, Config
+from pipeline.kubeflow import compile
 from pipeline.nodes import CLUSTER_NODES
 from tests.kubeflow.emulator import Cluster, Installation, Run
+from tests.kubeflow.rest_server import Api, serving
 
 LOOSE_GATES = (
     "gates.auc.min=0.3",
@@ -181,3 +184,40 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if done.returncode:
             pytest.skip(f"{packages} cannot be had: {done.stderr[-300:]}")
     return interpreter
+
+
+PACKAGE = """# PIPELINE DEFINITION
+pipelineInfo: {name: taxi}
+schemaVersion: 2.1.0
+root:
+  inputDefinitions:
+    parameters:
+      data_directory: {parameterType: STRING}
+---
+platforms: {kubernetes: {deploymentSpec: {executors: {}}}}
+"""
+"""What the submission tests send instead of the compiled pipeline."""
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A Kubeflow Pipelines API server that knows nothing yet."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def command(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs kubeflow_runner.py in this process; compiling is another test's business."""
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run(*flags: str, host: str = api.url) -> tuple[int, str]:
+        status = kubeflow_runner.main(["--output", str(tmp_path / "pipeline.yaml"), "--host", host, *flags])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
