@@ -87,8 +87,10 @@ def _submit(
         run = submission.start(version, parameters)
         print(f"Run {run}: {server.host.rstrip('/')}/#/runs/details/{run}")
     if cron is not None:
-        schedule, is_new = submission.schedule(version, parameters, cron)
-        print(f"Schedule {schedule} ({cron}): {'created' if is_new else 'unchanged'}")
+        schedule = submission.schedule(version, parameters, cron)
+        print(f"Schedule {schedule.recurring_run_id} ({cron}): {schedule.outcome}")
+        if submission.ignored_service_account:
+            print(f"Note: {submission.ignored_service_account}")
 
 
 def _silence() -> contextlib.AbstractContextManager[object]:

@@ -160,7 +160,10 @@ class BestEpoch(keras.callbacks.EarlyStopping):
 
 def continues(directory: Path) -> bool:
     """Whether a training in `directory` will start from a checkpoint, or is finished."""
-    return (directory / "finished").exists() or any((directory / "checkpoint").rglob("*.index"))
+    # Keras's own place for it. Of a checkpoint that was being written when the process was killed there are
+    # files as well, which nothing restores.
+    saved = tf.train.latest_checkpoint(str(directory / "checkpoint" / "chief"))
+    return saved is not None or (directory / "finished").exists()
 
 
 def forget(directory: Path) -> None:

@@ -80,7 +80,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     best = BestEpoch(recovery_directory, training.early_stopping_patience, is_chief)
     steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [
-        Progress(training.epochs, plan),
+        Progress(training.epochs, plan, continues(recovery_directory)),
         keras.callbacks.TerminateOnNaN(),
     ]
     if is_chief:
@@ -101,6 +101,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         started = time.monotonic()
         best.set_model(model)
         if best.finished:
+            _LOG.info("an earlier process trained to the end: only the export is left")
             best.restore()
         else:
             model.fit(
@@ -187,13 +188,19 @@ def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int
 class Progress(keras.callbacks.Callback):
     """One line an epoch; examples per second for TensorBoard and the report."""
 
-    def __init__(self, epochs: int, plan: Plan) -> None:
+    def __init__(self, epochs: int, plan: Plan, is_continued: bool) -> None:
         super().__init__()
         self._epochs = epochs
+        self._is_continued = is_continued
         self._examples = plan.steps_per_epoch * plan.global_batch_size
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock."""
+        """Starts the clock, and says where a training goes on that another process began."""
+        if self._is_continued:
+            _LOG.info(
+                "continues after %d of %d epochs, where an earlier process was stopped", epoch, self._epochs
+            )
+            self._is_continued = False
         self._started = time.monotonic()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:

@@ -1,9 +1,12 @@
 """The connection to a Kubeflow Pipelines server: who we are, how long we wait, and what errors mean."""
 
 import contextlib
+import http.client
 import json
 import re
 import signal
+import ssl
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,21 +43,28 @@ class Server:
 
 @contextlib.contextmanager
 def asking(server: Server, purpose: str) -> Iterator[None]:
-    """Turns whatever a client raises into one sentence, within the time allowed.
+    """Turns what the network or the server does wrong into one sentence, within the time allowed.
 
     Raises:
       ServerError: With what to do.
+      Exception: Whatever else is raised inside: a mistake of this code or of kfp's client is no matter of
+        the network, and its traceback is needed.
     """
     try:
         # kfp's client prints links of its own; the runner's summary says what was done.
         with _deadline(server.seconds), contextlib.redirect_stdout(None):
             yield
     except Exception as error:
+        if not _is_of_the_server(error):
+            raise
         raise _explain(error, purpose, server) from error
 
 
-def knock(server: Server) -> None:
+def knock(server: Server) -> str:
     """Asks whether the server is well; the client itself would try for half a minute in silence.
+
+    Returns:
+      The server's release, such as "2.16.1", as its build calls it; "" where it does not say.
 
     Raises:
       ServerError: If it refuses, does not answer, or is something else.
@@ -69,14 +79,31 @@ def knock(server: Server) -> None:
     request = urllib.request.Request(f"{server.host.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=server.seconds) as answer:
-            json.load(answer)
-    except ValueError as error:
+            health = dict(json.load(answer))
+    except (ValueError, TypeError) as error:
         raise ServerError(
             f"{server.host} is not Kubeflow Pipelines, or a login page stands before it: check --host, and "
             "give --token-file or --cookies-file."
         ) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _explain(error, "connect", server) from error
+    # `tag_name` is the API server's (backend/src/apiserver/main.go). KFP's UI, behind whose address the API
+    # is as a rule, answers this one path itself and renames it (frontend/server/handlers/healthz.ts).
+    return str(health.get("tag_name") or health.get("apiServerTagName") or "")
+
+
+def _is_of_the_server(error: Exception) -> bool:
+    # Here and not above: the generated client takes a while to import, and --help needs neither.
+    import urllib3.exceptions
+    from kfp_server_api.exceptions import ApiException
+
+    return _is_expired(error) or isinstance(
+        error,
+        (
+            ApiException, urllib3.exceptions.HTTPError, urllib.error.URLError, http.client.HTTPException,
+            ConnectionError, TimeoutError, ssl.SSLError,
+        ),
+    )  # fmt: skip
 
 
 def _explain(error: Exception, purpose: str, server: Server) -> ServerError:
@@ -116,14 +143,22 @@ class _Expired(Exception):
     """Not a TimeoutError: urllib3 takes that for a slow socket, and tries again without a limit."""
 
 
-def _is_timeout(error: BaseException | None) -> bool:
+def _is_expired(error: BaseException | None) -> bool:
+    """Whether our own alarm stopped it, however what was stopped has dressed that up."""
+    return any(isinstance(seen, _Expired) for seen in _chain(error))
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return any(
+        isinstance(seen, (TimeoutError, _Expired)) or isinstance(getattr(seen, "reason", None), TimeoutError)
+        for seen in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if isinstance(error, (TimeoutError, _Expired)) or isinstance(
-            getattr(error, "reason", None), TimeoutError
-        ):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def _reason(error: Exception) -> str:

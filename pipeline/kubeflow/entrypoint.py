@@ -18,11 +18,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.failure import explain, find_user_error
 from pipeline.kubeflow import translation
 from pipeline.kubeflow.translation import Document
 from trainer_module.process import leave, uncollected
 from trainer_module.replacing import replace_file
-from trainer_module.sections import ConfigurationError
 
 LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"
 """Environment variable: the directory that stands for "/" where a test runs KFP's launcher."""
@@ -33,13 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, beam_arguments = _parser().parse_known_args(arguments)
     try:
         run(options, beam_arguments, os.environ.get(LOCAL_ROOT, "").rstrip("/") + "/")
-    except ConfigurationError as error:
-        print(f"{options.node_id} failed: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
-        traceback.print_exc()
-        # The last line is what a person sees first in the log of a failed pod.
-        print(f"{options.node_id} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        if find_user_error(error) is None:
+            traceback.print_exc()
+        # The step's last words, but not the pod's: lines of KFP's launcher and of Argo follow in its log,
+        # which end in "Error: exit status 1". A person looks for "<step> failed", so it begins a line.
+        print(f"{options.node_id} failed: {explain(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.kubeflow import fields, wiring
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -19,21 +20,6 @@ _RESERVED = re.compile(r"root|entrypoint|system-.*|.*-driver")
 _REPLACED = re.compile(r"\{\{|\$\(|\$\$")
 _LARGEST_CONTAINER = 64 * 1024
 _LARGEST_DOCUMENT = 512 * 1024
-
-PLATFORM_KEYS: dict[str, tuple[int, int]] = {
-    "secretAsEnv": (2, 0),
-    "secretAsVolume": (2, 0),
-    "pvcMount": (2, 0),
-    "nodeSelector": (2, 0),
-    "imagePullSecret": (2, 1),
-    "imagePullPolicy": (2, 1),
-    "tolerations": (2, 1),
-    "emptyDirMounts": (2, 3),
-    "configMapAsEnv": (2, 1),
-    "configMapAsVolume": (2, 1),
-    "securityContext": (2, 16),
-}
-"""Key of the Kubernetes platform document → the first release of Kubeflow Pipelines that obeys it."""
 
 
 def check(spec: Document, platform: Document, release: tuple[int, int], local_paths: Sequence[str]) -> None:
@@ -48,13 +34,17 @@ def check(spec: Document, platform: Document, release: tuple[int, int], local_pa
     Raises:
       ConfigurationError: With one sentence a line, each naming the step and the fix.
     """
+    missing = list(fields.missing_parts(spec, platform))
+    if missing:
+        raise ConfigurationError("\n".join(missing))
     found = [
         *_schema(spec),
+        *fields.check(spec, platform, release),
         *_executors(spec),
-        *_tasks(spec),
+        *wiring.check(spec),
         *_names(spec),
         *_constants(spec),
-        *_platform(spec, platform, release),
+        *_platform(spec, platform),
         *_sizes(spec),
         *_paths(spec, platform, local_paths),
     ]
@@ -78,42 +68,6 @@ def _executors(spec: Document) -> Iterator[str]:
                 f"{label} is a {kind}, which open-source Kubeflow Pipelines does not run: replace it by an "
                 "ordinary component, as components/baseline_model.py replaces the model resolver."
             )
-
-
-def _tasks(spec: Document) -> Iterator[str]:
-    tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
-    parameters = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    for node, task in tasks.items():
-        for producer in task.get("dependentTasks", []):
-            if producer not in tasks:
-                yield f"{node} waits for {producer}, which is no step: add it to the graph's components."
-        for key, source in task.get("inputs", {}).get("artifacts", {}).items():
-            output = source.get("taskOutputArtifact", {})
-            producer = output.get("producerTask")
-            made = (
-                components.get(tasks[producer]["componentRef"]["name"], {})
-                .get("outputDefinitions", {})
-                .get("artifacts", {})
-                if producer in tasks
-                else {}
-            )
-            if output.get("outputArtifactKey") not in made:
-                yield (
-                    f"{node} reads {key} from {producer}.{output.get('outputArtifactKey')}, which no step "
-                    "makes: mend the wiring in pipeline/graph.py."
-                )
-        for key, source in task.get("inputs", {}).get("parameters", {}).items():
-            if "componentInputParameter" in source:
-                if source["componentInputParameter"] not in parameters:
-                    yield (
-                        f"{node} reads the run parameter {source['componentInputParameter']}, which is not "
-                        "declared: declare it in pipeline/kubeflow/compile.py."
-                    )
-            elif "constant" not in source.get("runtimeValue", {}):
-                yield (
-                    f"{node} takes {key} from another step's output, which this release cannot resolve: "
-                    "write it into an artifact and read that."
-                )
 
 
 def _names(spec: Document) -> Iterator[str]:
@@ -149,20 +103,11 @@ def _constants(spec: Document) -> Iterator[str]:
                 )
 
 
-def _platform(spec: Document, platform: Document, release: tuple[int, int]) -> Iterator[str]:
+def _platform(spec: Document, platform: Document) -> Iterator[str]:
     labels = spec["deploymentSpec"]["executors"]
-    for label, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+    for label in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]:
         if label not in labels:
             yield f"The platform document is about {label}, which is no executor: it would be ignored; rename it."
-        for key in pod:
-            if key not in PLATFORM_KEYS:
-                yield f"{label} sets the platform key {key}, which Kubeflow Pipelines does not know: remove it."
-            elif PLATFORM_KEYS[key] > release:
-                first = ".".join(map(str, PLATFORM_KEYS[key]))
-                yield (
-                    f"{label} sets {key}, which Kubeflow Pipelines obeys since {first} and ignores before: "
-                    f'remove the setting, or set [kubeflow] version = "{first}" if the cluster has it.'
-                )
 
 
 def _sizes(spec: Document) -> Iterator[str]:

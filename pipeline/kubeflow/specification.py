@@ -34,6 +34,13 @@ SHOWN_OUTPUTS = {
 }
 """Outputs that KFP's page shows, which it does by KFP's own types alone. Each is one file."""
 
+# Argo counts it from the start of the first attempt (argo-workflows 3.7.8 and 4.0.5,
+# workflow/controller/operator.go, `processNodeRetries`): once it is over, a step that fails is not retried,
+# and a retry that still runs is killed, "Max duration limit exceeded". An hour, which KFP's SDK takes for
+# its default, would leave a long training without its retry. Thirty days are beyond every training, and
+# `retries` alone decides; 2.16.1 and 2.17.0 take the value.
+_NO_LIMIT = "2592000s"
+
 _BYTES = {
     "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
@@ -171,7 +178,7 @@ def _task(node: str, task: Document, step: Step) -> Document:
             "maxRetryCount": step.retries,
             "backoffDuration": "60s",
             "backoffFactor": 2.0,
-            "backoffMaxDuration": "3600s",
+            "backoffMaxDuration": _NO_LIMIT,
         }
     return task
 

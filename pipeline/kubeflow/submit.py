@@ -4,8 +4,10 @@ Everything can be repeated: the same file is uploaded once, and one pipeline has
 """
 
 import hashlib
+import json
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,30 @@ class Version:
     is_new: bool
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """A pipeline's one schedule, and how it came to be."""
+
+    recurring_run_id: str
+    is_new: bool
+    replaced: tuple[str, ...]
+    """Ids of the schedules that were deleted for it."""
+    is_paused: bool
+
+    @property
+    def outcome(self) -> str:
+        """What happened, for the end of a line."""
+        happened = "created" if self.is_new else "unchanged"
+        if self.replaced:
+            happened = f"replaced {', '.join(self.replaced)}"
+        if not self.is_paused:
+            return happened
+        return (
+            f"{happened}, and paused as somebody left it: enable it in the UI, under Recurring Runs, or delete "
+            "it there and repeat this command"
+        )
+
+
 class Submission:
     """One session with a server."""
 
@@ -40,7 +66,7 @@ class Submission:
           ServerError: If the server refuses or does not answer.
         """
         self._server, self._kubeflow, self._name = server, kubeflow, name
-        knock(server)
+        self._release = knock(server)
         with asking(server, "connect"), warnings.catch_warnings():
             # The client warns at each start that it needs Kubeflow Pipelines 2.
             warnings.simplefilter("ignore", FutureWarning)
@@ -100,36 +126,59 @@ class Submission:
             )
         return run.run_id
 
-    def schedule(self, version: Version, parameters: Mapping[str, Any], cron: str) -> tuple[str, bool]:
+    def schedule(self, version: Version, parameters: Mapping[str, Any], cron: str) -> Schedule:
         """Makes `cron` the pipeline's one schedule; never two runs at once, none caught up on.
 
-        Returns:
-          The recurring run's id, and whether it is new.
+        A schedule that somebody has paused stays paused, also where another takes its place: it is for a
+        person to say when runs may start again.
 
         Raises:
           ServerError: If the server refuses or does not answer.
         """
+        description = self._digest(version, parameters, cron)
         with asking(self._server, "schedule runs"):
             experiment = self._experiment()
             before = self._schedules(experiment)
-            same = [found for found in before if self._is_same(found, version, parameters, cron)]
+            is_paused = bool(before) and all(found.mode != "ENABLE" for found in before)
+            same = [
+                found
+                for found in before
+                if found.description == description and (found.mode == "ENABLE" or is_paused)
+            ]
             if same:
-                kept, is_new = same[0].recurring_run_id, False
+                kept = same[0].recurring_run_id
             else:
-                created = self._client.create_recurring_run(
+                kept = self._client.create_recurring_run(
                     experiment_id=experiment,
                     job_name=self._name,
+                    description=description,
                     cron_expression=cron,
                     max_concurrency=1,
                     no_catchup=True,
+                    enabled=not is_paused,
                     **self._what(version, parameters),
-                )
-                kept, is_new = created.recurring_run_id, True
+                ).recurring_run_id
             # Only now: had the new one been refused, the old one would go on.
-            for found in before:
-                if found.recurring_run_id != kept:
-                    self._client.delete_recurring_run(found.recurring_run_id)
-        return kept, is_new
+            replaced = tuple(found.recurring_run_id for found in before if found.recurring_run_id != kept)
+            for old in replaced:
+                self._client.delete_recurring_run(old)
+        return Schedule(kept, not same, replaced, is_paused)
+
+    @property
+    def ignored_service_account(self) -> str:
+        """A sentence, if this server's schedules do not run under the account that the profile names.
+
+        Releases before 2.17 take the account of the workflow that they compile, which is always set
+        (backend/src/apiserver/template/v2_template.go, `ScheduledWorkflow`).
+        """
+        account = self._kubeflow.service_account
+        release = re.match(r"v?(\d+)\.(\d+)", self._release)
+        if account is None or release is None or tuple(map(int, release.groups())) >= (2, 17):
+            return ""
+        return (
+            f"Kubeflow Pipelines {self._release} runs schedules under pipeline-runner and not under {account}: "
+            f"bind to pipeline-runner what {account} may do (docs/cluster.md), or upgrade to 2.17."
+        )
 
     def _what(self, version: Version, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What a run is of, now or on a schedule."""
@@ -143,28 +192,36 @@ class Submission:
             "service_account": self._kubeflow.service_account,
         }
 
-    def _is_same(self, found: Any, version: Version, parameters: Mapping[str, Any], cron: str) -> bool:
-        runtime, reference = found.runtime_config, found.pipeline_version_reference
-        return (
-            found.mode == "ENABLE"
-            and found.trigger.cron_schedule is not None
-            and found.trigger.cron_schedule.cron == cron
-            and reference is not None
-            and reference.pipeline_version_id == version.version_id
-            and (runtime.parameters or {}) == dict(parameters)
-            and (runtime.pipeline_root or None) == self._kubeflow.pipeline_root
-            and (found.service_account or None) == self._kubeflow.service_account
-        )
+    def _digest(self, version: Version, parameters: Mapping[str, Any], cron: str) -> str:
+        """The description of a schedule, by which a later call knows it.
+
+        The server does not give back what it was given: neither an empty `runtime_config` nor the absence
+        of a service account (backend/src/apiserver/server/api_converter.go, `toApiRecurringRun`).
+        """
+        what = [self._what(version, parameters), cron]
+        return f"sha256 {hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]}"
 
     def _experiment(self) -> str:
         return self._client.create_experiment(self._name, namespace=self._server.namespace).experiment_id
 
-    def _versions(self, pipeline_id: str) -> list[Any]:
-        answer = self._client.list_pipeline_versions(
-            pipeline_id=pipeline_id, page_size=_PAGE, sort_by="created_at desc"
+    def _versions(self, pipeline_id: str) -> Iterator[Any]:
+        return _pages(
+            self._client.list_pipeline_versions,
+            "pipeline_versions",
+            pipeline_id=pipeline_id,
+            sort_by="created_at desc",
         )
-        return answer.pipeline_versions or []
 
     def _schedules(self, experiment: str) -> list[Any]:
-        answer = self._client.list_recurring_runs(experiment_id=experiment, page_size=_PAGE)
-        return [found for found in answer.recurring_runs or [] if found.display_name == self._name]
+        pages = _pages(self._client.list_recurring_runs, "recurring_runs", experiment_id=experiment)
+        return [found for found in pages if found.display_name == self._name]
+
+
+def _pages(ask: Callable[..., Any], items: str, **what: Any) -> Iterator[Any]:
+    token = ""
+    while True:
+        answer = ask(page_token=token, page_size=_PAGE, **what)
+        yield from getattr(answer, items) or ()
+        token = answer.next_page_token
+        if not token:
+            return

@@ -8,75 +8,28 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
 
 import pytest
 
+import kubeflow_runner
 from pipeline import config
-from pipeline.config import ROOT, Config
+from pipeline.config import ROOT
+from pipeline.kubeflow import compile
 from pipeline.nodes import CLUSTER_NODES
 from tests.kubeflow.emulator import Cluster, Installation, Run
+from tests.kubeflow.object_store import Credentials, Store
+from tests.kubeflow.object_store import serving as serving_s3
+from tests.kubeflow.rest_server import Api, serving
+from tests.kubeflow.site import Site
 
 LOOSE_GATES = (
     "gates.auc.min=0.3",
     "gates.auc.slice_min={trip_start_day=0.1}",
     "gates.binary_accuracy.min=0.1",
 )
-
-
-@dataclass(frozen=True)
-class Site:
-    """A cluster's volumes and the files that describe it."""
-
-    directory: Path
-
-    @property
-    def dataset(self) -> Path:
-        return self.directory / "taxi.toml"
-
-    @property
-    def profile(self) -> Path:
-        return self.directory / "test-cluster.toml"
-
-    @property
-    def data(self) -> Path:
-        """What ExampleGen finds mounted."""
-        return self.directory / "volumes" / "data" / "taxi"
-
-    @property
-    def serving(self) -> Path:
-        """Where the Pusher puts versions."""
-        return self.directory / "volumes" / "models" / "taxi" / "serving" / "taxi"
-
-    def versions(self) -> list[str]:
-        return sorted(path.name for path in self.serving.glob("[0-9]*"))
-
-    def put_spans(self, *days: int) -> None:
-        """Adds a hundred rows of the table as the span of each of these days of January 2026."""
-        header, *rows = (self.data / "first.csv").read_text().splitlines()
-        for day in days:
-            span = self.data.parent / "daily" / f"2026-01-{day:02}" / "trips.csv"
-            span.parent.mkdir(parents=True)
-            span.write_text("\n".join([header, *rows[100 * day : 100 * day + 100]]) + "\n")
-
-    def load(self, *overrides: str) -> Config:
-        return config.load(str(self.dataset), str(self.profile), overrides)
-
-    def compile(
-        self, output: Path, *overrides: str, hash_seed: str = "0"
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs kubeflow_runner.py, from a directory that is not the repository."""
-        command = [
-            sys.executable, ROOT / "kubeflow_runner.py", "--dataset", self.dataset, "--profile", self.profile,
-            "--output", output, *(part for text in overrides for part in ("--set", text)),
-        ]  # fmt: skip
-        environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": hash_seed, "HOME": str(self.directory)}
-        return subprocess.run(
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False
-        )
 
 
 @pytest.fixture(scope="session")
@@ -127,12 +80,46 @@ def compiled(site: Site) -> Callable[..., Path]:
 GRAPH = (*config.load("taxi", "cluster").nodes, *CLUSTER_NODES)
 WEAK = (*LOOSE_GATES, "training.epochs=1", "training.learning_rate=0.0001")
 STRONG = (*LOOSE_GATES, "training.epochs=6")
+FULL = (
+    "kubeflow.image_pull_secrets=['registry']",
+    "kubeflow.version='2.16'",
+    "steps.default.memory='3Gi'",
+    "steps.Trainer.image='registry.example.com/tfx-pipeline:gpu'",
+    "steps.Trainer.cpu='500m'",
+    "steps.Trainer.gpus=2",
+    "steps.Trainer.retries=3",
+    "steps.Trainer.shared_memory='2Gi'",
+    "steps.Trainer.node_selector={pool='gpu'}",
+    "steps.Trainer.tolerations=[{key='gpu',operator='Equal',value='yes',effect='NoSchedule'}]",
+    "steps.Trainer.secrets={store={key='STORE_KEY'}}",
+    "steps.Trainer.environment={NCCL_DEBUG='INFO'}",
+    "steps.Trainer.run_as_user=1000",
+    "steps.Pusher.volumes={extra='/mnt/extra'}",
+    "steps.Pusher.retries=0",
+)
+"""Whatever a profile can say of a pod."""
 
 
 @pytest.fixture(scope="session")
-def cluster(site: Site) -> Cluster:
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Credentials]]:
+    """Address and credentials of an S3 server of the session's own."""
+    with serving_s3(tmp_path_factory.mktemp("s3") / "server") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def store(object_store: tuple[str, Credentials], tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The buckets of all three schemes."""
+    made = Store(*object_store, tmp_path_factory.mktemp("looked-at"))
+    for scheme in ("minio", "s3", "gs"):
+        made.create_bucket(scheme, "mlpipeline")
+    return made
+
+
+@pytest.fixture(scope="session")
+def cluster(site: Site, store: Store) -> Cluster:
     """Kubeflow Pipelines as it is installed by default."""
-    return Cluster(site.directory / "cluster", Installation())
+    return Cluster(site.directory / "pods", store)
 
 
 @pytest.fixture(scope="session")
@@ -181,3 +168,40 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if done.returncode:
             pytest.skip(f"{packages} cannot be had: {done.stderr[-300:]}")
     return interpreter
+
+
+PACKAGE = """# PIPELINE DEFINITION
+pipelineInfo: {name: taxi}
+schemaVersion: 2.1.0
+root:
+  inputDefinitions:
+    parameters:
+      data_directory: {parameterType: STRING}
+---
+platforms: {kubernetes: {deploymentSpec: {executors: {}}}}
+"""
+"""What the submission tests send instead of the compiled pipeline."""
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A Kubeflow Pipelines API server that knows nothing yet."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def command(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs kubeflow_runner.py in this process; compiling is another test's business."""
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def run(*flags: str, host: str = api.url) -> tuple[int, str]:
+        status = kubeflow_runner.main(["--output", str(tmp_path / "pipeline.yaml"), "--host", host, *flags])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run

@@ -15,25 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config import ROOT
 from pipeline.kubeflow.specification import NEVER_CACHED
-from tests.kubeflow.conftest import GRAPH, WEAK, Site
-
-FULL = (
-    "kubeflow.image_pull_secrets=['registry']",
-    "kubeflow.version='2.16'",
-    "steps.default.memory='3Gi'",
-    "steps.Trainer.image='registry.example.com/tfx-pipeline:gpu'",
-    "steps.Trainer.cpu='500m'",
-    "steps.Trainer.gpus=2",
-    "steps.Trainer.retries=3",
-    "steps.Trainer.shared_memory='2Gi'",
-    "steps.Trainer.node_selector={pool='gpu'}",
-    "steps.Trainer.tolerations=[{key='gpu',operator='Equal',value='yes',effect='NoSchedule'}]",
-    "steps.Trainer.secrets={store={key='STORE_KEY'}}",
-    "steps.Trainer.environment={NCCL_DEBUG='INFO'}",
-    "steps.Trainer.run_as_user=1000",
-    "steps.Pusher.volumes={extra='/mnt/extra'}",
-    "steps.Pusher.retries=0",
-)
+from tests.kubeflow.conftest import FULL, GRAPH, WEAK, Site
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -199,3 +200,28 @@ def _signatures(model: Path) -> dict[str, tuple[list[str], list[str]]]:
         name: (sorted(signature.inputs), sorted(signature.outputs))
         for name, signature in saved.meta_graphs[0].signature_def.items()
     }
+
+
+def test_trainings_killed_after_more_than_an_hour_continue_after_their_last_epoch(
+    site: Site, cluster: Cluster, compiled: Callable[..., Path], first_run: Run
+) -> None:
+    """Argo counts the limit of retries from the first start on, so that an hour leaves long trainings none."""
+    checkpoints, clock = site.serving.parent.parent, SimpleNamespace(seconds=0.0)
+
+    def has_finished_an_epoch(root: Path) -> bool:
+        if any(path.is_file() for path in checkpoints.rglob("checkpoint/**/checkpoint")):
+            clock.seconds = 5 * 3600.0
+        return clock.seconds > 0
+
+    cluster.installation, cluster.clock = Installation(), lambda: clock.seconds
+    cluster.interrupt_when["Trainer"] = has_finished_an_epoch
+    try:
+        run = cluster.run(compiled(*STRONG), tasks=["Trainer"], reuse=first_run)
+    finally:
+        cluster.interrupt_when.clear()
+        cluster.clock = time.monotonic
+    assert run.attempts["Trainer"] == 2
+    (finished,) = re.findall(r"continues after (\d) of 6 epochs", run.logs["Trainer"])
+    epochs = re.findall(r"epoch (\d)/6", run.logs["Trainer"])
+    assert epochs == [str(epoch) for epoch in range(int(finished) + 1, 7)]
+    assert int(finished) >= 1 and not list(checkpoints.rglob("*.index"))

@@ -1,11 +1,13 @@
 """The edges of a step's process that whole runs do not reach; no TFX is imported here."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.kubeflow import entrypoint
+from trainer_module.sections import ConfigurationError, UserError
 
 MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
 URI = "minio://bucket/v2/artifacts/model"
@@ -36,18 +38,42 @@ def test_an_input_that_holds_nothing_fails_in_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+def failing_with(error: Exception, cause: Exception | None = None) -> Callable[..., None]:
+    def fail(*arguments: object) -> None:
+        raise error from cause
+
+    return fail
+
+
 def test_a_step_that_fails_ends_with_what_failed_and_leaves_no_output_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*arguments: object) -> None:
-        raise RuntimeError("no space left")
-
-    monkeypatch.setattr(entrypoint, "_run_executor", fail)
+    monkeypatch.setattr(entrypoint, "_run_executor", failing_with(RuntimeError("no space left")))
     assert step(tmp_path, monkeypatch, "--optional_input=model") == 1
     said = capsys.readouterr().err
     assert "Traceback" in said
     assert said.splitlines()[-1] == "Pusher failed: RuntimeError: no space left"
     assert not list(tmp_path.rglob("*.json"))
+
+
+class SomeError(UserError, RuntimeError):
+    """As the data gate's, the span store's and the workers' are."""
+
+
+@pytest.mark.parametrize("kind", [ConfigurationError, SomeError])
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["as raised", "as Beam hands it on"])
+def test_every_error_for_the_user_is_its_sentence_without_a_traceback(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[Exception],
+    is_wrapped: bool,
+) -> None:
+    error = kind("The data differs from the schema: mend it.")
+    fail = failing_with(RuntimeError("a stage failed"), error) if is_wrapped else failing_with(error)
+    monkeypatch.setattr(entrypoint, "_run_executor", fail)
+    assert step(tmp_path, monkeypatch, "--optional_input=model") == 1
+    assert capsys.readouterr().err == "Pusher failed: The data differs from the schema: mend it.\n"
 
 
 def test_links_become_what_they_point_to(tmp_path: Path) -> None:

@@ -17,9 +17,15 @@ SPEC: Document = {
     "components": {
         "Make": {
             "executorLabel": "Make_executor",
+            "inputDefinitions": {
+                "parameters": {"folder": {"parameterType": "STRING"}, "text": {"parameterType": "STRING"}}
+            },
             "outputDefinitions": {"artifacts": {"thing": {"artifactType": {"instanceSchema": ""}}}},
         },
-        "Use": {"executorLabel": "Use_executor"},
+        "Use": {
+            "executorLabel": "Use_executor",
+            "inputDefinitions": {"artifacts": {"thing": {"artifactType": {"instanceSchema": ""}}}},
+        },
     },
     "deploymentSpec": {
         "executors": {

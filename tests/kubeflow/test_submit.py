@@ -1,51 +1,14 @@
-"""`--submit` and `--schedule`, against an HTTP server that speaks the API (`rest_server`)."""
+"""`--submit`, against an HTTP server that speaks the API (`rest_server`)."""
 
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import kubeflow_runner
 from pipeline.kubeflow import arguments, compile
-from tests.kubeflow.rest_server import Api, Refused, serving
+from tests.kubeflow.conftest import PACKAGE, Command
+from tests.kubeflow.rest_server import Api, Refused
 from trainer_module.sections import ConfigurationError
-
-PACKAGE = """# PIPELINE DEFINITION
-pipelineInfo: {name: taxi}
-schemaVersion: 2.1.0
-root:
-  inputDefinitions:
-    parameters:
-      data_directory: {parameterType: STRING}
----
-platforms: {}
-"""
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def command(
-    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str]]:
-    """Runs kubeflow_runner.py in this process; compiling is another test's business."""
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def run(*flags: str, host: str = api.url) -> tuple[int, str]:
-        status = kubeflow_runner.main(["--output", str(tmp_path / "pipeline.yaml"), "--host", host, *flags])
-        printed = capsys.readouterr()
-        return status, printed.out + printed.err
-
-    return run
-
-
-Command = Callable[..., tuple[int, str]]
 
 
 def test_submit_uploads_a_version_and_starts_a_run_of_it(api: Api, command: Command) -> None:
@@ -82,46 +45,14 @@ def test_the_same_file_is_uploaded_once_and_a_changed_one_is_a_new_version(
     assert len(api.experiments) == 1
 
 
-def test_a_schedule_never_overlaps_nor_catches_up_and_is_replaced_not_added(
-    api: Api, command: Command
+def test_the_server_drops_a_platform_document_that_it_cannot_read(
+    api: Api, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, said = command("--schedule", "0 3 * * *")
-    assert (status, "(0 0 3 * * *): created" in said) == (0, True), said
-    (first,) = api.schedules
-    assert first["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * *"
-    assert (first["max_concurrency"], first["no_catchup"], first["mode"]) == ("1", True, "ENABLE") or (
-        first["max_concurrency"], first["no_catchup"], first["mode"]
-    ) == (1, True, "ENABLE")  # fmt: skip
-    assert not api.runs
-
-    assert "unchanged" in command("--schedule", "0 3 * * *")[1]
-    assert api.schedules == [first]
-
-    assert "created" in command("--schedule", "30 0 4 * * *")[1]
-    (second,) = api.schedules
-    assert second["trigger"]["cron_schedule"]["cron"] == "30 0 4 * * *"
-
-
-def test_a_schedule_that_is_refused_leaves_the_old_one(api: Api, command: Command) -> None:
-    command("--schedule", "0 3 * * *")
-    (before,) = api.schedules
-    deletions = [request for request in api.requests if request[0] == "DELETE"]
-    original, api.answer = api.answer, _refusing(api)
-    status, said = command("--schedule", "0 4 * * *")
-    api.answer = original
-    assert (status, api.schedules, deletions) == (1, [before], [])
-    assert "(500)" in said
-
-
-def _refusing(api: Api) -> Callable[..., dict]:
-    original = api.answer
-
-    def answer(method: str, path: str, query: dict, content: bytes) -> dict:
-        if (method, path) == ("POST", "/apis/v2beta1/recurringruns"):
-            raise Refused(500, "the database is away")
-        return original(method, path, query, content)
-
-    return answer
+    """Keeps the emulator honest: only our own lint can refuse such a document."""
+    damaged = PACKAGE.replace("deploymentSpec:", "deploymentSpecs:")
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: damaged)
+    assert command("--submit")[0] == 0
+    assert set(api.versions[0]["pipeline_spec"]) == {"pipeline_spec"}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +101,23 @@ def test_a_refusal_is_one_sentence(api: Api, command: Command, where: str, statu
     assert (code, said in refusal, refusal.startswith(api.url)) == (1, True, True), printed
     assert "Traceback" not in printed and "and a stack" not in printed
     assert not api.runs
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("'NoneType' object has no attribute 'parameters'"), TypeError("a mistake")]
+)
+@pytest.mark.parametrize("cause", [None, TimeoutError("an earlier one")])
+def test_a_mistake_in_the_code_is_never_called_unreachable(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None
+) -> None:
+    from pipeline.kubeflow.submit import Submission
+
+    def mistaken(*arguments: object) -> None:
+        raise error from cause
+
+    monkeypatch.setattr(Submission, "_experiment", mistaken)
+    with pytest.raises(type(error), match=str(error)):
+        command("--submit")
 
 
 def test_a_refused_connection_is_one_sentence(command: Command) -> None:
