@@ -159,7 +159,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("sdk") / "environment"
     interpreter = directory / "bin" / "python"
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    packages = ["kfp==2.16.1", "kfp-kubernetes==2.16.1", "kubernetes-validate==1.37.0"]
+    packages = ["kfp==2.16.1", "kfp-kubernetes==2.16.1"]
     for command in (
         ["venv", "--python", sys.executable, directory],
         ["pip", "install", "--python", interpreter, *packages],
