@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.kubeflow import translation
+from pipeline.kubeflow import translation, wire_format
 from pipeline.kubeflow.translation import Document
 from trainer_module.process import leave, uncollected
 from trainer_module.replacing import replace_file
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
     given = json.loads(options.json_serialized_invocation_args)
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     outputs_spec = json.loads(options.json_serialized_outputs_spec_args)
-    adapted = translation.adapt_input(given, inputs_spec, outputs_spec, root)
+    adapted = translation.adapt_input(given, inputs_spec, outputs_spec, root, _settings())
     adapted = translation.without_absent(adapted, _present(adapted), options.optional_input)
     outputs = [
         Path(artifact["uri"])
@@ -94,7 +94,9 @@ def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapte
     # `absl.app` is not running, so absl would hold back TFX's messages, and the trainer's go to
     # Python's own root logger.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", force=True)
-    kubeflow_v2_run_executor.main((_for_tfx(options, adapted), beam_arguments))
+    kubeflow_v2_run_executor.main(
+        (_for_tfx(options, adapted), [wire_format.unescape(argument) for argument in beam_arguments])
+    )
 
 
 def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespace:
@@ -103,6 +105,12 @@ def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespa
         json_serialized_invocation_args=json.dumps(adapted),
         json_serialized_inputs_spec_args=options.json_serialized_inputs_spec_args,
     )
+
+
+def _settings() -> dict[str, str]:
+    """Takes the large settings out of the environment, which every child process would inherit."""
+    names = [name for name in os.environ if name.startswith(wire_format.VARIABLE)]
+    return {name: os.environ.pop(name) for name in names}
 
 
 def _present(adapted: Document) -> set[str]:
