@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
         output_file = Path(scratch) / options.node_id / "executor_output.json"
         output_file.parent.mkdir()
         adapted["outputs"]["outputFile"] = str(output_file)
-        _run_executor(options, beam_arguments, adapted)
+        _run_executor(options, [wire_format.unescape(text) for text in beam_arguments], adapted)
         written = json.loads(output_file.read_text())
     for directory in outputs:
         _resolve_links(directory)
@@ -94,9 +94,7 @@ def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapte
     # `absl.app` is not running, so absl would hold back TFX's messages, and the trainer's go to
     # Python's own root logger.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", force=True)
-    kubeflow_v2_run_executor.main(
-        (_for_tfx(options, adapted), [wire_format.unescape(argument) for argument in beam_arguments])
-    )
+    kubeflow_v2_run_executor.main((_for_tfx(options, adapted), beam_arguments))
 
 
 def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespace:

@@ -181,11 +181,11 @@ def _packed(task: Document) -> tuple[Document, dict[str, str]]:
     parameters = {}
     for key, source in inputs["parameters"].items():
         value = source.get("runtimeValue", {}).get("constant")
+        parameters[key] = source
         if isinstance(value, str):
             shown, needed = wire_format.pack(value)
-            source = _constant(shown)
+            parameters[key] = _constant(shown)
             variables.update(needed)
-        parameters[key] = source
     return {**task, "inputs": {**inputs, "parameters": parameters}}, variables
 
 

@@ -86,7 +86,11 @@ def adapt_input(
         for key, value in inputs.get("parameterValues", {}).items()
     }
     return {
-        "inputs": {**inputs, "parameterValues": parameters, "artifacts": adapt(inputs.get("artifacts", {}), inputs_spec)},
+        "inputs": {
+            **inputs,
+            "parameterValues": parameters,
+            "artifacts": adapt(inputs.get("artifacts", {}), inputs_spec),
+        },
         "outputs": {**outputs, "artifacts": adapt(outputs.get("artifacts", {}), outputs_spec)},
     }
 

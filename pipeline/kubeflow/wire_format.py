@@ -42,7 +42,9 @@ VARIABLE = "SETTING_"
 
 _TOGETHER = re.compile(rf"\{{{BREAK}*(?=\{{)|\${BREAK}*(?=[$(])")
 _APART = re.compile(rf"\{{{BREAK}+(?=\{{)|\${BREAK}+(?=[$(])")
-_LARGE = re.compile(rf"{BREAK} [0-9]+ characters in ({VARIABLE}[0-9a-f]{{64}}), which begin with: .*", re.DOTALL)
+_LARGE = re.compile(
+    rf"{BREAK} [0-9]+ characters in ({VARIABLE}[0-9a-f]{{64}}), which begin with: .*", re.DOTALL
+)
 _SHOWN_CHARACTERS = 500
 
 

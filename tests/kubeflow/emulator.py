@@ -4,7 +4,7 @@ Written from the Go sources of kubeflow/pipelines at 2.17: `backend/src/v2/drive
 `driver/resolve.go`, `component/launcher_v2.go`, `metadata/converter.go`, `objectstore/`. Each task is a
 subprocess with the specification's own command, arguments and environment, in a "pod" that shares
 no file with any other: artifacts pass through an object store, metadata through KFP's type round
-trip. What differs on purpose:
+trip, and texts through what Argo and Kubernetes replace in them (`replacements`). What differs on purpose:
 
 - "/" is a directory of its own for each pod, which the entrypoint learns from KUBEFLOW_LOCAL_ROOT;
 - the image is this checkout and its Python; resources, node selection and secrets are not applied;
@@ -34,6 +34,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config import ROOT
+from tests.kubeflow import replacements
 
 Document = dict[str, Any]
 _LOCAL = {"minio": "minio", "s3": "s3", "gs": "gcs"}
@@ -148,7 +149,9 @@ class Cluster:
         Raises:
           StepFailed: If a task failed after its retries.
         """
-        spec = next(iter(yaml.safe_load_all(package.read_text())))
+        spec, platform = yaml.safe_load_all(package.read_text())
+        spec, _ = json.loads(replacements.argo(json.dumps([spec, platform])))
+        _refuse_large("the root component", spec["root"])
         dag = spec["root"]["dag"]["tasks"]
         chosen = set(dag) if tasks is None else set(tasks)
         values = self._run_parameters(spec, parameters or {})
@@ -198,6 +201,8 @@ class Cluster:
         if "container" not in executor:
             raise StepFailed("non-container and non-importer executor not implemented")
         container = replace(executor["container"])
+        for what, document in (("task", task), ("component", component), ("container", container)):
+            _refuse_large(f"{name}'s {what}", document)
         task_root = f"{pipeline_root}/{name}/{uuid.uuid4()}"
         executor_input = self._drive(task, component, values, run, task_root)
         retries = task.get("retryPolicy", {}).get("maxRetryCount", 0)
@@ -302,7 +307,11 @@ class Cluster:
         """The launcher: one attempt at one task, in a pod of its own."""
         root = self._directory / "pods" / f"{name}-{uuid.uuid4().hex[:8]}"
         (root / "tmp").mkdir(parents=True)
-        executor_input = json.loads(json.dumps(executor_input))
+        environment: dict[str, str] = {}
+        for variable in container.get("env", []):
+            environment[variable["name"]] = replacements.kubernetes(variable["value"], environment)
+        _refuse_large(f"{name}'s ExecutorInput", executor_input)
+        executor_input = json.loads(replacements.kubernetes(json.dumps(executor_input), environment))
         outputs = executor_input.get("outputs", {}).get("artifacts", {})
         if "executor-logs" in outputs:
             outputs["executor-logs"]["artifacts"][0]["uri"] += f"-{attempt}"
@@ -312,8 +321,9 @@ class Cluster:
             for artifact in listed["artifacts"]:
                 self.store.download(artifact["uri"], root / _relative(artifact["uri"]))
 
-        arguments = [_substitute(part, executor_input) for part in container.get("args", [])]
-        status, log = _execute([*container["command"], *arguments], container, root, interrupt)
+        arguments = [replacements.kubernetes(part, environment) for part in container.get("args", [])]
+        arguments = [_substitute(part, executor_input) for part in arguments]
+        status, log = _execute([*container["command"], *arguments], environment, root, interrupt)
         run.logs[name] = log
         if "executor-logs" in outputs:
             uri = outputs["executor-logs"]["artifacts"][0]["uri"]
@@ -356,6 +366,13 @@ class Cluster:
         with self._lock:
             identity = next(self._ids)
         return Artifact(identity, key, schema, uri, {k: _recorded(v) for k, v in metadata.items()})
+
+
+def _refuse_large(what: str, document: Document) -> None:
+    """A document that a driver or a launcher would get as one argument."""
+    size = len(replacements.go_json(document).encode())
+    if size > replacements.LARGEST_ARGUMENT:
+        raise StepFailed(f"argument list too long: {what} has {size} bytes")
 
 
 def _upstream(task: Document) -> set[str]:
@@ -411,7 +428,10 @@ def _substitute(part: str, executor_input: Document) -> str:
 
 
 def _execute(
-    command: list[str], container: Document, root: Path, interrupt: Callable[[Path], bool] | None
+    command: list[str],
+    given: Mapping[str, str],
+    root: Path,
+    interrupt: Callable[[Path], bool] | None,
 ) -> tuple[int, str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -420,7 +440,7 @@ def _execute(
         "TMPDIR": str(root / "tmp"),
         "KUBEFLOW_LOCAL_ROOT": str(root),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        **{variable["name"]: variable["value"] for variable in container.get("env", [])},
+        **given,
     }
     log = root / "tmp" / "log"
     with log.open("w") as stream:

@@ -16,6 +16,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipeline.config import ROOT
 from pipeline.kubeflow.specification import NEVER_CACHED
 from tests.kubeflow.conftest import GRAPH, WEAK, Site
+from tests.kubeflow.replacements import kubernetes
 
 FULL = (
     "kubeflow.image_pull_secrets=['registry']",
@@ -29,7 +30,7 @@ FULL = (
     "steps.Trainer.node_selector={pool='gpu'}",
     "steps.Trainer.tolerations=[{key='gpu',operator='Equal',value='yes',effect='NoSchedule'}]",
     "steps.Trainer.secrets={store={key='STORE_KEY'}}",
-    "steps.Trainer.environment={NCCL_DEBUG='INFO'}",
+    "steps.Trainer.environment={NCCL_DEBUG='INFO',PRICE='$(HOME) $$(HOME) $5 $'}",
     "steps.Trainer.run_as_user=1000",
     "steps.Pusher.volumes={extra='/mnt/extra'}",
     "steps.Pusher.retries=0",
@@ -95,7 +96,9 @@ def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> 
     assert trainer["resources"]["cpuLimit"] == 0.5
     assert trainer["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
     assert trainer["resources"]["accelerator"]["resourceCount"] == "2"
-    assert trainer["env"] == [{"name": "NCCL_DEBUG", "value": "INFO"}]
+    environment = {variable["name"]: variable["value"] for variable in trainer["env"]}
+    assert set(environment) == {"NCCL_DEBUG", "PRICE"} and environment["NCCL_DEBUG"] == "INFO"
+    assert kubernetes(environment["PRICE"], {"HOME": "/"}) == "$(HOME) $$(HOME) $5 $"
     tasks = spec["root"]["dag"]["tasks"]
     assert tasks["Trainer"]["retryPolicy"]["maxRetryCount"] == 3
     assert "retryPolicy" not in tasks["Pusher"]

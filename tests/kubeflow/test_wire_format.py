@@ -26,7 +26,9 @@ LARGE = json.dumps({f"column {number} {{{{x}}}} $(y)": {"kind": "numeric"} for n
 def generated(count: int) -> list[str]:
     """Texts of nothing but the characters that matter, every one up to length four and longer ones."""
     alphabet = "{$(¦}a"
-    short = ["".join(letters) for length in range(5) for letters in itertools.product(alphabet, repeat=length)]
+    short = [
+        "".join(letters) for length in range(5) for letters in itertools.product(alphabet, repeat=length)
+    ]
     chance = random.Random(5)
     return short + ["".join(chance.choices(alphabet, k=chance.randint(5, 40))) for _ in range(count)]
 
@@ -50,7 +52,9 @@ def test_every_text_of_the_dangerous_characters_comes_back() -> None:
         assert seen.setdefault(shown, text) == text, "two texts would share a cache entry"
 
 
-@pytest.mark.parametrize("text", ["", "a{b}", '{"a": {"b": {}}}', "5 $", "{ {", "a¦b", "/data/{x}/$y", "收入"])
+@pytest.mark.parametrize(
+    "text", ["", "a{b}", '{"a": {"b": {}}}', "5 $", "{ {", "a¦b", "/data/{x}/$y", "收入"]
+)
 def test_an_ordinary_text_is_what_the_page_shows(text: str) -> None:
     assert wire_format.pack(text) == (text, {})
     assert wire_format.unescape(text) == text, "typed on KFP's page, it would arrive as another"
@@ -95,7 +99,11 @@ def test_another_process_makes_the_same_bytes() -> None:
     )
     made = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -107,5 +115,7 @@ def test_another_process_makes_the_same_bytes() -> None:
 def test_a_large_text_that_did_not_arrive_is_one_sentence(damage: object) -> None:
     shown, variables = wire_format.pack(LARGE)
     damage(variables)  # type: ignore[operator]
-    with pytest.raises(ConfigurationError, match="SETTING_[0-9a-f]{64} is missing or damaged: compile and upload"):
+    with pytest.raises(
+        ConfigurationError, match=r"SETTING_[0-9a-f]{64} is missing or damaged: compile and upload"
+    ):
         wire_format.unpack(shown, variables)
