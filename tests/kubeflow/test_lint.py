@@ -164,14 +164,14 @@ BREAKAGES: dict[str, tuple[Callable[[Document, Document], Any], str]] = {
             executor["container"].update(env=[{"name": "SETTING_1", "value": incompressible(120_000)}])
             for executor in s["deploymentSpec"]["executors"].values()
         ],
-        "KiB of the 1024 that Argo keeps of it: lower retries in [steps.…], name fewer",
+        "KiB of the 1024 that Argo keeps of it: set retries = 0 in [steps.default], name fewer",
     ),
     "a run that Argo does not keep after its retries": (
         lambda s, p: (
             container(s)["container"].update(env=[{"name": "SETTING_1", "value": incompressible(120_000)}]),
             tasks(s)["Use"].update(retryPolicy={"maxRetryCount": 4}),
         ),
-        "KiB of the 1024 that Argo keeps of it: lower retries",
+        "KiB of the 1024 that Argo keeps of it: set retries = 0",
     ),
     "a label without an executor": (
         lambda s, p: pods(p).update(Mkae_executor=POD),

@@ -53,6 +53,23 @@ def test_every_text_of_the_dangerous_characters_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "argos", "kubernetes_s"),
+    [
+        ("{{workflow.name}} {{ workflow.name }}", "taxi-x7k2p taxi-x7k2p", None),
+        ("{{=1 + 1}} {{unknown}} {{", "evaluated {{unknown}} {{", None),
+        ("$(HOME) $(UNKNOWN) $(open", None, "/root $(UNKNOWN) $(open"),
+        ("$$ $$(HOME) $$$(HOME) $x $", None, "$ $(HOME) $/root $x $"),
+    ],
+)
+def test_without_packing_texts_would_be_replaced(
+    text: str, argos: str | None, kubernetes_s: str | None
+) -> None:
+    """Keeps the judges of the test above honest."""
+    assert json.loads(argo(json.dumps(text))) == (argos or text)
+    assert kubernetes(text, {"HOME": "/root"}) == (kubernetes_s or text)
+
+
+@pytest.mark.parametrize(
     "text", ["", "a{b}", '{"a": {"b": {}}}', "5 $", "{ {", "a¦b", "/data/{x}/$y", "收入"]
 )
 def test_an_ordinary_text_is_what_the_page_shows(text: str) -> None:
