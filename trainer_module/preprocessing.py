@@ -89,17 +89,14 @@ def _bucket_ids(features: Sequence[Bucketized], columns: Sequence[Column]) -> tf
 
 def _vocabulary_ids(features: Sequence[Vocabulary], columns: Sequence[Column]) -> tf.Tensor:
     texts = texts_of(columns)
-    # Each is made of its own column alone: TFT compares all that an analyzer reads with every column of the
-    # table, and of a hundred that read each other's the comparisons took minutes.
-    vocabularies = [
-        tft.vocabulary(
-            texts_of([column])[:, 0], top_k=feature.size, vocab_filename=request_name(feature.name)
-        )
-        for feature, column in zip(features, columns)
-    ]
     ids = [
-        tft.apply_vocabulary(text, vocabulary, num_oov_buckets=feature.oov_buckets)
-        for feature, text, vocabulary in zip(features, tf.unstack(texts, axis=1), vocabularies)
+        tft.compute_and_apply_vocabulary(
+            text,
+            top_k=feature.size,
+            num_oov_buckets=feature.oov_buckets,
+            vocab_filename=request_name(feature.name),
+        )
+        for feature, text in zip(features, tf.unstack(texts, axis=1))
     ]
     return _with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
 
