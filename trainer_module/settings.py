@@ -315,6 +315,7 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
     if not isinstance(table, Mapping) or not table:
         raise ConfigurationError(f"{where} is empty: name at least one feature and its kind.")
     features: list[Feature] = []
+    columns: dict[str, str] = {}
     for name, entry in table.items():
         here = f"{where} {name}"
         if not isinstance(entry, Mapping) or "kind" not in entry:
@@ -326,11 +327,11 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
         kind = _KINDS[entry["kind"]]
         known = ["kind", *(field.name for field in dataclasses.fields(kind) if field.name != "name")]
         refuse_unknown_keys(entry, known, here)
-        for other in features:
-            if request_name(other.name) == request_name(name):
-                raise ConfigurationError(
-                    f"{here} and '{other.name}' are both called '{request_name(name)}' in requests: rename a column."
-                )
+        other = columns.setdefault(request_name(name), name)
+        if other != name:
+            raise ConfigurationError(
+                f"{here} and '{other}' are both called '{request_name(name)}' in requests: rename a column."
+            )
         features.append(read_section(kind, {"name": name, **_without(entry, "kind")}, here))
     return tuple(features)
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.kubeflow import wire_format
 from trainer_module.sections import ConfigurationError
 
 
 def parse_parameters(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:
     """``NAME=VALUE`` texts as the typed values that the server asks for; it converts nothing itself.
+
+    Texts are as they travel (`wire_format`): the step gets what was given.
 
     Args:
       given: From the command line.
@@ -74,7 +77,7 @@ def read_secret(flag: str, file: str | None) -> str | None:
 
 def _typed(name: str, value: str, kind: str) -> Any:
     if kind == "STRING":
-        return value
+        return wire_format.escape(value)
     try:
         parsed = json.loads(value)
     except json.JSONDecodeError as error:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.failure import explain, find_user_error
-from pipeline.kubeflow import translation
+from pipeline.kubeflow import translation, wire_format
 from pipeline.kubeflow.translation import Document
 from trainer_module.process import leave, uncollected
 from trainer_module.replacing import replace_file
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
     given = json.loads(options.json_serialized_invocation_args)
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     outputs_spec = json.loads(options.json_serialized_outputs_spec_args)
-    adapted = translation.adapt_input(given, inputs_spec, outputs_spec, root)
+    adapted = translation.adapt_input(given, inputs_spec, outputs_spec, root, _settings())
     adapted = translation.without_absent(adapted, _present(adapted), options.optional_input)
     outputs = [
         Path(artifact["uri"])
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
         output_file = Path(scratch) / options.node_id / "executor_output.json"
         output_file.parent.mkdir()
         adapted["outputs"]["outputFile"] = str(output_file)
-        _run_executor(options, beam_arguments, adapted)
+        _run_executor(options, [wire_format.unescape(text) for text in beam_arguments], adapted)
         written = json.loads(output_file.read_text())
     for directory in outputs:
         _resolve_links(directory)
@@ -102,6 +102,12 @@ def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespa
         json_serialized_invocation_args=json.dumps(adapted),
         json_serialized_inputs_spec_args=options.json_serialized_inputs_spec_args,
     )
+
+
+def _settings() -> dict[str, str]:
+    """Takes the large settings out of the environment, which every child process would inherit."""
+    names = [name for name in os.environ if name.startswith(wire_format.VARIABLE)]
+    return {name: os.environ.pop(name) for name in names}
 
 
 def _present(adapted: Document) -> set[str]:

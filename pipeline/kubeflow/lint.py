@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.kubeflow import fields, wiring
+from pipeline.kubeflow import fields, sizes, wiring
+from pipeline.kubeflow.wire_format import REPLACED
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -16,10 +17,6 @@ Document = dict[str, Any]
 # Node ids become names of Argo templates; Argo takes letters, digits and hyphens.
 _NODE_ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]*")
 _RESERVED = re.compile(r"root|entrypoint|system-.*|.*-driver")
-# The launcher replaces {{$...}} in arguments, Argo {{...}}, and Kubernetes $(...) and $$.
-_REPLACED = re.compile(r"\{\{|\$\(|\$\$")
-_LARGEST_CONTAINER = 64 * 1024
-_LARGEST_DOCUMENT = 512 * 1024
 
 
 def check(spec: Document, platform: Document, release: tuple[int, int], local_paths: Sequence[str]) -> None:
@@ -45,9 +42,11 @@ def check(spec: Document, platform: Document, release: tuple[int, int], local_pa
         *_names(spec),
         *_constants(spec),
         *_platform(spec, platform),
-        *_sizes(spec),
+        *_pod_texts(platform),
         *_paths(spec, platform, local_paths),
     ]
+    # Only of a file that is otherwise whole can it be said what it comes to.
+    found = found or list(sizes.check(spec, platform))
     if found:
         raise ConfigurationError("\n".join(found))
 
@@ -86,20 +85,38 @@ def _constants(spec: Document) -> Iterator[str]:
     for node, task in spec["root"]["dag"]["tasks"].items():
         for key, source in task.get("inputs", {}).get("parameters", {}).items():
             value = source.get("runtimeValue", {}).get("constant")
-            replaced = _REPLACED.search(value) if isinstance(value, str) else None
+            replaced = REPLACED.search(value) if isinstance(value, str) else None
             if replaced:
                 yield (
                     f"{node}'s parameter {key} contains {replaced.group()}, which the cluster would replace: "
-                    "reword the setting it comes from."
+                    "pack it with pipeline/kubeflow/wire_format.py."
                 )
     for label, executor in spec["deploymentSpec"]["executors"].items():
         container = executor.get("container", {})
         for argument in [*container.get("command", []), *container.get("args", [])]:
-            replaced = _REPLACED.search(argument.replace("{{$}}", ""))
+            replaced = REPLACED.search(argument.replace("{{$}}", ""))
             if replaced:
                 yield (
                     f"{label} has an argument with {replaced.group()}, which the cluster would replace: "
                     "reword it."
+                )
+        for variable in container.get("env", []):
+            # Nothing keeps Argo from replacing it, as `$$(` does Kubernetes.
+            if "{{" in variable["value"]:
+                yield (
+                    f"[steps.{label.removesuffix('_executor')}] environment {variable['name']} contains {{{{, "
+                    "which the cluster would replace: reword it, or keep the value in a secret."
+                )
+
+
+def _pod_texts(platform: Document) -> Iterator[str]:
+    for label, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        for key, value in pod.items():
+            replaced = REPLACED.search(json.dumps(value))
+            if replaced:
+                yield (
+                    f"{label} sets {key} with {replaced.group()}, which the cluster would replace, and which no "
+                    "name, label or path of Kubernetes needs: correct the profile."
                 )
 
 
@@ -110,24 +127,6 @@ def _platform(spec: Document, platform: Document) -> Iterator[str]:
             yield f"The platform document is about {label}, which is no executor: it would be ignored; rename it."
 
 
-def _sizes(spec: Document) -> Iterator[str]:
-    for label, executor in spec["deploymentSpec"]["executors"].items():
-        node = label.removesuffix("_executor")
-        task = spec["root"]["dag"]["tasks"].get(node, {})
-        # Both become one argument of a process; Linux takes 128 KiB, and texts are escaped on the way.
-        for what, size in (("container", _size(executor)), ("parameters", _size(task.get("inputs", {})))):
-            if size > _LARGEST_CONTAINER:
-                yield (
-                    f"{node}'s {what} come to {size // 1024} KiB of the {_LARGEST_CONTAINER // 1024} that a pod "
-                    "takes: put large texts into a file of the image."
-                )
-    if _size(spec) > _LARGEST_DOCUMENT:
-        yield (
-            f"The pipeline comes to {_size(spec) // 1024} KiB of the {_LARGEST_DOCUMENT // 1024} that the "
-            "cluster stores: put large texts into files of the image."
-        )
-
-
 def _paths(spec: Document, platform: Document, local_paths: Sequence[str]) -> Iterator[str]:
     text = json.dumps([spec, platform])
     for path in local_paths:
@@ -136,7 +135,3 @@ def _paths(spec: Document, platform: Document, local_paths: Sequence[str]) -> It
                 f"The specification names {path} of this machine, which no container has: use import paths "
                 "and the directories of the profile."
             )
-
-
-def _size(document: Any) -> int:
-    return len(json.dumps(document).encode())

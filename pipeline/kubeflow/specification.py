@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.kubeflow import wire_format
 from pipeline.kubeflow.settings import Kubeflow, Step, Toleration
 from pipeline.nodes import CLUSTER_NODES
 from trainer_module.sections import ConfigurationError
@@ -119,11 +120,12 @@ def complete(
     """
     spec, pods = dict(compiled), steps(config)
     spec["root"] = _with_defaults(compiled["root"], parameters)
-    tasks = spec["root"]["dag"]["tasks"]
+    packed = {node: _packed(task) for node, task in spec["root"]["dag"]["tasks"].items()}
     spec["root"]["dag"] = {
         **spec["root"]["dag"],
-        "tasks": {node: _task(node, task, pods[node]) for node, task in tasks.items()},
+        "tasks": {node: _task(node, task, pods[node]) for node, (task, _) in packed.items()},
     }
+    variables = {executor_label(node): variables for node, (_, variables) in packed.items()}
     spec["components"] = {
         name: _with_shown_outputs(name, component) for name, component in compiled["components"].items()
     }
@@ -131,7 +133,9 @@ def complete(
     spec["deploymentSpec"] = {
         **compiled["deploymentSpec"],
         "executors": {
-            label: _executor(label, executor, compiled["components"], pods, code_versions)
+            label: _executor(
+                label, executor, compiled["components"], pods, code_versions, variables.get(label, {})
+            )
             for label, executor in executors.items()
         },
     }
@@ -152,7 +156,14 @@ def _with_defaults(root: Document, parameters: Document) -> Document:
     if not parameters:
         return dict(root)
     declared = root["inputDefinitions"]["parameters"]
-    completed = {name: {**declaration, **parameters[name]} for name, declaration in declared.items()}
+    completed = {
+        name: {
+            **declaration,
+            **parameters[name],
+            "defaultValue": wire_format.escape(parameters[name]["defaultValue"]),
+        }
+        for name, declaration in declared.items()
+    }
     return {**root, "inputDefinitions": {**root["inputDefinitions"], "parameters": completed}}
 
 
@@ -166,6 +177,23 @@ def _with_shown_outputs(name: str, component: Document) -> Document:
         **component,
         "outputDefinitions": {**outputs, "artifacts": {**outputs["artifacts"], **typed}},
     }
+
+
+def _packed(task: Document) -> tuple[Document, dict[str, str]]:
+    """The task with every text as it travels, and the environment variables that its step then needs."""
+    inputs = task.get("inputs", {})
+    if "parameters" not in inputs:
+        return task, {}
+    variables: dict[str, str] = {}
+    parameters = {}
+    for key, source in inputs["parameters"].items():
+        value = source.get("runtimeValue", {}).get("constant")
+        parameters[key] = source
+        if isinstance(value, str):
+            shown, needed = wire_format.pack(value)
+            parameters[key] = _constant(shown)
+            variables.update(needed)
+    return {**task, "inputs": {**inputs, "parameters": parameters}}, variables
 
 
 def _task(node: str, task: Document, step: Step) -> Document:
@@ -189,6 +217,7 @@ def _executor(
     components: Document,
     pods: Mapping[str, Step],
     code_versions: Mapping[str, str],
+    variables: Mapping[str, str],
 ) -> Document:
     if "container" not in executor:
         return executor
@@ -199,7 +228,8 @@ def _executor(
     # KFP stores one ComponentSpec for all equal containers, whatever their outputs, hence the id;
     # its cache key knows the image's name and the arguments but not the code, hence the version.
     container["args"] = [
-        *container["args"],
+        # Beam's options are a person's texts; the launcher replaces the one argument that is left alone.
+        *(part if part == "{{$}}" else wire_format.escape(part) for part in container["args"]),
         "--json_serialized_outputs_spec_args",
         json.dumps(outputs, sort_keys=True),
         *(f"--optional_input={key}" for key in OPTIONAL_INPUTS.get(node, ())),
@@ -209,10 +239,12 @@ def _executor(
     ]
     container["image"] = step.image or container["image"]
     container["resources"] = _resources(step)
-    environment = dict(step.environment)
+    # Kubernetes would put other variables in place of $(NAME), and one $ in place of two.
+    environment = {name: re.sub(r"\$(?=[$(])", "$$", value) for name, value in step.environment.items()}
     if not step.gpus:
         # Where the node's container runtime is NVIDIA's, a pod that asks for no GPU sees all of them.
         environment = {"CUDA_VISIBLE_DEVICES": "-1", "NVIDIA_VISIBLE_DEVICES": "none", **environment}
+    environment.update(variables)
     if environment:
         container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
     return {"container": container}

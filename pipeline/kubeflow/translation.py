@@ -5,13 +5,16 @@ Open-source KFP and Vertex, for which TFX wrote its entrypoint, differ in the sa
 - artifacts come with an empty type, so types are restored from the component's own definition;
 - KFP adds outputs of its own (`executor-logs`), whose types TFX cannot import;
 - URIs name an object store that only KFP's launcher reads and writes, through local directories;
-- KFP's metadata store turns lists into {"list": […]} and dictionaries into {"struct": {…}}.
+- KFP's metadata store turns lists into {"list": […]} and dictionaries into {"struct": {…}};
+- settings travel in the parameters as `wire_format` packs them.
 """
 
 import hashlib
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from pipeline.kubeflow import wire_format
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -44,7 +47,11 @@ def local_path(uri: str, root: str = "/") -> str:
 
 
 def adapt_input(
-    executor_input: Document, inputs_spec: Document, outputs_spec: Document, root: str = "/"
+    executor_input: Document,
+    inputs_spec: Document,
+    outputs_spec: Document,
+    root: str = "/",
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Document:
     """The ExecutorInput as TFX's own entrypoint takes it.
 
@@ -53,6 +60,10 @@ def adapt_input(
       inputs_spec: The component's inputDefinitions.
       outputs_spec: The component's outputDefinitions. What neither declares is dropped.
       root: See `local_path`.
+      environment: Of the step; it holds large settings.
+
+    Raises:
+      ConfigurationError: If an artifact is in a store that is not transferred, or a large setting is missing.
     """
     inputs = executor_input.get("inputs", {})
     outputs = executor_input.get("outputs", {})
@@ -70,8 +81,16 @@ def adapt_input(
             if key in types
         }
 
+    parameters = {
+        key: wire_format.unpack(value, environment) if isinstance(value, str) else value
+        for key, value in inputs.get("parameterValues", {}).items()
+    }
     return {
-        "inputs": {**inputs, "artifacts": adapt(inputs.get("artifacts", {}), inputs_spec)},
+        "inputs": {
+            **inputs,
+            "parameterValues": parameters,
+            "artifacts": adapt(inputs.get("artifacts", {}), inputs_spec),
+        },
         "outputs": {**outputs, "artifacts": adapt(outputs.get("artifacts", {}), outputs_spec)},
     }
 

@@ -48,16 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     description = re.sub(r"(?m)^path = .*$", f'path = "{made.data}"', description)
     made.dataset.write_text(description)
     shutil.copy(ROOT / "datasets" / "taxi.schema.pbtxt", made.directory)
-    volumes = made.directory / "volumes"
-    made.profile.write_text(
-        f"""extends = "{ROOT}/profiles/laptop.toml"
-[kubeflow]
-image = "registry.example.com/tfx-pipeline:test"
-data_directory = "{volumes}/data"
-models_directory = "{volumes}/models"
-volumes = {{ data = "{volumes}/data", models = "{volumes}/models" }}
-"""
-    )
+    made.write_profile()
     return made
 
 
@@ -92,7 +83,7 @@ FULL = (
     "steps.Trainer.node_selector={pool='gpu'}",
     "steps.Trainer.tolerations=[{key='gpu',operator='Equal',value='yes',effect='NoSchedule'}]",
     "steps.Trainer.secrets={store={key='STORE_KEY'}}",
-    "steps.Trainer.environment={NCCL_DEBUG='INFO'}",
+    "steps.Trainer.environment={NCCL_DEBUG='INFO',PRICE='$(HOME) $$(HOME) $5 $'}",
     "steps.Trainer.run_as_user=1000",
     "steps.Pusher.volumes={extra='/mnt/extra'}",
     "steps.Pusher.retries=0",

@@ -4,7 +4,8 @@ Written from the Go sources of kubeflow/pipelines at 2.17: `backend/src/v2/drive
 `driver/resolve.go`, `component/launcher_v2.go`, `metadata/converter.go`, `objectstore/`. Each task is a
 subprocess with the specification's own command, arguments and environment, in a "pod" that
 shares no file with any other: artifacts pass through a real S3 server (`object_store`), metadata through
-KFP's type round trip. What differs on purpose:
+KFP's type round trip, and texts through what Argo and Kubernetes replace in them (`replacements`). What
+differs on purpose:
 
 - "/" is a directory of its own for each pod, which the entrypoint learns from KUBEFLOW_LOCAL_ROOT;
 - the image is this checkout and its Python; resources, node selection and secrets are not applied;
@@ -14,6 +15,7 @@ KFP's type round trip. What differs on purpose:
   took is what the test's clock says.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
@@ -24,8 +26,16 @@ from typing import Any
 
 import yaml
 
-from tests.kubeflow import driver
-from tests.kubeflow.launcher import Artifact, Attempt, Document, Installation, Launcher, StepFailed
+from tests.kubeflow import driver, replacements
+from tests.kubeflow.launcher import (
+    Artifact,
+    Attempt,
+    Document,
+    Installation,
+    Launcher,
+    StepFailed,
+    refuse_large,
+)
 from tests.kubeflow.object_store import Store
 
 
@@ -71,7 +81,9 @@ class Cluster:
         Raises:
           StepFailed: If a task failed after its retries.
         """
-        spec = next(iter(yaml.safe_load_all(package.read_text())))
+        spec, platform = yaml.safe_load_all(package.read_text())
+        spec, _ = json.loads(replacements.argo(json.dumps([spec, platform])))
+        refuse_large("the root component", spec["root"])
         dag = spec["root"]["dag"]["tasks"]
         chosen = set(dag) if tasks is None else set(tasks)
         values = driver.run_parameters(spec, parameters or {})
@@ -109,6 +121,8 @@ class Cluster:
         if "container" not in executor:
             raise StepFailed("non-container and non-importer executor not implemented")
         container = replace(executor["container"])
+        for what, document in (("task", task), ("component", component), ("container", container)):
+            refuse_large(f"{name}'s {what}", document)
         task_root = f"{pipeline_root}/{name}/{uuid.uuid4()}"
         executor_input = driver.executor_input(
             task, component, values, run.outputs, task_root, self.installation

@@ -19,6 +19,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config import ROOT
+from tests.kubeflow import replacements
 from tests.kubeflow.object_store import Store
 
 Document = dict[str, Any]
@@ -90,7 +91,11 @@ class Launcher:
             # A retry finds an empty "/", and each artifact at the path where the attempt before had it.
             root.rename(root.with_name(f"{attempt.pod}-{attempt.number - 1}"))
         (root / "tmp").mkdir(parents=True)
-        executor_input = json.loads(json.dumps(attempt.executor_input))
+        environment: dict[str, str] = {}
+        for variable in attempt.container.get("env", []):
+            environment[variable["name"]] = replacements.kubernetes(variable["value"], environment)
+        refuse_large(f"{attempt.task}'s ExecutorInput", attempt.executor_input)
+        executor_input = json.loads(replacements.kubernetes(json.dumps(attempt.executor_input), environment))
         outputs = executor_input.get("outputs", {}).get("artifacts", {})
         if "executor-logs" in outputs:
             outputs["executor-logs"]["artifacts"][0]["uri"] += f"-{attempt.number}"
@@ -100,9 +105,9 @@ class Launcher:
             for artifact in listed["artifacts"]:
                 self._store.download(artifact["uri"], root / relative(artifact["uri"]))
 
-        arguments = [_substitute(part, executor_input) for part in attempt.container.get("args", [])]
-        command = [*attempt.container["command"], *arguments]
-        status, said = _execute(command, attempt.container, root, attempt.should_end)
+        arguments = [replacements.kubernetes(part, environment) for part in attempt.container.get("args", [])]
+        command = [*attempt.container["command"], *(_substitute(part, executor_input) for part in arguments)]
+        status, said = _execute(command, environment, root, attempt.should_end)
         attempt.log = _with_lines_of_the_launcher(said, status)
         if "executor-logs" in outputs:
             uri = outputs["executor-logs"]["artifacts"][0]["uri"]
@@ -146,6 +151,13 @@ class Launcher:
         with self._lock:
             identity = next(self._ids)
         return Artifact(identity, key, schema, uri, {k: _recorded(v) for k, v in metadata.items()})
+
+
+def refuse_large(what: str, document: Document) -> None:
+    """Ends what a driver or a launcher would get as an argument that Linux does not take."""
+    size = len(replacements.go_json(document).encode())
+    if size > replacements.LARGEST_ARGUMENT:
+        raise StepFailed(f"argument list too long: {what} has {size} bytes")
 
 
 def relative(uri: str) -> str:
@@ -220,7 +232,7 @@ def _with_lines_of_the_launcher(said: str, status: int) -> str:
 
 
 def _execute(
-    command: list[str], container: Document, root: Path, should_end: Callable[[Path], bool]
+    command: list[str], given: dict[str, str], root: Path, should_end: Callable[[Path], bool]
 ) -> tuple[int, str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -229,7 +241,7 @@ def _execute(
         "TMPDIR": str(root / "tmp"),
         "KUBEFLOW_LOCAL_ROOT": str(root),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        **{variable["name"]: variable["value"] for variable in container.get("env", [])},
+        **given,
     }
     log = root / "tmp" / "log"
     with log.open("w") as stream:

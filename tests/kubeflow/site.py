@@ -14,10 +14,12 @@ class Site:
     """A cluster's volumes and the files that describe it."""
 
     directory: Path
+    name: str = "taxi"
+    """Of the dataset."""
 
     @property
     def dataset(self) -> Path:
-        return self.directory / "taxi.toml"
+        return self.directory / f"{self.name}.toml"
 
     @property
     def profile(self) -> Path:
@@ -26,12 +28,12 @@ class Site:
     @property
     def data(self) -> Path:
         """What ExampleGen finds mounted."""
-        return self.directory / "volumes" / "data" / "taxi"
+        return self.directory / "volumes" / "data" / self.name
 
     @property
     def serving(self) -> Path:
         """Where the Pusher puts versions."""
-        return self.directory / "volumes" / "models" / "taxi" / "serving" / "taxi"
+        return self.directory / "volumes" / "models" / self.name / "serving" / self.name
 
     def versions(self) -> list[str]:
         return sorted(path.name for path in self.serving.glob("[0-9]*"))
@@ -43,6 +45,19 @@ class Site:
             span = self.data.parent / "daily" / f"2026-01-{day:02}" / "trips.csv"
             span.parent.mkdir(parents=True)
             span.write_text("\n".join([header, *rows[100 * day : 100 * day + 100]]) + "\n")
+
+    def write_profile(self) -> None:
+        """Of a cluster that mounts the volumes."""
+        volumes = self.directory / "volumes"
+        self.profile.write_text(
+            f"""extends = "{ROOT}/profiles/laptop.toml"
+[kubeflow]
+image = "registry.example.com/tfx-pipeline:test"
+data_directory = "{volumes}/data"
+models_directory = "{volumes}/models"
+volumes = {{ data = "{volumes}/data", models = "{volumes}/models" }}
+"""
+        )
 
     def load(self, *overrides: str) -> Config:
         return config.load(str(self.dataset), str(self.profile), overrides)

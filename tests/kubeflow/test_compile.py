@@ -16,6 +16,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipeline.config import ROOT
 from pipeline.kubeflow.specification import NEVER_CACHED
 from tests.kubeflow.conftest import FULL, GRAPH, WEAK, Site
+from tests.kubeflow.replacements import kubernetes
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,9 @@ def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> 
     assert trainer["resources"]["cpuLimit"] == 0.5
     assert trainer["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
     assert trainer["resources"]["accelerator"]["resourceCount"] == "2"
-    assert trainer["env"] == [{"name": "NCCL_DEBUG", "value": "INFO"}]
+    environment = {variable["name"]: variable["value"] for variable in trainer["env"]}
+    assert set(environment) == {"NCCL_DEBUG", "PRICE"} and environment["NCCL_DEBUG"] == "INFO"
+    assert kubernetes(environment["PRICE"], {"HOME": "/"}) == "$(HOME) $$(HOME) $5 $"
     tasks = spec["root"]["dag"]["tasks"]
     assert tasks["Trainer"]["retryPolicy"]["maxRetryCount"] == 3
     assert "retryPolicy" not in tasks["Pusher"]

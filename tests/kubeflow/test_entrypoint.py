@@ -1,21 +1,25 @@
 """The edges of a step's process that whole runs do not reach; no TFX is imported here."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline.kubeflow import entrypoint
+from pipeline.kubeflow import entrypoint, wire_format
 from trainer_module.sections import ConfigurationError, UserError
 
 MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
 URI = "minio://bucket/v2/artifacts/model"
 
 
-def step(root: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> int:
+def step(root: Path, monkeypatch: pytest.MonkeyPatch, *flags: str, **parameters: str) -> int:
     given = {
-        "inputs": {"artifacts": {"model": {"artifacts": [{"name": "1", "type": {}, "uri": URI}]}}},
+        "inputs": {
+            "parameterValues": parameters,
+            "artifacts": {"model": {"artifacts": [{"name": "1", "type": {}, "uri": URI}]}},
+        },
         "outputs": {"outputFile": "/minio/bucket/output_metadata.json"},
     }
     monkeypatch.setenv(entrypoint.LOCAL_ROOT, str(root))
@@ -87,3 +91,22 @@ def test_links_become_what_they_point_to(tmp_path: Path) -> None:
     entrypoint._resolve_links(output)
     assert not any(path.is_symlink() for path in output.rglob("*"))
     assert (output / "directory" / "file").read_text() == (output / "file").read_text() == "content"
+
+
+def test_settings_and_beams_options_arrive_as_they_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, option = '{"{{column}}": "$(x)"} ' * 2_000, "--sdk_location={{here}}/$(there)"
+    shown, variables = wire_format.pack(large)
+    arrived = []
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def look(options: object, beam_arguments: list[str], adapted: dict) -> None:
+        arrived.extend([adapted["inputs"]["parameterValues"], beam_arguments, variables.keys() & os.environ])
+        Path(adapted["outputs"]["outputFile"]).write_text("{}")
+
+    monkeypatch.setattr(entrypoint, "_run_executor", look)
+    flags = ("--optional_input=model", wire_format.escape(option))
+    assert step(tmp_path, monkeypatch, *flags, settings=shown, name="{¦{x}}") == 0
+    assert arrived == [{"settings": large, "name": "{{x}}"}, [option], set()], "children inherit no settings"

@@ -1,12 +1,14 @@
 """What a cluster would refuse, or silently do otherwise, is refused while compiling."""
 
+import base64
 import copy
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pipeline.kubeflow import lint
+from pipeline.kubeflow import lint, sizes
 from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
@@ -73,6 +75,14 @@ def pods(platform: Document) -> Document:
     return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
+def container(spec: Document) -> Document:
+    return spec["deploymentSpec"]["executors"]["Use_executor"]
+
+
+def incompressible(size: int) -> str:
+    return base64.b64encode(random.Random(0).randbytes(size)).decode()[:size]
+
+
 def rename(spec: Document, name: str) -> None:
     for table in (tasks(spec), spec["components"]):
         table[name] = table.pop("Use")
@@ -121,21 +131,53 @@ BREAKAGES: dict[str, tuple[Callable[[Document, Document], Any], str]] = {
         lambda s, p: tasks(s)["Make"]["inputs"]["parameters"]["text"]["runtimeValue"].update(
             constant="{{$.inputs.parameters['folder']}}"
         ),
-        "Make's parameter text contains {{, which the cluster would replace: reword",
+        "Make's parameter text contains {{, which the cluster would replace: pack it with",
     ),
     "a Kubernetes variable in an argument": (
         lambda s, p: s["deploymentSpec"]["executors"]["Use_executor"]["container"]["args"].append("$(HOME)"),
         "Use_executor has an argument with $(, which the cluster would replace: reword",
     ),
-    "a large constant": (
-        lambda s, p: tasks(s)["Make"]["inputs"]["parameters"]["text"]["runtimeValue"].update(
-            constant="x" * 70_000
-        ),
-        "Make's parameters come to 68 KiB of the 64 that a pod takes: put large texts",
+    "braces in an environment variable": (
+        lambda s, p: container(s)["container"].update(env=[{"name": "GREETING", "value": "{{=1}}"}]),
+        "[steps.Use] environment GREETING contains {{, which the cluster would replace: reword it, or keep",
     ),
-    "a large pipeline": (
-        lambda s, p: s["components"]["Use"].update(comment="x" * 600_000),
-        "KiB of the 512 that the cluster stores: put large texts",
+    "braces in a node selector": (
+        lambda s, p: pods(p)["Make_executor"].update(nodeSelector={"labels": {"pool": "{{pool}}"}}),
+        "Make_executor sets nodeSelector with {{, which the cluster would replace, and which no name",
+    ),
+    "a graph that no process takes": (
+        lambda s, p: tasks(s)["Make"]["inputs"]["parameters"].update(
+            {f"text{n}": {"runtimeValue": {"constant": "<" * 8_000}} for n in range(3)}
+        ),
+        "The graph comes to 141 KiB of the 128 that Linux takes as one argument: name fewer columns",
+    ),
+    "a container that no process takes": (
+        lambda s, p: container(s)["container"].update(env=[{"name": "SETTING_1", "value": "x" * 131_072}]),
+        "Use's container comes to 128 KiB of the 128 that Linux takes as one argument: name fewer columns",
+    ),
+    "a component that no process takes": (
+        lambda s, p: s["components"]["Use"].update(comment="x" * 131_072),
+        "Use's component comes to 128 KiB of the 128 that Linux takes as one argument: name fewer columns",
+    ),
+    "artifacts that no process takes": (
+        lambda s, p: s["components"]["Make"]["outputDefinitions"]["artifacts"].update(
+            {f"output{n}": {"artifactType": {"instanceSchema": ""}} for n in range(70)}
+        ),
+        "Make's parameters and artifacts come to 155 KiB of the 128 that Linux takes as one argument",
+    ),
+    "a run that Argo does not keep": (
+        lambda s, p: [
+            executor["container"].update(env=[{"name": "SETTING_1", "value": incompressible(120_000)}])
+            for executor in s["deploymentSpec"]["executors"].values()
+        ],
+        "KiB of the 1024 that Argo keeps of it: set retries = 0 in [steps.default], name fewer",
+    ),
+    "a run that Argo does not keep after its retries": (
+        lambda s, p: (
+            container(s)["container"].update(env=[{"name": "SETTING_1", "value": incompressible(120_000)}]),
+            tasks(s)["Use"].update(retryPolicy={"maxRetryCount": 4}),
+        ),
+        "KiB of the 1024 that Argo keeps of it: set retries = 0",
     ),
     "a label without an executor": (
         lambda s, p: pods(p).update(Mkae_executor=POD),
@@ -174,6 +216,18 @@ def test_refused_in_one_sentence_with_the_fix(name: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         run(spec, platform)
     assert said in str(error.value)
+
+
+def test_a_run_that_argo_compresses_passes() -> None:
+    """Argo compresses what it keeps of the nodes, and only where it is too large otherwise."""
+    spec = copy.deepcopy(SPEC)
+    for node in ("Make", "Use"):
+        spec["deploymentSpec"]["executors"][f"{node}_executor"]["container"]["env"] = [
+            {"name": "TEXT", "value": "words " * 20_000}
+        ]
+    assert sizes.workflow_size(spec, PLATFORM) < sizes.LARGEST_WORKFLOW
+    assert sizes.LARGEST_WORKFLOW < 2 * 6 * 120_000
+    run(spec, PLATFORM)
 
 
 def test_a_key_passes_where_the_release_has_it() -> None:

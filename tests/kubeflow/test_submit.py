@@ -165,7 +165,7 @@ def test_a_mistake_is_found_before_anything_is_sent(
 
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
-    [("STRING", "3", "3"), ("NUMBER_INTEGER", "3", 3), ("NUMBER_DOUBLE", "0.5", 0.5), ("BOOLEAN", "true", True),
+    [("STRING", "3", "3"), ("STRING", "/{{a}}/$(b)/¦", "/{¦{a}}/$¦(b)/¦"), ("NUMBER_INTEGER", "3", 3), ("NUMBER_DOUBLE", "0.5", 0.5), ("BOOLEAN", "true", True),
      ("LIST", "[1]", [1]), ("STRUCT", '{"a": 1}', {"a": 1})],
 )  # fmt: skip
 def test_parameters_are_sent_with_their_declared_type(kind: str, text: str, value: object) -> None:

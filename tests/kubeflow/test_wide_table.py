@@ -1,0 +1,184 @@
+"""A table of 2,000 columns whose names and values hold what a cluster replaces: compiled, and run step by step."""
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.kubeflow.wire_format import REPLACED
+from tests.kubeflow.conftest import GRAPH, Site
+from tests.kubeflow.emulator import Cluster, Run
+from tests.kubeflow.object_store import Store
+from trainer_module.export import LEARNER
+
+COLUMNS, ROWS = 2_000, 240
+WON = """{{won}} "$(HOME)" $$ \\ 赢"""
+NAMES = (
+    "{{=1 + 1}} %d", "{{$.inputs.parameters['settings']}} %d", "{{workflow.name}} %d", "$(HOME) %d", "$$%d",
+    '"quoted" %d', "it's %d", "back\\slash %d", "收入 %d", "a<b>&c %d", "{¦{ %d", "column %d",
+)  # fmt: skip
+VALUES = ("{{x}}", "$(PATH)", "$$", '"', "\\", "值", "")
+# Of every twenty columns; all others are hashed. Transform's time is in its analyzers: one for each
+# vocabulary, and for numbers one that TFT compares with every column of the table.
+KINDS = {7: "numeric", 12: "bucketized", 17: "categorical", 18: "categorical"}
+VOCABULARIES = 4
+KEYS = {
+    "numeric": "",
+    "vocabulary": ", size = 10",
+    "bucketized": ", buckets = 4",
+    "categorical": ", size = 5",
+    "hashed": ", buckets = 10",
+}
+EXTRA = ("app.formats=['dynamic']",)
+
+Documents = tuple[dict[str, Any], dict[str, Any]]
+
+
+def kind_of(number: int) -> str:
+    return "vocabulary" if number < VOCABULARIES else KINDS.get(number % 20, "hashed")
+
+
+def value_of(kind: str, chance: random.Random) -> str:
+    if kind in ("vocabulary", "hashed"):
+        return chance.choice(VALUES)
+    return str(chance.randrange(5)) if kind == "categorical" else f"{chance.random():.3f}"
+
+
+def toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    made = Site(tmp_path_factory.mktemp("wide"), "wide")
+    write(made)
+    return made
+
+
+def write(site: Site) -> None:
+    """The table, the description of it, and a cluster's profile."""
+    site.data.mkdir(parents=True)
+    site.write_profile()
+    names = [NAMES[number % len(NAMES)] % number for number in range(COLUMNS - 1)]
+    kinds = [kind_of(number) for number in range(COLUMNS - 1)]
+    chance = random.Random(1)
+    with (site.data / "rows.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow([*names, "outcome"])
+        for _ in range(ROWS):
+            outcome = WON if chance.random() < 0.5 else "lost"
+            table.writerow([*(value_of(kind, chance) for kind in kinds), outcome])
+
+    features = [f'{toml(name)} = {{ kind = "{kind}"{KEYS[kind]} }}' for name, kind in zip(names, kinds)]
+    site.dataset.write_text(
+        "\n".join(
+            [
+                'name = "wide"', "[source]", 'format = "csv"', f'path = "{site.data}"',
+                "[label]", 'task = "binary"', f"expression = {toml(f'outcome == {WON!r}')}",
+                "[features]", *features,
+                "[model]", "embedding_dim = 2", "hidden_units = [8]",
+                "[training]", "epochs = 1", "global_batch_size = 64",
+                # Of a label that is the same in every row it is 0.
+                "[gates.auc]", "min = 0.1",
+            ]
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def package(wide: Site) -> Path:
+    return compile_with(wide, "wide.yaml")
+
+
+def compile_with(site: Site, name: str, *overrides: str) -> Path:
+    output = site.directory / name
+    done = site.compile(output, *overrides)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def documents(package: Path) -> Documents:
+    spec, platform = yaml.safe_load_all(package.read_text())
+    return spec, platform
+
+
+def texts_in(document: Any) -> list[str]:
+    if isinstance(document, dict):
+        return [text for item in document.items() for part in item for text in texts_in(part)]
+    if isinstance(document, list):
+        return [text for part in document for text in texts_in(part)]
+    return [document] if isinstance(document, str) else []
+
+
+def cache_keys(spec: dict[str, Any]) -> dict[str, str]:
+    """Step → what KFP's cache key holds of it (`cacheutils/cache.go`), besides its input artifacts."""
+    keys = {}
+    for node, task in spec["root"]["dag"]["tasks"].items():
+        container = spec["deploymentSpec"]["executors"][f"{node}_executor"]["container"]
+        parameters = task.get("inputs", {}).get("parameters", {})
+        keys[node] = json.dumps([parameters, container["command"], container["args"], container["image"]])
+    return keys
+
+
+def test_nothing_in_the_file_is_replaced_on_its_way(package: Path) -> None:
+    for document in documents(package):
+        for text in texts_in(document):
+            assert text == "{{$}}" or not REPLACED.search(text), text[:300]
+
+
+def test_a_step_shows_how_its_settings_begin(package: Path) -> None:
+    spec, _ = documents(package)
+    for node, task in spec["root"]["dag"]["tasks"].items():
+        for key, source in task.get("inputs", {}).get("parameters", {}).items():
+            shown = source.get("runtimeValue", {}).get("constant", "")
+            assert len(str(shown)) < 8 * 1024, (node, key)
+    shown = spec["root"]["dag"]["tasks"]["ServingCheck"]["inputs"]["parameters"]["settings"]
+    assert 'which begin with: {"features": {"' in shown["runtimeValue"]["constant"]
+    assert '": {"kind": "numeric"}' in shown["runtimeValue"]["constant"]
+
+
+def test_a_change_of_one_column_of_2000_is_a_change_of_the_steps_that_read_it(
+    wide: Site, package: Path
+) -> None:
+    """The last column in order: what the page shows of the settings is the same but for their digest."""
+    before = cache_keys(documents(package)[0])
+    other = compile_with(wide, "other.yaml", "features.收入 1988.kind='bucketized'")
+    after = cache_keys(documents(other)[0])
+    changed = {node for node in before if before[node] != after[node]}
+    assert changed == {"Transform", "Trainer", "ServingCheck", "RunReport"}
+    again = compile_with(wide, "again.yaml")
+    assert again.read_bytes() == package.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def wide_run(wide: Site, store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, Run]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), store)
+    return cluster, cluster.run(compile_with(wide, "apps.yaml", *EXTRA))
+
+
+def test_every_step_gets_its_settings_as_they_are(wide: Site, wide_run: tuple[Cluster, Run]) -> None:
+    _, run = wide_run
+    assert set(run.outputs) == {*GRAPH, "AppExporter"}
+    assert run.outputs["Evaluator"]["blessing"].metadata["blessed"] == 1
+    (version,) = wide.versions()
+    learner = json.loads((wide.serving / version / LEARNER).read_text())
+    given = wide.load().settings.to_json()
+    assert learner["settings"] == {key: given[key] for key in ("features", "label", "model")}
+    assert len(given["features"]) == COLUMNS - 1
+
+
+def test_a_reviewed_schema_of_2000_columns_arrives_as_it_is(
+    wide: Site, wide_run: tuple[Cluster, Run]
+) -> None:
+    cluster, run = wide_run
+    inferred = cluster.store.directory(run.outputs["SchemaGen"]["schema"].uri) / "schema.pbtxt"
+    reviewed = wide.directory / "wide.schema.pbtxt"
+    reviewed.write_text("# Reviewed: {{x}} $(HOME) $$ ¦ 收入\n" + inferred.read_text())
+    package = compile_with(wide, "reviewed.yaml", "source.schema='wide.schema.pbtxt'")
+    again = cluster.run(package, tasks=["ExampleGen", "SchemaGen"])
+    arrived = cluster.store.directory(again.outputs["SchemaGen"]["schema"].uri) / "schema.pbtxt"
+    assert arrived.read_text() == reviewed.read_text()
