@@ -34,9 +34,10 @@ def check(spec: Document, platform: Document, release: tuple[int, int], local_pa
     missing = list(fields.missing_parts(spec, platform))
     if missing:
         raise ConfigurationError("\n".join(missing))
+    unreadable = list(fields.check(spec, platform, release))
     found = [
         *_schema(spec),
-        *fields.check(spec, platform, release),
+        *unreadable,
         *_executors(spec),
         *wiring.check(spec),
         *_names(spec),
@@ -45,8 +46,8 @@ def check(spec: Document, platform: Document, release: tuple[int, int], local_pa
         *_pod_texts(platform),
         *_paths(spec, platform, local_paths),
     ]
-    # Only of a file that is otherwise whole can it be said what it comes to.
-    found = found or list(sizes.check(spec, platform))
+    # Of a file that nobody can read, it cannot be said what it comes to.
+    found += [] if unreadable else sizes.check(spec, platform)
     if found:
         raise ConfigurationError("\n".join(found))
 

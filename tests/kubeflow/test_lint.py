@@ -156,7 +156,9 @@ BREAKAGES: dict[str, tuple[Callable[[Document, Document], Any], str]] = {
         "Use's container comes to 128 KiB of the 128 that Linux takes as one argument: name fewer columns",
     ),
     "a component that no process takes": (
-        lambda s, p: s["components"]["Use"].update(comment="x" * 131_072),
+        lambda s, p: s["components"]["Use"]["inputDefinitions"].update(
+            parameters={"text": {"parameterType": "STRING", "description": "x" * 131_072}}
+        ),
         "Use's component comes to 128 KiB of the 128 that Linux takes as one argument: name fewer columns",
     ),
     "artifacts that no process takes": (
