@@ -24,6 +24,7 @@ ENV HOME=/home/tfx USER=tfx PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/pipeline PY
     TF_CPP_MIN_LOG_LEVEL=2
 WORKDIR /opt/pipeline
 COPY components components
+COPY foundation foundation
 COPY pipeline pipeline
 COPY trainer_module trainer_module
 COPY datasets datasets

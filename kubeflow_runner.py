@@ -15,11 +15,11 @@ import sys
 import warnings
 from pathlib import Path
 
+from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.kubeflow import arguments as given
 from pipeline.kubeflow import compile
 from pipeline.kubeflow.connection import Server, ServerError
-from trainer_module.sections import ConfigurationError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +98,7 @@ def _silence() -> contextlib.AbstractContextManager[object]:
 
     TensorFlow 2.21 writes to the file descriptor whatever TF_CPP_MIN_LOG_LEVEL says, 2.16 does not.
     """
-    from pipeline.console import quiet
+    from pipeline.running.console import quiet
 
     return quiet(Path(os.devnull))
 

@@ -12,9 +12,10 @@ import argparse
 import shlex
 import sys
 
-from pipeline import config, local, workspace
-from trainer_module.process import leave
-from trainer_module.sections import ConfigurationError
+from foundation.process import leave
+from foundation.sections import ConfigurationError
+from pipeline import config, workspace
+from pipeline.running import local
 
 
 def main(arguments: list[str] | None = None) -> int:

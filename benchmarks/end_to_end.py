@@ -101,7 +101,8 @@ def run(side: str, directory: Path, *more: str) -> str:
 
 def taxi_directory() -> Path:
     """The shipped table's folder."""
-    from pipeline import config, preflight
+    from pipeline import config
+    from pipeline.running import preflight
 
     return preflight.find_source(config.load("taxi", "laptop"))
 

@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from trainer_module.launcher import free_ports  # noqa: E402
+from trainer_module.distribution.launcher import free_ports  # noqa: E402
 
 MODELS: dict[str, dict[str, Any]] = {
     "default: embedding 8, MLP 128-64": {"dim": 8, "hidden": [128, 64], "batch": 4096},
@@ -38,12 +38,13 @@ def measure(setting: dict[str, Any]) -> float:
     import tf_keras as keras
 
     import trainer_module  # noqa: F401 - chooses Keras 2 before TensorFlow is imported
-    from trainer_module import autograph, precision
-    from trainer_module.cluster import Cluster
-    from trainer_module.data import make_batches
-    from trainer_module.distribution import choose_distribution
+    from trainer_module.distribution import precision
+    from trainer_module.distribution.cluster import Cluster
+    from trainer_module.distribution.strategy import choose_distribution
+    from trainer_module.inputs.batches import make_batches
     from trainer_module.model import build_model, compile_model
     from trainer_module.settings import CATEGORICAL, LABEL, NUMERIC, Settings
+    from trainer_module.training import autograph
 
     autograph.leave_keras_alone()
     tf.config.experimental.enable_tensor_float_32_execution(setting["tf32"])

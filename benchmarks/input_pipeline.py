@@ -59,7 +59,11 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
     files, graph = million_rows(PEER if side == PEER else OURS, work)
     steps = ROWS // batch_size
     make = make_ours if side == OURS else make_peer
-    for module in ("tensorflow_transform", "trainer_module.data", "tfx.components.util.tfxio_utils"):
+    for module in (
+        "tensorflow_transform",
+        "trainer_module.inputs.batches",
+        "tfx.components.util.tfxio_utils",
+    ):
         import_module(module)
     started = time.monotonic()
     batches = make(files, graph, batch_size)
@@ -74,11 +78,11 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
 
 
 def make_ours(files: list[str], graph: str, batch_size: int) -> Iterator[Any]:
-    """What `trainer_module.training` reads."""
+    """What `trainer_module.training.loop` reads."""
     import tensorflow_transform as tft
 
-    from trainer_module.data import count_rows, make_batches, read_rows
-    from trainer_module.plan import batches_of
+    from trainer_module.inputs.batches import count_rows, make_batches, read_rows
+    from trainer_module.training.plan import batches_of
 
     count = count_rows(files)
     rows = read_rows(files, tft.TFTransformOutput(graph).transformed_feature_spec())

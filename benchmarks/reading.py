@@ -49,7 +49,7 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
     source = write_table(file, work / f"taxi-{TIMES}x-{case}", TIMES, parquet=case == "parquet")
     output = work / "reading" / f"{case}-{side}-{number}"
     seconds = convert(source, case, side, output)
-    from trainer_module.data import count_rows
+    from trainer_module.inputs.batches import count_rows
 
     rows = count_rows([str(file) for file in output.glob("Split-*/*.gz")])
     values = {"rows_per_second": rows / seconds, "rows": rows}
@@ -68,7 +68,7 @@ def convert(source: Path, file_format: str, side: str, output: Path) -> float:
     """Seconds that a side takes under Beam's DirectRunner, from files to splits."""
     shutil.rmtree(output, ignore_errors=True)
     convert_side = convert_ours if side == OURS else convert_by_tfx
-    import_module("components.columnar_examples" if side == OURS else "tfx.components")
+    import_module("components.example_gen.columnar_examples" if side == OURS else "tfx.components")
     started = time.monotonic()
     convert_side(source, file_format, output)
     return time.monotonic() - started
@@ -78,7 +78,7 @@ def convert_ours(source: Path, file_format: str, output: Path) -> None:
     """What this pipeline's ExampleGen does."""
     import apache_beam as beam
 
-    from components.columnar_examples import convert
+    from components.example_gen.columnar_examples import convert
 
     with beam.Pipeline(argv=BEAM) as pipeline:
         convert(pipeline, [str(f) for f in source.glob(f"*.{file_format}")], file_format, str(output), SPLITS)

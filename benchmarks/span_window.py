@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from benchmarks.end_to_end import taxi_dataset  # noqa: E402 - below the path it is found by
-from components import span_store  # noqa: E402
+from components.example_gen import span_store  # noqa: E402
 
 NODES = ("ExampleGen", "StatisticsGen")
 FIRST_DAY = date(2026, 1, 1)

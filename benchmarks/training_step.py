@@ -64,8 +64,8 @@ def our_model(hidden_units: tuple[int, ...] | None = None) -> Any:
     from dataclasses import replace
 
     from pipeline import config
-    from trainer_module import autograph
     from trainer_module.model import build_model, compile_model
+    from trainer_module.training import autograph
 
     autograph.leave_keras_alone()
     settings = config.load("taxi", "laptop").settings

@@ -11,10 +11,10 @@ import hashlib
 from pathlib import Path
 
 CONVERTER_FILES = (
-    "components/app/encoding.mjs",
-    "components/app/converter/uv.lock",
-    "components/app/runtime/package-lock.json",
-    "components/app/runtime/predict.mjs",
+    "components/app_exporter/encoding.mjs",
+    "components/app_exporter/converter/uv.lock",
+    "components/app_exporter/runtime/package-lock.json",
+    "components/app_exporter/runtime/predict.mjs",
 )
 """What decides about an export for apps besides Python."""
 

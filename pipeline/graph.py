@@ -15,15 +15,15 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2
 
-from components.app_exporter import AppExporter
-from components.baseline_model import BaselineModel
-from components.data_gate import DataGate
-from components.evaluator import Evaluator
-from components.example_gen import ExampleGen, schema_types
-from components.pusher import Pusher
-from components.reviewed_schema import ReviewedSchema
-from components.run_report import RunReport
-from components.serving_check import ServingCheck
+from components.app_exporter.component import AppExporter
+from components.data_gate.component import DataGate
+from components.evaluator.component import Evaluator
+from components.example_gen.component import ExampleGen, schema_types
+from components.pusher.baseline_model import BaselineModel
+from components.pusher.component import Pusher
+from components.run_report.component import RunReport
+from components.schema.reviewed_schema import ReviewedSchema
+from components.serving_check.component import ServingCheck
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.quality import evaluation_config
@@ -54,7 +54,7 @@ def build(
       window_end: Name of the newest span to train on, or the parameter that names it; "" for the newest.
       window_fingerprint: Of the files that ExampleGen will read, "" to look only when it runs. It is
         part of the cache key: without it a cached step would hand on examples that are no longer all.
-      worker_pods: The values of `components.worker_pods.WorkerPods` where the workers of a training
+      worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods` where the workers of a training
         are pods of their own; None where the Trainer's step is to run them itself.
       report: Whether the report is a step; a local run makes its own, also where a step failed.
     """
@@ -70,8 +70,8 @@ def build(
         column_types=schema_types(config.schema_file.read_text(), str(config.schema_file))
         if config.schema_file
         else {},
-        conversion_fingerprint=fingerprint(ROOT, "components.columnar_examples"),
-        code_fingerprint=fingerprint(ROOT, "components.example_gen"),
+        conversion_fingerprint=fingerprint(ROOT, "components.example_gen.columnar_examples"),
+        code_fingerprint=fingerprint(ROOT, "components.example_gen.component"),
         window={
             "spans": config.window.spans,
             "missing": config.window.missing,
@@ -112,7 +112,7 @@ def build(
         history_directory=str(workspace.statistics) if config.source.has_spans else "",
         serving_logs=str(config.serving_logs or ""),
         serving_logs_state=serving_logs_state,
-        code_fingerprint=fingerprint(ROOT, "components.data_gate"),
+        code_fingerprint=fingerprint(ROOT, "components.data_gate.component"),
     )
 
     transform = Transform(
@@ -138,7 +138,9 @@ def build(
         schema=schema.outputs["schema"],
         # Only then: otherwise every push would have the next run train again.
         base_model=baseline.outputs["model"] if config.settings.training.warm_start else None,
-        run_fn="components.distributed_trainer.run_fn" if worker_pods else "trainer_module.run.run_fn",
+        run_fn="components.trainer_pods.distributed_trainer.run_fn"
+        if worker_pods
+        else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
@@ -172,7 +174,7 @@ def build(
             }
         ),
         large_batch=config.serving.large_batch,
-        code_fingerprint=fingerprint(ROOT, "components.serving_check"),
+        code_fingerprint=fingerprint(ROOT, "components.serving_check.component"),
     )
 
     # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
@@ -200,7 +202,7 @@ def build(
             settings=settings_text,
             formats=formats,
             max_quality_drop=config.app.max_quality_drop,
-            code_fingerprint=fingerprint(ROOT, "components.app_exporter", *CONVERTER_FILES),
+            code_fingerprint=fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES),
         )
         for formats in [" ".join(config.app.formats)]
         if formats
@@ -231,10 +233,10 @@ def build(
             code=fingerprint(ROOT, "trainer_module.run"),
             code_fingerprint=fingerprint(
                 ROOT,
-                "components.run_report",
-                "components/report/templates/page.html.jinja",
-                "components/report/templates/report.html.jinja",
-                "components/report/templates/style.css",
+                "components.run_report.component",
+                "components/run_report/templates/page.html.jinja",
+                "components/run_report/templates/report.html.jinja",
+                "components/run_report/templates/style.css",
             ),
         )
     ] * report
@@ -269,7 +271,7 @@ def _pods_config(worker_pods: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     return {
         "worker_pods": dict(worker_pods),
-        "pods_code_fingerprint": fingerprint(ROOT, "components.distributed_trainer"),
+        "pods_code_fingerprint": fingerprint(ROOT, "components.trainer_pods.distributed_trainer"),
     }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from components.model_versions import Version, VersionError, list_versions, prune, roll_back
+from components.pusher.versions import Version, VersionError, list_versions, prune, roll_back
 from pipeline.workspace import workspace_of
 
 

@@ -6,8 +6,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from pipeline.config import Config
-from pipeline.dataset import Gate
-from pipeline.metrics import METRIC_CLASSES
+from pipeline.config.dataset import Gate
+from pipeline.config.metrics import METRIC_CLASSES
 from trainer_module.settings import LABEL
 
 

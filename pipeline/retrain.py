@@ -23,13 +23,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from pipeline import config, history, inputs, local, preflight
-from pipeline.lock import LockedError, locked
+from foundation.lock import LockedError, locked
+from foundation.process import leave
+from foundation.sections import ConfigurationError
+from pipeline import config
 from pipeline.notify.announcement import announce
-from pipeline.summary import Summary
+from pipeline.running import inputs, local, preflight
+from pipeline.runs import history
+from pipeline.runs.summary import Summary
 from pipeline.workspace import Workspace, workspace_of
-from trainer_module.process import leave
-from trainer_module.sections import ConfigurationError
 
 STEP_FAILED = 1
 MISCONFIGURED = 2
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
             return os.EX_OK
         preflight.check_workspace(workspace)
-        with locked(workspace, options.wait):
+        with locked(workspace.lock, options.wait):
             return _retrain(loaded, workspace, request)
     except ConfigurationError as error:
         print(error, file=sys.stderr)

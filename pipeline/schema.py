@@ -14,8 +14,9 @@ import difflib
 import sys
 from pathlib import Path
 
-from pipeline import config, local, workspace
-from trainer_module.sections import ConfigurationError
+from foundation.sections import ConfigurationError
+from pipeline import config, workspace
+from pipeline.running import local
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,7 +91,7 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
         return None
     from absl import logging
 
-    from pipeline import record
+    from pipeline.runs import record
 
     logging.set_verbosity(logging.WARNING)
     store = record.open_store(files)

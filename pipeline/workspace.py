@@ -12,6 +12,11 @@ class Workspace:
     model_name: str
 
     @property
+    def lock(self) -> Path:
+        """Held by the run that uses the workspace (`foundation.lock`)."""
+        return self.root / ".lock"
+
+    @property
     def metadata(self) -> Path:
         """The ML Metadata store, an SQLite file."""
         return self.root / "metadata.sqlite"
@@ -38,7 +43,7 @@ class Workspace:
 
     @property
     def spans(self) -> Path:
-        """Spans that are examples already, and digests of the dataset's files (`components.span_store`)."""
+        """Spans that are examples already, and digests of the dataset's files (`components.example_gen.span_store`)."""
         return self.root / "spans"
 
     @property

@@ -15,11 +15,11 @@ import os
 import sys
 from pathlib import Path
 
+from foundation.sections import ConfigurationError, check_tables, merge_tables, parse_override, read_toml
+from trainer_module.distribution.launcher import WorkerError
+from trainer_module.distribution.preemption import end_on_sigterm
 from trainer_module.job import Job, identity, recovery_below
-from trainer_module.launcher import WorkerError
-from trainer_module.preemption import end_on_sigterm
 from trainer_module.run import run_job
-from trainer_module.sections import ConfigurationError, check_tables, merge_tables, parse_override, read_toml
 from trainer_module.settings import SECTIONS, Settings
 
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
-from trainer_module import precision
+from trainer_module.distribution import precision
 from trainer_module.model import PREDICTIONS, build_model
 from trainer_module.settings import CATEGORICAL, NUMERIC, Bucketized, Numeric, Settings, request_name
 

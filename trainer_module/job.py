@@ -12,7 +12,7 @@ from trainer_module.settings import Settings
 
 @dataclass(frozen=True)
 class Job:
-    """What `trainer_module.training.train` needs to know.
+    """What `trainer_module.training.loop.train` needs to know.
 
     Attributes:
       train_files: Transformed examples of the train split, gzip TFRecords.

@@ -15,8 +15,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from trainer_module.raw_columns import Column, first_values, label_value, numbers_of, texts_of
-from trainer_module.sections import read_section
+from foundation.sections import read_section
+from trainer_module.inputs.raw_columns import Column, first_values, label_value, numbers_of, texts_of
 from trainer_module.settings import (
     CATEGORICAL,
     LABEL,

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer_module.cluster import Cluster
+from foundation.process import uncollected
+from trainer_module.distribution.cluster import Cluster
+from trainer_module.distribution.launcher import launch
 from trainer_module.job import Job, identity, recovery_below
-from trainer_module.launcher import launch
-from trainer_module.process import uncollected
 from trainer_module.settings import Settings
 
 HIDDEN_GPUS = "TRAINER_CUDA_VISIBLE_DEVICES"
@@ -83,9 +83,9 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
     """
     # Here, because TensorFlow takes seconds to import and a launcher does not need it.
     with uncollected():
-        from trainer_module.distribution import choose_distribution, compute_capabilities
-        from trainer_module.precision import choose_precision
-        from trainer_module.training import train
+        from trainer_module.distribution.precision import choose_precision
+        from trainer_module.distribution.strategy import choose_distribution, compute_capabilities
+        from trainer_module.training.loop import train
 
     cluster = Cluster.from_environment(environment)
     for directory in (job.log_directory, job.recovery_directory, str(Path(job.model_directory).parent)):

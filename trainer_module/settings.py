@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 from trainer_module import expression
-from trainer_module.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 
 LABEL = "label"
 """Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
@@ -173,7 +173,7 @@ class Model:
 class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
-    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start`).
+    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.

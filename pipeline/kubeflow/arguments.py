@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import wire_format
-from trainer_module.sections import ConfigurationError
 
 
 def parse_parameters(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation.replacing import replace_file
+from foundation.sections import ConfigurationError
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint
 from pipeline.kubeflow import lint, specification
 from pipeline.kubeflow.settings import Kubeflow
 from pipeline.workspace import workspace_of
-from trainer_module.replacing import replace_file
-from trainer_module.sections import ConfigurationError
 
 ENTRYPOINT = "pipeline.kubeflow.entrypoint"
 DATA_DIRECTORY = "data_directory"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from trainer_module.sections import ConfigurationError, UserError
+from foundation.sections import ConfigurationError, UserError
 
 # Where Kubeflow projects a pod's token for Pipelines; kfp.client reads it there too.
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")

@@ -18,11 +18,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.failure import explain, find_user_error
+from foundation.process import leave, uncollected
+from foundation.replacing import replace_file
 from pipeline.kubeflow import translation, wire_format
 from pipeline.kubeflow.translation import Document
-from trainer_module.process import leave, uncollected
-from trainer_module.replacing import replace_file
+from pipeline.running.failure import explain, find_user_error
 
 LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"
 """Environment variable: the directory that stands for "/" where a test runs KFP's launcher."""

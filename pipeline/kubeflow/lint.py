@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import fields, sizes, wiring
 from pipeline.kubeflow.wire_format import REPLACED
-from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 
@@ -66,7 +66,7 @@ def _executors(spec: Document) -> Iterator[str]:
         if kind not in ("container", "importer"):
             yield (
                 f"{label} is a {kind}, which open-source Kubeflow Pipelines does not run: replace it by an "
-                "ordinary component, as components/baseline_model.py replaces the model resolver."
+                "ordinary component, as components/pusher/baseline_model.py replaces the model resolver."
             )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from foundation.sections import ConfigurationError, check_keys, read_section, refuse_unknown_keys, require
 from pipeline.nodes import CLUSTER_NODES, NODES
-from trainer_module.sections import ConfigurationError, check_keys, read_section, refuse_unknown_keys, require
 
 DEFAULT_STEP = "default"
 """`[steps.default]` holds for every step, under what the step's own section says."""

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.kubeflow import wire_format
 from pipeline.kubeflow.settings import Kubeflow, Step, Toleration
 from pipeline.nodes import CLUSTER_NODES
-from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 
@@ -75,7 +75,7 @@ def steps(config: Config) -> dict[str, Step]:
 
 
 def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
-    """What `components.distributed_trainer` is told; None for a training on one worker.
+    """What `components.trainer_pods.distributed_trainer` is told; None for a training on one worker.
 
     Raises:
       ConfigurationError: If the workers would have no directory in common.

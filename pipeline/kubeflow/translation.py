@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import wire_format
-from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 

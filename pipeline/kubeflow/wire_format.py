@@ -24,7 +24,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from trainer_module.sections import ConfigurationError
+from foundation.sections import ConfigurationError
 
 BREAK = "¦"
 """Keeps apart what would be replaced together. Between such characters, and at the beginning of a

@@ -4,10 +4,10 @@ import os
 import time
 from collections.abc import Sequence
 
-from pipeline import history
 from pipeline.config import Config
-from pipeline.history import Record
 from pipeline.notify.settings import Notify
+from pipeline.runs import history
+from pipeline.runs.history import Record
 from pipeline.workspace import Workspace
 
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
 
-from pipeline.history import Record
 from pipeline.notify import webhook
 from pipeline.notify.exposition import make_registry
 from pipeline.notify.settings import Notify, webhook_url
+from pipeline.runs.history import Record
 
 JOB = "tfx_pipeline"
 """The Pushgateway's label `job`; a pipeline has a group of its own."""

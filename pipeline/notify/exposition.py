@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline import history
-from pipeline.history import Record
+from pipeline.runs import history
+from pipeline.runs.history import Record
 
 PREFIX = "tfx_pipeline_"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from trainer_module.sections import ConfigurationError, require
+from foundation.sections import ConfigurationError, require
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import urllib.error
 import urllib.request
 from typing import Any, Literal
 
-from pipeline import history
-from pipeline.history import Record
+from pipeline.runs import history
+from pipeline.runs.history import Record
 
 Event = Literal["failed", "killed", "not_blessed", "drift"]
 

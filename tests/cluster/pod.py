@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 IMAGE_USER, IMAGE_GROUP = 1000, 0
 """As the Dockerfile says."""
-_IMAGE_FOLDERS = ("components", "pipeline", "trainer_module", "datasets", "profiles")
+_IMAGE_FOLDERS = ("components", "foundation", "pipeline", "trainer_module", "datasets", "profiles")
 _IMAGE_ENVIRONMENT = {
     "HOME": "/home/tfx",
     "USER": "tfx",

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from components import distributed_trainer, kubernetes_api, worker_pods
+from components.trainer_pods import distributed_trainer, kubernetes_api, worker_pods
 from pipeline import config
 from pipeline.kubeflow import specification
 

@@ -132,6 +132,6 @@ def _workers() -> list[int]:
 
 
 def _is_ours(command: list[str] | None) -> bool:
-    if not command or "trainer_module.worker" not in command or "--job" not in command:
+    if not command or "trainer_module.distribution.worker" not in command or "--job" not in command:
         return False
     return command[command.index("--job") + 1].startswith(str(Path(tempfile.gettempdir()).resolve()))

@@ -23,11 +23,11 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 from trainer_module import model
 model._DENSE_GRADIENT = int(sys.argv[3])
-from trainer_module.cluster import Cluster
-from trainer_module.distribution import Distribution
+from trainer_module.distribution.cluster import Cluster
+from trainer_module.distribution.strategy import Distribution
 from trainer_module.job import Job
-from trainer_module.precision import Precision
-from trainer_module.training import train
+from trainer_module.distribution.precision import Precision
+from trainer_module.training.loop import train
 from pathlib import Path
 job = Job.from_json(json.loads(sys.argv[1]))
 for directory in (job.log_directory, job.recovery_directory):

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline import config
 from pipeline.config import ROOT
+from trainer_module.distribution.launcher import free_ports
 from trainer_module.job import Job
-from trainer_module.launcher import free_ports
 
 from .conftest import Taxi, gone
 
@@ -127,7 +127,7 @@ def tf_config(cluster: dict[str, list[str]], kind: str, index: int) -> dict[str,
 
 def start_worker(job: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "trainer_module.worker", "--job", str(job)],
+        [sys.executable, "-m", "trainer_module.distribution.worker", "--job", str(job)],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

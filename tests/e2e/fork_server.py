@@ -17,10 +17,6 @@ def main() -> None:
     import prometheus_client  # noqa: F401
     from tfx.orchestration.local import local_dag_runner  # noqa: F401
 
-    import pipeline.graph
-    import pipeline.record
-    import pipeline.results
-    import pipeline.retention  # noqa: F401
     from pipeline import retrain
 
     print(json.dumps({"ready": True}), flush=True)

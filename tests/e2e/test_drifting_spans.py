@@ -10,7 +10,7 @@ from pipeline.config import ROOT
 
 from .conftest import Project
 
-pytest.importorskip("components.span_store", reason="the source's pattern has no spans yet")
+pytest.importorskip("components.example_gen.span_store", reason="the source's pattern has no spans yet")
 
 
 def write_span(project: Project, day: int, rows: list[str], factor: float = 1.0) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from components.model_versions import list_versions
-from components.warmup import read_warmup
+from components.pusher.versions import list_versions
+from components.serving_check.warmup import read_warmup
 from pipeline.nodes import NODES
 
 from .conftest import ROWS, Project, Run

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import runs
+from pipeline.runs import __main__ as runs
 from tests.browser import WIDTHS, Page, visit
 from tests.debian import program
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import pytest
 
-from components import span_store
-from components.model_versions import list_versions
-from pipeline import history
+from components.example_gen import span_store
+from components.pusher.versions import list_versions
 from pipeline.config import ROOT
+from pipeline.runs import history
 from pipeline.workspace import Workspace, workspace_of
 from tests.listener import Listener
 
@@ -383,7 +383,7 @@ def trained_windows(workspace: Workspace) -> list[list[str]]:
     """The window of every training that ML Metadata has as complete, by the lineage of its examples."""
     from ml_metadata.proto import metadata_store_pb2
 
-    from pipeline import record
+    from pipeline.runs import record
 
     store = record.open_store(workspace)
     complete, output = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Event.OUTPUT

@@ -161,7 +161,10 @@ def test_several_workers_are_pods_that_the_trainers_step_starts(
     )  # fmt: skip
     spec, platform = yaml.safe_load_all(package.read_text())
     parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
-    assert parameters["run_fn"]["runtimeValue"]["constant"] == "components.distributed_trainer.run_fn"
+    assert (
+        parameters["run_fn"]["runtimeValue"]["constant"]
+        == "components.trainer_pods.distributed_trainer.run_fn"
+    )
     pods = json.loads(parameters["custom_config"]["runtimeValue"]["constant"])["worker_pods"]
     assert (pods["gpus"], pods["training_directory"]) == (1, f"{shared}/taxi")
     step = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from components.model_versions import identity
+from components.pusher.versions import identity
 from pipeline.config import ROOT
 from tests.kubeflow.conftest import GRAPH, STRONG, WEAK, Site
 from tests.kubeflow.emulator import Cluster, Installation, Run, StepFailed
@@ -178,8 +178,8 @@ def test_the_cluster_pushes_the_model_that_a_laptop_pushes(
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "taxi" / "run_summary.json").read_text())
 
-    from pipeline import results
-    from pipeline.record import NodeRecord
+    from pipeline.runs import results
+    from pipeline.runs.record import NodeRecord
 
     stored = cluster.store.directory(second_run.outputs["Evaluator"]["evaluation"].uri)
     evaluation = {"evaluation": SimpleNamespace(uri=str(stored))}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import fields, lint
 from tests.kubeflow.conftest import FULL
-from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 

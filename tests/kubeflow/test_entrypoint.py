@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.sections import ConfigurationError, UserError
 from pipeline.kubeflow import entrypoint, wire_format
-from trainer_module.sections import ConfigurationError, UserError
 
 MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
 URI = "minio://bucket/v2/artifacts/model"

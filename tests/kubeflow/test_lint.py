@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import lint, sizes
-from trainer_module.sections import ConfigurationError
 
 Document = dict[str, Any]
 

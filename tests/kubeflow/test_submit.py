@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import arguments, compile
 from tests.kubeflow.conftest import PACKAGE, Command
 from tests.kubeflow.rest_server import Api, Refused
-from trainer_module.sections import ConfigurationError
 
 
 def test_submit_uploads_a_version_and_starts_a_run_of_it(api: Api, command: Command) -> None:

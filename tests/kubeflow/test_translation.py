@@ -2,8 +2,8 @@
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import translation
-from trainer_module.sections import ConfigurationError
 
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 SPEC = {"artifacts": {"model": {"artifactType": MODEL}, "baseline": {"artifactType": MODEL}}}

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline.kubeflow import wire_format
 from tests.kubeflow.replacements import argo, kubernetes
-from trainer_module.sections import ConfigurationError
 
 NASTY = [
     "", "{", "{{", "{{{", "{{{{$}}}}", "{{$.inputs.parameters['folder']}}", "{{=1 + 1}}", "{{workflow.name}}",

@@ -10,13 +10,14 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils, proto_utils
 
-from components.evaluator import Executor
-from components.model_versions import newest_version
-from components.pusher import Executor as PusherExecutor
-from components.pusher import push
-from pipeline import config, results
+from components.evaluator.component import Executor
+from components.pusher.component import Executor as PusherExecutor
+from components.pusher.component import push
+from components.pusher.versions import newest_version
+from pipeline import config
 from pipeline.quality import evaluation_config
-from pipeline.record import NodeRecord
+from pipeline.runs import results
+from pipeline.runs.record import NodeRecord
 from trainer_module.settings import LABEL
 
 DATASET = """

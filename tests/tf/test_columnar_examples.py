@@ -17,11 +17,12 @@ from tfx.components.example_gen.import_example_gen.executor import Executor as I
 from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
-from components.columnar_examples import COLUMN_TYPES, convert, raise_plainly
-from components.tables import csv_table
-from components.tables.block import ConversionError
-from components.tables.column_types import ColumnType
-from pipeline import config, preflight
+from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
+from components.example_gen.sources import csv_table
+from components.example_gen.sources.block import ConversionError
+from components.example_gen.sources.column_types import ColumnType
+from pipeline import config
+from pipeline.running import preflight
 
 SPLITS = {"train": 2, "eval": 1}
 Examples = dict[str, list[bytes]]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from components.model_versions import newest_version
-from components.pusher import push
+from components.pusher.component import push
+from components.pusher.versions import newest_version
 
 
 def save(directory: Path, value: float) -> Path:

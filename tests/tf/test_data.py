@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module import data
-from trainer_module.data import Shard
-from trainer_module.plan import steps_of_pass
-from trainer_module.sections import ConfigurationError
+from foundation.sections import ConfigurationError
+from trainer_module.inputs import batches as data
+from trainer_module.inputs.batches import Shard
 from trainer_module.settings import LABEL
+from trainer_module.training.plan import steps_of_pass
 
 SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64), "numeric": tf.io.FixedLenFeature([1], tf.float32)}
 

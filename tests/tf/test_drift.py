@@ -17,11 +17,11 @@ from tensorflow_data_validation.statistics.stats_impl import generate_statistics
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 
-from components import statistics_history
-from components.data_gate import REPORT, DataGate, DataGateError
-from components.drift import measure
-from components.label_statistics import label_name, label_statistics
-from components.merged_statistics import (
+from components.data_gate import statistics_history
+from components.data_gate.component import REPORT, DataGate, DataGateError
+from components.data_gate.drift import measure
+from components.data_gate.label_statistics import label_name, label_statistics
+from components.data_gate.merged_statistics import (
     Statistics,
     common_of,
     counts_of,
@@ -29,8 +29,8 @@ from components.merged_statistics import (
     name_of,
     rows_with_value,
 )
-from components.serving_logs import ServingLogsError
-from components.span_conversion import WINDOW
+from components.data_gate.serving_logs import ServingLogsError
+from components.example_gen.span_conversion import WINDOW
 from pipeline.schema import keep_comparators
 from trainer_module.settings import Label
 

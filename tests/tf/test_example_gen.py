@@ -11,9 +11,9 @@ from tfx.components.example_gen import utils as tfx_spans
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
-from components.example_gen import Executor
-from components.span_conversion import WINDOW
-from components.spans import SpanError, find_spans
+from components.example_gen.component import Executor
+from components.example_gen.span_conversion import WINDOW
+from components.example_gen.spans import SpanError, find_spans
 
 DATED = "{YYYY}-{MM}-{DD}/*.csv"
 Run = Callable[..., dict[str, Any]]

@@ -10,10 +10,11 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 
-from pipeline import config, preflight
+from pipeline import config
 from pipeline.graph import build
 from pipeline.nodes import CLUSTER_NODES, NODES
 from pipeline.quality import evaluation_config
+from pipeline.running import preflight
 from pipeline.workspace import workspace_of
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SETUP = "import sys; from pipeline.imports import import_lean; import_lean('DirectRunner'); "
+SETUP = "import sys; from pipeline.running.imports import import_lean; import_lean('DirectRunner'); "
 
 
 def run(code: str) -> str:

@@ -7,9 +7,10 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.python.autograph.core import config as autograph_config
 
-from trainer_module import autograph, precision
+from trainer_module.distribution import precision
 from trainer_module.model import build_model, compile_model
 from trainer_module.settings import Settings
+from trainer_module.training import autograph
 
 from .conftest import TABLES
 
@@ -77,7 +78,7 @@ def test_trap_5_autograph_leaves_tf_keras_alone_and_the_touch_is_still_needed(
 ) -> None:
     original = tuple(rule for rule in autograph_config.CONVERSION_RULES if "tf_keras" not in str(rule))
     monkeypatch.setattr(autograph_config, "CONVERSION_RULES", original)
-    # The day this is False, TensorFlow knows tf_keras itself and trainer_module/autograph.py can go.
+    # The day this is False, TensorFlow knows tf_keras itself and trainer_module/training/autograph.py can go.
     assert autograph.leave_keras_alone() is True
     assert autograph.leave_keras_alone() is False
 

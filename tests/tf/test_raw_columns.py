@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.raw_columns import first_values, numbers_of, texts_of
+from trainer_module.inputs.raw_columns import first_values, numbers_of, texts_of
 
 
 def column(rows: list[list[Any]], kind: tf.DType) -> tf.SparseTensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainer_module.recovery import continues
+from trainer_module.training.recovery import continues
 
 
 def test_a_training_continues_from_a_whole_checkpoint_alone(tmp_path: Path) -> None:

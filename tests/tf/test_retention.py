@@ -7,8 +7,8 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
 
-from pipeline import record
-from pipeline.retention import remove_old_artifacts
+from pipeline.running.retention import remove_old_artifacts
+from pipeline.runs import record
 from pipeline.workspace import Workspace, workspace_of
 
 NODES = {"ExampleGen": "Examples", "Trainer": "Model", "Pusher": "PushedModel"}

@@ -1,11 +1,11 @@
-"""Records of runs as `pipeline.summary` writes them, for the tests of what is made of them."""
+"""Records of runs as `pipeline.runs.summary` writes them, for the tests of what is made of them."""
 
 import dataclasses
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.history import Record
-from pipeline.summary import NodeSummary, Summary
+from pipeline.runs.history import Record
+from pipeline.runs.summary import NodeSummary, Summary
 
 INPUTS = {"data": "d", "code": "c", "configuration": "f"}
 

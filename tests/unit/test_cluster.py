@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from trainer_module.cluster import Cluster, WorkersMissing, wait_for_others
-from trainer_module.launcher import free_ports
-from trainer_module.sections import ConfigurationError
+from foundation.sections import ConfigurationError
+from trainer_module.distribution.cluster import Cluster, WorkersMissing, wait_for_others
+from trainer_module.distribution.launcher import free_ports
 
 
 def tf_config(cluster: object, kind: str, index: object) -> dict[str, str]:

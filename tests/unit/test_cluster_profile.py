@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.config import ROOT
-from pipeline.drift import Drift
+from pipeline.config.drift import Drift
 from pipeline.kubeflow import specification
 from pipeline.kubeflow.compile import require_cluster
-from trainer_module.sections import ConfigurationError
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline import config
-from trainer_module.sections import ConfigurationError
 
 MINIMAL = """
 name = "orders"

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import ROOT
-from pipeline.console import Progress
+from pipeline.running.console import Progress
 
 CODE = """
 import os, sys
 from pathlib import Path
-from pipeline.console import quiet
+from pipeline.running.console import quiet
 with quiet(Path(sys.argv[1])) as terminal:
     print("from Python")
     os.write(2, b"from C\\n")

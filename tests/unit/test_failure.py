@@ -2,11 +2,11 @@
 
 import pytest
 
-from components.tables.block import ConversionError
-from pipeline.failure import explain
-from trainer_module.cluster import WorkersMissing
-from trainer_module.launcher import WorkerError
-from trainer_module.sections import ConfigurationError, UserError
+from components.example_gen.sources.block import ConversionError
+from foundation.sections import ConfigurationError, UserError
+from pipeline.running.failure import explain
+from trainer_module.distribution.cluster import WorkersMissing
+from trainer_module.distribution.launcher import WorkerError
 
 
 def raised(error: BaseException) -> BaseException:

@@ -42,9 +42,7 @@ def test_imports_inside_functions_count(project: Path) -> None:
 def test_the_trainer_depends_on_the_model_and_transform_does_not() -> None:
     trained = {path.name for path in imported_files(ROOT, "trainer_module.run")}
     transformed = {path.name for path in imported_files(ROOT, "trainer_module.preprocessing")}
-    assert {"model.py", "training.py", "export.py", "preprocessing.py", "worker.py"} - trained == {
-        "worker.py"
-    }
+    assert {"model.py", "loop.py", "export.py", "preprocessing.py", "worker.py"} - trained == {"worker.py"}
     assert "preprocessing.py" in transformed and "model.py" not in transformed
 
 
@@ -57,4 +55,6 @@ def test_a_file_that_is_not_python_counts_where_it_is_named(project: Path) -> No
 
 
 def test_the_serving_check_notices_an_edit_of_the_process_that_it_starts() -> None:
-    assert ROOT / "components" / "serving_process.py" in imported_files(ROOT, "components.serving_check")
+    assert ROOT / "components" / "serving_check" / "process.py" in imported_files(
+        ROOT, "components.serving_check.component"
+    )

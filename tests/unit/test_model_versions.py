@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.model_versions import identity, newest_version
+from components.pusher.versions import identity, newest_version
 
 
 def make(directory: Path, version: str, *, fingerprint: bytes = b"f", whole: bool = True) -> Path:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from foundation.sections import ConfigurationError
 from pipeline import config
-from pipeline.history import Record
 from pipeline.notify.delivery import publish_metrics, send_messages
 from pipeline.notify.settings import Notify, check
 from pipeline.notify.webhook import event_of
+from pipeline.runs.history import Record
 from tests.listener import SECRET, Listener
-from trainer_module.sections import ConfigurationError
 
 from .records import make_record
 

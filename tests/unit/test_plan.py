@@ -2,9 +2,9 @@
 
 import pytest
 
-from trainer_module.plan import make_plan, steps_of_pass
-from trainer_module.sections import ConfigurationError
+from foundation.sections import ConfigurationError
 from trainer_module.settings import Training
+from trainer_module.training.plan import make_plan, steps_of_pass
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, preflight
-from pipeline.drift import Drift
+from foundation.sections import ConfigurationError
+from pipeline import config
+from pipeline.config.drift import Drift
+from pipeline.running import preflight
 from pipeline.workspace import workspace_of
-from trainer_module.sections import ConfigurationError
 
 from .test_config import MINIMAL
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from foundation.process import uncollected
 from pipeline.config import ROOT
-from trainer_module.process import uncollected
 
 
 def test_what_is_made_inside_is_not_looked_at_again_and_collection_goes_on() -> None:
@@ -23,7 +23,7 @@ def test_what_is_made_inside_is_not_looked_at_again_and_collection_goes_on() -> 
 
 def test_leaving_keeps_the_status_what_was_printed_and_what_waits_for_the_end() -> None:
     code = (
-        "import atexit; from trainer_module.process import leave; "
+        "import atexit; from foundation.process import leave; "
         "atexit.register(print, 'told'); print('printed', end=' '); leave(7)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

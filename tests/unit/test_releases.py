@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.model_versions import (
+from components.pusher.versions import (
     RELEASE,
     VersionError,
     list_versions,
@@ -90,7 +90,7 @@ def test_retention_keeps_the_newest_and_never_removes_the_live_one(tmp_path: Pat
 
 CHANGES = """
 import itertools, pathlib, sys
-from components.model_versions import list_versions, newest_version, prune, publish, roll_back
+from components.pusher.versions import list_versions, newest_version, prune, publish, roll_back
 a, b, serving = map(pathlib.Path, sys.argv[1:])
 print("ready", flush=True)
 for turn in itertools.count():

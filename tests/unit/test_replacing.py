@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer_module.replacing import replace_file
+from foundation.replacing import replace_file
 
 
 def test_a_replaced_file_appears_whole_in_directories_that_are_made(tmp_path: Path) -> None:

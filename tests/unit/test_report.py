@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.report import charts, diagram, gates, rendering
-from components.report.anomalies import order_drift, read_anomalies, read_drift
-from components.report.decision import decide, refusals
-from components.report.intervals import Scores, area_under_curve, confusion, intervals, wilson
-from components.report.statistics import read_statistics
-from components.report.text import clean, duration, number, percent
-from components.report.training import read_training
+from components.run_report import charts, diagram, gates, rendering
+from components.run_report.anomalies import order_drift, read_anomalies, read_drift
+from components.run_report.decision import decide, refusals
+from components.run_report.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.run_report.statistics import read_statistics
+from components.run_report.text import clean, duration, number, percent
+from components.run_report.training import read_training
 from pipeline.config import ROOT
 
 HOSTILE = [
@@ -321,7 +321,7 @@ def test_figures_read_as_a_person_writes_them(shown: str, expected: str) -> None
 
 def test_rendering_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from components.report import rendering, statistics, anomalies, training, gates\n"
+        "import sys; from components.run_report import rendering, statistics, anomalies, training, gates\n"
         "sys.exit(', '.join({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import config, history, inputs, retrain
+from foundation.lock import locked
+from pipeline import config, retrain
 from pipeline.config import ROOT
-from pipeline.lock import locked
-from pipeline.summary import NodeSummary, Summary
+from pipeline.running import inputs
+from pipeline.runs import history
+from pipeline.runs.summary import NodeSummary, Summary
 from pipeline.workspace import Workspace, workspace_of
 
 from .records import make_record
@@ -165,7 +167,7 @@ def test_code_that_decides_is_noticed_and_other_code_is_not(
         with (copied / name).open("a") as file:
             file.write("# edited\n")
     assert "Nothing to do" in shop.would()
-    for name in ("pipeline/graph.py", "components/pusher.py", "trainer_module/preprocessing.py",
+    for name in ("pipeline/graph.py", "components/pusher/component.py", "trainer_module/preprocessing.py",
                  "trainer_module/model.py"):  # fmt: skip
         before = (copied / name).read_text()
         (copied / name).write_text(before + "# edited\n")
@@ -195,8 +197,8 @@ def hold_the_lock(shop: Shop, seconds: float) -> subprocess.Popen[str]:
     shop.workspace.root.mkdir(parents=True, exist_ok=True)
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from pipeline.lock import locked\nfrom pipeline.workspace import Workspace\n"
-        "with locked(Workspace(Path(sys.argv[1]), 'shop')):\n"
+        "from foundation.lock import locked\nfrom pipeline.workspace import Workspace\n"
+        "with locked(Workspace(Path(sys.argv[1]), 'shop').lock, 0):\n"
         "    print('held', flush=True)\n    time.sleep(float(sys.argv[2]))\n"
     )
     process = subprocess.Popen(
@@ -261,9 +263,9 @@ def test_a_run_that_is_going_on_is_not_mistaken_for_a_killed_one(shop: Shop) -> 
 
 def test_the_lock_is_for_one_process_at_a_time(shop: Shop) -> None:
     shop.workspace.root.mkdir(parents=True)
-    with locked(shop.workspace), pytest.raises(retrain.LockedError), locked(shop.workspace):
+    with locked(shop.workspace.lock, 0), pytest.raises(retrain.LockedError), locked(shop.workspace.lock, 0):
         pass
-    with locked(shop.workspace):
+    with locked(shop.workspace.lock, 0):
         pass
 
 

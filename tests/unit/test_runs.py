@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import runs
 from pipeline.config import ROOT
-from pipeline.summary import NodeSummary, Summary
+from pipeline.runs import __main__ as runs
+from pipeline.runs.summary import NodeSummary, Summary
 from pipeline.workspace import workspace_of
 
 IDS = ("20260101-080000-000", "20260102-080000-000", "20260102-090000-000")
@@ -118,7 +118,7 @@ def test_two_runs_are_compared_in_a_table_and_a_page(
 
 def test_the_list_comes_without_importing_anything_heavy(workdir: Path) -> None:
     code = (
-        "import sys; from pipeline import runs\n"
+        "import sys; from pipeline.runs import __main__ as runs\n"
         "runs.main(sys.argv[1:])\n"
         "heavy = {'tensorflow', 'tfx', 'apache_beam', 'numpy', 'ml_metadata'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"

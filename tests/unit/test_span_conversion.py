@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components import span_store
-from components.span_conversion import Outcome, Policy, convert_window
-from components.spans import SpanError, choose_window, find_spans
+from components.example_gen import span_store
+from components.example_gen.span_conversion import Outcome, Policy, convert_window
+from components.example_gen.spans import SpanError, choose_window, find_spans
 
 WARN = Policy("warn", "warn")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components import span_store
-from components.span_store import Entry
+from components.example_gen import span_store
+from components.example_gen.span_store import Entry
 
 
 def add(store: Path, number: int, content: str = "a", version: int | None = None) -> Entry:

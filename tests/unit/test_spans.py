@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.spans import SpanError, Window, check_pattern, choose_window, find_spans
+from components.example_gen.spans import SpanError, Window, check_pattern, choose_window, find_spans
 
 DATED = "{YYYY}-{MM}-{DD}/*.csv"
 Place = Callable[..., Path]

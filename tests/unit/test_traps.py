@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import local
 from pipeline.config import ROOT
+from pipeline.running import local
 from trainer_module.run import HIDDEN_GPUS
 
 PRODUCT = [
-    path for part in ("pipeline", "components", "trainer_module") for path in (ROOT / part).rglob("*.py")
+    path
+    for part in ("pipeline", "components", "trainer_module", "foundation")
+    for path in (ROOT / part).rglob("*.py")
 ]
 
 
 def test_devices_are_named_in_one_place_only() -> None:
     device = re.compile(r"""tf\.device\(|["']/?(?:physical_device:)?[gc]pu:\d""", re.IGNORECASE)
     naming = {path.name for path in PRODUCT if device.search(path.read_text())}
-    assert naming == {"distribution.py"}
+    assert naming == {"strategy.py"}
 
 
 def test_keras_is_imported_as_tf_keras_everywhere() -> None:

@@ -12,9 +12,9 @@ import pytest
 from kubernetes.client import ApiClient, ApiException
 from urllib3.exceptions import ReadTimeoutError
 
-from components import distributed_trainer, heartbeat, kubernetes_api
-from components.kubernetes_api import ApiError, Kubernetes
-from components.worker_pods import WorkerPods, index_of, job, service, tf_config
+from components.trainer_pods import distributed_trainer, heartbeat, kubernetes_api
+from components.trainer_pods.kubernetes_api import ApiError, Kubernetes
+from components.trainer_pods.worker_pods import WorkerPods, index_of, job, service, tf_config
 from pipeline import config
 from pipeline.kubeflow import specification
 from trainer_module.settings import Settings
@@ -122,7 +122,7 @@ def watched(file: Path, script: str, patience: float = 1) -> subprocess.Popen[st
         [
             sys.executable,
             "-m",
-            "components.heartbeat",
+            "components.trainer_pods.heartbeat",
             file,
             "--patience",
             str(patience),

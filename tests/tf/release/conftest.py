@@ -17,18 +17,18 @@ import pytest
 import tensorflow as tf
 from tensorflow_transform.tf_metadata import schema_utils
 
-from components.app import tfjs
-from components.app_exporter import export_app
-from components.model_server import free_port
-from components.serving_requests import serialize
+from components.app_exporter import tfjs
+from components.app_exporter.component import export_app
+from components.serving_check.model_server import free_port
+from components.serving_check.requests import serialize
 from pipeline.config import ROOT
 from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
-from trainer_module.autograph import leave_keras_alone
 from trainer_module.export import export_model
 from trainer_module.model import build_model, compile_model
 from trainer_module.preprocessing import CATEGORICAL, NUMERIC
 from trainer_module.settings import LABEL, Settings
+from trainer_module.training.autograph import leave_keras_alone
 
 STAND_IN = Path(__file__).with_name("stand_in_model_server.py")
 TFLITE = ("float32", "dynamic", "int8")

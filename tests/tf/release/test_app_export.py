@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.app import tfjs
-from components.app.encoding import encode, fingerprint64
-from components.app.metadata import EncodingError, describe, transform_of
-from components.app.parity import area_under_curve, quality
-from components.app_exporter import AppExporter, AppExportError, refuse_losses
+from components.app_exporter import tfjs
+from components.app_exporter.component import AppExporter, AppExportError, refuse_losses
+from components.app_exporter.encoding import encode, fingerprint64
+from components.app_exporter.metadata import EncodingError, describe, transform_of
+from components.app_exporter.parity import area_under_curve, quality
 from tests.debian import program
 
 ENCODING = Path(tfjs.__file__).with_name("encoding.mjs")

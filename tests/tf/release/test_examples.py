@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.app import tfjs
+from components.app_exporter import tfjs
 from tests.debian import program
 
 ROOT = Path(__file__).parents[3]

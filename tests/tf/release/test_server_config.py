@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from components.model_versions import Version
+from components.pusher.versions import Version
 from pipeline.models import serving_config
 
 DEPLOY = Path(__file__).parents[3] / "deploy" / "serving"

@@ -15,12 +15,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.types import standard_artifacts
 
-from components import isolated_replay, serving_process
-from components.isolated_replay import Limits, replay_isolated
-from components.pusher import Executor as PusherExecutor
-from components.serving_check import REFUSED, ServingCheck, check_model
-from components.serving_requests import UnservableError, make_replays, read_rows, read_signatures
-from components.warmup import WARMUP, read_warmup
+from components.pusher.component import Executor as PusherExecutor
+from components.serving_check import isolated_replay
+from components.serving_check import process as serving_process
+from components.serving_check.component import REFUSED, ServingCheck, check_model
+from components.serving_check.isolated_replay import Limits, replay_isolated
+from components.serving_check.requests import UnservableError, make_replays, read_rows, read_signatures
+from components.serving_check.warmup import WARMUP, read_warmup
 from pipeline.config import ROOT
 
 LIMITS = Limits(load_seconds=120, answer_seconds=20, memory_mib=4096)

@@ -1,0 +1,159 @@
+"""Makes the model into what apps load: TFLite and TF.js, with its features described in JSON.
+
+Every variant is held against the SavedModel on the whole eval split, and the step fails when one
+loses more quality than allowed. What leaves is one directory: the variants, `features.json`, the code
+that reads it, and `parity.json`.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.app_exporter import encoding, tfjs, tflite
+from components.app_exporter.metadata import describe, transform_of
+from components.app_exporter.parity import Answers, compare
+from components.serving_check.requests import read_rows
+from foundation.sections import UserError
+from trainer_module.model import PREDICTIONS
+from trainer_module.preprocessing import CATEGORICAL, NUMERIC
+from trainer_module.settings import LABEL, Settings
+
+_LOG = logging.getLogger(__name__)
+_MOST_ROWS = 10**9
+
+PARITY = "parity.json"
+"""Name of the report in the output."""
+
+
+class AppExportError(UserError, RuntimeError):
+    """A variant that must not be shipped; the message is one sentence."""
+
+
+@component
+def AppExporter(
+    pushed_model: InputArtifact[standard_artifacts.PushedModel],
+    examples: InputArtifact[standard_artifacts.Examples],
+    app_model: OutputArtifact[standard_artifacts.Model],
+    settings: Parameter[str],
+    formats: Parameter[str],
+    max_quality_drop: Parameter[float],
+    code_fingerprint: Parameter[str],
+) -> None:
+    """Writes the app's files into `app_model`, or nothing where no model was pushed.
+
+    Args:
+      pushed_model: From the Pusher: what was not good enough for a server is not for an app either.
+      examples: Raw, whose whole eval split the variants are compared on.
+      app_model: A directory; see `export_app`.
+      settings: `Settings.to_json` as JSON text, in the order that TFX gave them to the Trainer.
+      formats: Space-separated: "float32", "dynamic" and "int8" are TFLite variants, "tfjs" is TF.js.
+      max_quality_drop: How much worse a variant may be.
+      code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
+
+    Raises:
+      AppExportError: If a variant loses too much.
+    """
+    del code_fingerprint
+    if not pushed_model.get_int_custom_property("pushed"):
+        _LOG.info("nothing is exported: the model was not pushed")
+        return
+    files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))
+    report = export_app(
+        Path(pushed_model.uri),
+        files,
+        Settings.from_json(json.loads(settings)),
+        tuple(formats.split()),
+        Path(app_model.uri),
+    )
+    for name, variant in report["variants"].items():
+        _LOG.info(
+            "%s: %d kB, %.2f ms, greatest difference %.2g, %s %.4f",
+            name, variant["bytes"] // 1000, variant["milliseconds"], variant["max_difference"],
+            report["quality"], variant["quality"],
+        )  # fmt: skip
+    refuse_losses(report, max_quality_drop)
+
+
+def export_app(
+    model: Path, files: list[str], settings: Settings, formats: tuple[str, ...], directory: Path
+) -> dict[str, Any]:
+    """Converts `model`, describes its features, and compares every variant with it.
+
+    Args:
+      model: A SavedModel with the signatures ``app`` and ``transform_features``.
+      files: TFRecord files of raw examples: the whole eval split.
+      settings: What the model was built from, features in the model's order.
+      formats: `tflite.VARIANTS` and "tfjs".
+      directory: Gets ``model_<variant>.tflite``, ``tfjs/``, ``features.json``, ``encoding.py``,
+        ``encoding.mjs`` and ``parity.json``.
+
+    Returns:
+      The contents of ``parity.json``.
+
+    Raises:
+      EncodingError: If `features.json` would not say what the model does.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    loaded = tf.saved_model.load(str(model))
+    transform = transform_of(loaded)
+    rows = read_rows(files, _MOST_ROWS)
+    features = describe(model, transform, settings, rows)
+    (directory / "features.json").write_text(json.dumps(features, ensure_ascii=False, indent=1) + "\n")
+    for source in (Path(encoding.__file__), Path(encoding.__file__).with_suffix(".mjs")):
+        shutil.copy(source, directory / source.name)
+
+    transformed = transform(rows)
+    inputs = _inputs(transformed)
+    original = _ask(loaded, inputs)
+    answers = {}
+    for name in formats:
+        if name == "tfjs":
+            answers[name] = tfjs.convert_and_ask(loaded, inputs, directory / "tfjs")
+        else:
+            path = directory / f"model_{name}.tflite"
+            path.write_bytes(tflite.convert(loaded, name, inputs))
+            variant = tflite.TFLiteModel(path)
+            answers[name] = Answers(
+                variant.predict(inputs), path.stat().st_size, variant.milliseconds(inputs)
+            )
+    report = compare(settings.label.task, transformed[LABEL], original, answers)
+    (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def refuse_losses(report: Mapping[str, Any], max_quality_drop: float) -> None:
+    """Raises AppExportError if a variant's quality is further below the SavedModel's than allowed."""
+    before = report["saved_model"]["quality"]
+    for name, variant in report["variants"].items():
+        if before - variant["quality"] > max_quality_drop:
+            raise AppExportError(
+                f"The {name} variant loses {before - variant['quality']:.4f} {report['quality']} on the eval "
+                f"split ({before:.4f} to {variant['quality']:.4f}), and [app] max_quality_drop allows "
+                f"{max_quality_drop:g}: leave {name} out of [app] formats, or allow more."
+            )
+
+
+def _inputs(transformed: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    inputs = {}
+    if NUMERIC in transformed:
+        inputs[NUMERIC] = transformed[NUMERIC]
+    if CATEGORICAL in transformed:
+        inputs[CATEGORICAL] = transformed[CATEGORICAL].astype(np.int32)
+    return inputs
+
+
+def _ask(loaded: Any, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Answers:
+    signature = loaded.signatures["app"]
+    one = {name: tf.constant(values[:1]) for name, values in inputs.items()}
+    predictions = signature(**{name: tf.constant(values) for name, values in inputs.items()})[PREDICTIONS]
+    return Answers(predictions.numpy(), 0, tflite.median_milliseconds(lambda: signature(**one)))

@@ -1,0 +1,1 @@
+"""The step ExampleGen: tables and spans of tables to tf.Examples."""

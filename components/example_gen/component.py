@@ -1,0 +1,246 @@
+"""ExampleGen for tables that come whole and for tables that come span by span.
+
+The window of spans is found by the step itself and not by a driver: open-source Kubeflow Pipelines runs
+no drivers. Each span is converted once, into a store (`components.example_gen.span_store`), and joins a window's
+examples by hard links. The candidate model is to be judged on what is newest, so that the eval split is
+the newest span's alone; the eval rows of older spans are in no split, so that a row that comes again in
+a later span stays on the side that its hash has put it on.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, component_spec, standard_artifacts
+
+from components.example_gen import span_store
+from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
+from components.example_gen.sources.column_types import ColumnType, ColumnTypes
+from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
+from components.example_gen.spans import SpanError, choose_window, find_spans, has_csv_rows, has_spans
+from foundation.sections import ConfigurationError
+
+EXAMPLES, NEWEST = "examples", "newest"
+_FINGERPRINT = "input_fingerprint"
+_PARAMETERS = (
+    "input_base",
+    "pattern",
+    "file_format",
+    "splits",
+    "column_types",
+    "window",
+    "window_end",
+    "window_fingerprint",
+    "store",
+    "conversion_fingerprint",
+    "code_fingerprint",
+)
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Finds the files and converts those that are not examples yet."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See the base class; `exec_properties` are the values of `_PARAMETERS`."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        self._splits: dict[str, int] = json.loads(exec_properties["splits"])
+        self._format: str = exec_properties["file_format"]
+        self._types: dict[str, str] = json.loads(exec_properties["column_types"])
+        directory, pattern = Path(exec_properties["input_base"]), exec_properties["pattern"]
+        spans = find_spans(directory, pattern)
+        if not spans:
+            raise SpanError(f"{directory} has no file that matches '{pattern}': add one, or mend [source].")
+        settings = json.loads(exec_properties["window"])
+        window = choose_window(spans, settings["spans"], exec_properties["window_end"])
+        store, expected = Path(exec_properties["store"]), exec_properties["window_fingerprint"]
+        # On a cluster the step of a table without spans has no volume for a store.
+        remembering = store if has_spans(pattern) or expected else None
+        contents = span_store.content_digests(remembering, {span.name: span.files for span in window.spans})
+        fingerprint = span_store.window_fingerprint(contents)
+        if expected not in ("", fingerprint):
+            raise SpanError(f"The files below {directory} changed since the run began: run again.")
+        for (artifact,) in output_dict.values():
+            artifact.split_names = artifact_utils.encode_split_names(list(self._splits))
+            examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+            artifact.set_string_custom_property(_FINGERPRINT, fingerprint)
+            artifact.span = window.newest.number
+            if window.newest.version is not None:
+                artifact.version = window.newest.version
+        places = {key: Path(artifact.uri) for key, (artifact,) in output_dict.items()}
+        if not has_spans(pattern):
+            self._convert(window.newest.files, places[EXAMPLES])
+            return
+        outcome = convert_window(
+            window,
+            store,
+            contents,
+            [self._format, self._splits, self._types, exec_properties["conversion_fingerprint"]],
+            Policy(settings["missing"], settings["duplicate"]),
+            lambda file: _has_rows(file, self._format),
+            self._convert,
+            has_schema=bool(self._types),
+        )
+        _link(store, outcome, places)
+        (newest,) = output_dict[NEWEST]
+        newest.split_names = artifact_utils.encode_split_names(
+            [*self._splits, *(entry.name for entry in outcome.unchecked)]
+        )
+
+    def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
+        """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
+        rows = destination.with_name(f".{destination.name}.rows")
+        column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                counts = convert(
+                    pipeline, [str(file) for file in files], self._format, str(destination), self._splits,
+                    column_types,
+                )  # fmt: skip
+                _ = counts | "NoteRows" >> beam.Map(_write_json, str(rows))
+            by_split = json.loads(rows.read_text())
+        except Exception as error:
+            raise_plainly(error)
+            raise
+        finally:
+            rows.unlink(missing_ok=True)
+        found = destination / COLUMN_TYPES
+        return by_split, json.loads(found.read_text()) if found.is_file() else {}
+
+
+def _write_json(value: Any, path: str) -> None:
+    Path(path).write_text(json.dumps(value))
+
+
+def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
+    """Puts together the window's examples: train of all spans, eval of the newest; and those to be checked.
+
+    To be checked is the newest span, in its splits, and each older one that nobody has checked yet, as a
+    split of its own.
+    """
+    newest = outcome.entries[-1]
+    for entry in outcome.entries:
+        for split in newest.rows:
+            if split == "train" or entry is newest:
+                span_store.link_split(store, entry, split, places[EXAMPLES] / f"Split-{split}")
+    for split in newest.rows:
+        span_store.link_split(store, newest, split, places[NEWEST] / f"Split-{split}")
+        for entry in outcome.unchecked:
+            span_store.link_split(store, entry, split, places[NEWEST] / f"Split-{entry.name}")
+    for place in places.values():
+        (place / WINDOW).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+
+
+def _has_rows(file: Path, file_format: str) -> bool:
+    """Whether a file has any row; one that cannot be read is said to have, so that converting it says why."""
+    if file_format == "csv":
+        return has_csv_rows(file)
+    if file_format == "parquet":
+        try:
+            return pq.read_metadata(file).num_rows > 0
+        except pa.ArrowInvalid:
+            return True
+    return file.stat().st_size > 0
+
+
+class _Spec(component_spec.ComponentSpec):
+    PARAMETERS: ClassVar = {name: component_spec.ExecutionParameter(type=str) for name in _PARAMETERS}
+    INPUTS: ClassVar[dict[str, Any]] = {}
+    OUTPUTS: ClassVar = {
+        EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        NEWEST: component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
+    }
+
+
+class ExampleGen(base_beam_component.BaseBeamComponent):
+    """Outputs `examples`, and, of a table with spans, `newest`: what statistics and the data gate look at."""
+
+    SPEC_CLASS = _Spec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        input_base: str | RuntimeParameter,
+        pattern: str,
+        file_format: str,
+        splits: Mapping[str, int],
+        column_types: Mapping[str, ColumnType],
+        conversion_fingerprint: str,
+        code_fingerprint: str,
+        window: Mapping[str, Any],
+        store: str,
+        window_end: str | RuntimeParameter = "",
+        window_fingerprint: str = "",
+    ) -> None:
+        """Configures the component.
+
+        Args:
+          input_base: The folder of the table's files.
+          pattern: Which of them are the table's, and of which span; see `components.example_gen.spans`.
+          file_format: "csv", "parquet" or "tfrecord".
+          splits: Shares of the rows by split, by hash of the row.
+          column_types: The narrowest types that columns may have; see `schema_types`.
+          conversion_fingerprint: Of the code that converts; spans are converted again where it changes.
+          code_fingerprint: Of this module, so that the runner's cache notices an edit of it.
+          window: How many "spans", and what to do about "missing" and "duplicate" ones.
+          store: The folder of converted spans.
+          window_end: Name of the window's newest span; "" for the newest of all.
+          window_fingerprint: Of the window's files, where the runner's cache is to know them; else "".
+        """
+        kinds = {name: kind.name for name, kind in sorted(column_types.items())}
+        examples = types.Channel(type=standard_artifacts.Examples)
+        newest = types.Channel(type=standard_artifacts.Examples) if has_spans(pattern) else None
+        super().__init__(
+            _Spec(
+                input_base=input_base,
+                pattern=pattern,
+                file_format=file_format,
+                splits=json.dumps(dict(splits)),
+                column_types=json.dumps(kinds),
+                window=json.dumps(dict(window), sort_keys=True),
+                window_end=window_end,
+                window_fingerprint=window_fingerprint,
+                store=store,
+                conversion_fingerprint=conversion_fingerprint,
+                code_fingerprint=code_fingerprint,
+                examples=examples,
+                newest=newest,
+            )
+        )
+
+
+def schema_types(schema_text: str, where: str) -> ColumnTypes:
+    """The types that a schema gives its columns.
+
+    Args:
+      schema_text: A text proto of a TFMD schema.
+      where: Names it in the error.
+
+    Raises:
+      ConfigurationError: If it cannot be read.
+    """
+    try:
+        schema = text_format.Parse(schema_text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise ConfigurationError(f"{where} is not a schema: {error}.") from error
+    names = {
+        schema_pb2.INT: ColumnType.INT,
+        schema_pb2.FLOAT: ColumnType.FLOAT,
+        schema_pb2.BYTES: ColumnType.BYTES,
+    }
+    return {feature.name: names[feature.type] for feature in schema.feature if feature.type in names}

@@ -1,0 +1,210 @@
+"""Which files are which span of a dataset, and which spans make up a training window; standard library only.
+
+A span is what arrives at once, most often a day. Its number is TFX's: what `{SPAN}` matches, or the
+days since 1970-01-01 of the date that `{YYYY}`, `{MM}` and `{DD}` match
+(`tfx/components/example_gen/utils.py`). TFX itself is not imported, because a pattern that matches
+nothing is reported before anything heavy is.
+"""
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from foundation.sections import UserError
+
+TABLE = "table"
+"""Name of the one span of a dataset whose pattern has no placeholder."""
+
+_EPOCH = datetime.date(1970, 1, 1)
+_DATE = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class SpanError(UserError, ValueError):
+    """Spans that cannot be used as they are; the message is one sentence meant for the user."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The files of one span, of its newest version.
+
+    `name` is the date as YYYY-MM-DD or the number; `version` is None where the pattern has none.
+    """
+
+    number: int
+    name: str
+    files: tuple[Path, ...]
+    version: int | None = None
+    date: datetime.date | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The spans of one training, oldest first, and the names of those that should be there and are not.
+
+    `is_backfill` is whether there are spans after the window's last.
+    """
+
+    spans: tuple[Span, ...]
+    missing: tuple[str, ...] = ()
+    is_backfill: bool = False
+
+    @property
+    def newest(self) -> Span:
+        """The last span, on whose eval split a model is judged."""
+        return self.spans[-1]
+
+
+def has_spans(pattern: str) -> bool:
+    """Whether the pattern tells spans apart; otherwise all its files are one table."""
+    return "{" in pattern
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuses what is no pattern of a dataset's files, by the rules of TFX.
+
+    Args:
+      pattern: Relative to the dataset's folder, with `*` and `?` inside a name. Placeholders are
+        `{SPAN}`, or `{YYYY}`, `{MM}` and `{DD}` once each, and `{VERSION}` beside them;
+        `{SPAN:3}` and `{VERSION:3}` match exactly three digits.
+
+    Raises:
+      ValueError: In words that follow the key's name.
+    """
+    names = []
+    for placeholder in _PLACEHOLDER.findall(pattern):
+        name, colon, width = placeholder.partition(":")
+        has_width = not colon or (name in ("SPAN", "VERSION") and re.fullmatch(r"[1-9]\d?", width))
+        if name not in (*_DATE, "SPAN", "VERSION") or not has_width:
+            raise ValueError(
+                f"pattern has {{{placeholder}}}; it may have {{SPAN}}, {{YYYY}}, {{MM}}, {{DD}} and "
+                "{VERSION}, the first and the last with a width such as {SPAN:3}."
+            )
+        names.append(name)
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", pattern)):
+        raise ValueError(f"pattern is {pattern!r}, whose braces do not match: mend it.")
+    if any(names.count(name) > 1 for name in names):
+        raise ValueError(f"pattern is {pattern!r}; it may have each placeholder only once.")
+    dated = [name for name in names if name in _DATE]
+    if dated and ("SPAN" in names or len(dated) < len(_DATE)):
+        raise ValueError(
+            f"pattern is {pattern!r}; it needs {{SPAN}}, or {{YYYY}}, {{MM}} and {{DD}} together."
+        )
+    if names == ["VERSION"]:
+        raise ValueError(f"pattern is {pattern!r}; {{VERSION}} needs a span to be a version of.")
+    if pattern.startswith("/") or ".." in pattern.split("/") or re.search(r"\[|\]|\*\*", pattern):
+        raise ValueError(
+            f"pattern is {pattern!r}; it must be below [source] path, and of wildcards it may have * and ?."
+        )
+
+
+def find_spans(directory: Path, pattern: str) -> list[Span]:
+    """Every span below `directory` in its newest version, oldest first; names that start with a dot are passed over.
+
+    A pattern without placeholders gives one span, `TABLE`, of number 0, if it matches any file.
+
+    Raises:
+      SpanError: If a file's date is none, or one span (or version) goes by two spellings such as
+        7 and 007.
+    """
+    expression = _expression(pattern)
+    found: dict[tuple[int, int], list[tuple[str, Path, re.Match[str]]]] = {}
+    # "**" would mean any depth.
+    wildcards = re.sub(r"\*+", "*", _PLACEHOLDER.sub("*", pattern))
+    for file in sorted(directory.glob(wildcards)):
+        relative = file.relative_to(directory).as_posix()
+        match = expression.fullmatch(relative)
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if match and not hidden and file.is_file():
+            number, version = _number(match, file), int(match.groupdict().get("VERSION") or 0)
+            found.setdefault((number, version), []).append((relative, file, match))
+    newest = {number: (number, version) for number, version in sorted(found)}
+    spans = []
+    for number, key in newest.items():
+        spellings = {match.groups(): relative for relative, _, match in found[key]}
+        match = found[key][0][2]
+        date = _EPOCH + datetime.timedelta(number) if "YYYY" in match.groupdict() else None
+        name = TABLE if not has_spans(pattern) else date.isoformat() if date else str(number)
+        if len(spellings) > 1:
+            first, second, *_ = spellings.values()
+            raise SpanError(
+                f"Span {name} is in {directory} twice, as {first} and as {second}: remove or rename one of them."
+            )
+        version = key[1] if "VERSION" in match.groupdict() else None
+        spans.append(Span(number, name, tuple(file for _, file, _ in found[key]), version, date))
+    return spans
+
+
+def choose_window(spans: Sequence[Span], count: int, end: str | int = "") -> Window:
+    """The last `count` spans up to `end`.
+
+    A span that lies between two others and is not there counts as one of them, and is named in
+    `missing`; what lies before the first span of all is not missing.
+
+    Args:
+      spans: From `find_spans`; at least one.
+      count: At least 1.
+      end: Name of the newest span of the window; "" for the newest of all.
+
+    Raises:
+      SpanError: If no span is called `end`.
+    """
+    wanted = str(int(end)) if str(end).isdecimal() else str(end)
+    ends = [span for span in spans if span.name == wanted] if wanted else [spans[-1]]
+    if not ends:
+        nearest = ", ".join(span.name for span in spans[-3:])
+        like = "a date such as 2026-01-31" if spans[-1].date else "a number"
+        raise SpanError(
+            f"window.end is {str(end)!r}, and there is no such span; it must be {like}, and the newest spans "
+            f"are {nearest}."
+        )
+    last = ends[0].number
+    first = max(last - count + 1, spans[0].number)
+    by_number = {span.number: span for span in spans}
+    numbers = range(first, last + 1)
+    return Window(
+        tuple(by_number[number] for number in numbers if number in by_number),
+        tuple(_name(number, spans[-1]) for number in numbers if number not in by_number),
+        last != spans[-1].number,
+    )
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The pattern as a regular expression over relative paths, one named group for each placeholder."""
+    parts = []
+    for part in re.split(r"(\{[^{}]*\}|\*|\?)", pattern):
+        name, _, width = part.strip("{}").partition(":")
+        if part == "*":
+            parts.append("[^/]*")
+        elif part == "?":
+            parts.append("[^/]")
+        elif part.startswith("{"):
+            digits = _DATE.get(name) or (rf"\d{{{width}}}" if width else r"\d+")
+            parts.append(f"(?P<{name}>{digits})")
+        else:
+            parts.append(re.escape(part))
+    return re.compile("".join(parts), re.ASCII)
+
+
+def _number(match: re.Match[str], file: Path) -> int:
+    groups = match.groupdict()
+    if "YYYY" not in groups:
+        return int(groups.get("SPAN") or 0)
+    try:
+        date = datetime.date(*(int(groups[name]) for name in _DATE))
+    except ValueError as error:
+        raise SpanError(f"{file} bears a date that does not exist: rename or remove it.") from error
+    return (date - _EPOCH).days
+
+
+def _name(number: int, like: Span) -> str:
+    return (_EPOCH + datetime.timedelta(number)).isoformat() if like.date else str(number)
+
+
+def has_csv_rows(file: Path) -> bool:
+    """Whether anything but empty lines follows the header."""
+    with file.open("rb") as lines:
+        next(lines, None)
+        return any(line.strip() for line in lines)

@@ -1,0 +1,1 @@
+"""The step Pusher, and the versions that it pushes."""

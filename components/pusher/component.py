@@ -1,0 +1,128 @@
+"""TFX's Pusher, so that a version appears whole or not at all, and a live model is not pushed again.
+
+TFX's own Pusher copies into the version's directory file by file: killed in between, it leaves half
+a model under a name that a server may pick up. It also pushes the same model again whenever the
+Evaluator ran again, which after the first push it always does, because its baseline changed.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.pusher import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import (
+    CUSTOM_CONFIG_KEY,
+    MODEL_BLESSING_KEY,
+    PUSH_DESTINATION_KEY,
+    PUSHED_MODEL_KEY,
+)
+from tfx.utils import io_utils, proto_utils
+
+from components.evaluator.component import METRICS
+from components.example_gen import span_store
+from components.example_gen.span_conversion import WINDOW
+from components.pusher.versions import identity, list_versions, newest_version, prune, publish
+
+
+class Executor(executor.Executor):
+    """Pushes to a directory of this machine or a mounted volume."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See the base class."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        self._push(input_dict, output_dict, exec_properties)
+        _keep_store(input_dict, exec_properties)
+
+    def _push(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        model = Path(self.GetModelPath(input_dict))
+        directory, settings = _directory(exec_properties), _settings(exec_properties)
+        window = _blessing_file(input_dict, WINDOW)
+        notes = {
+            "metrics": _blessing_file(input_dict, METRICS),
+            "code_fingerprint": settings.get("code_fingerprint", ""),
+            **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
+        }
+        version = push(model, directory, notes)
+        if "keep_versions" in settings:
+            removed = prune(directory, settings["keep_versions"])
+            logging.info("Removed %d old version(s).", len(removed))
+        io_utils.copy_dir(str(model), pushed.uri)
+        self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
+
+
+class Pusher(component.Pusher):
+    """See the module."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -> Path:
+    """Makes `model` the newest version in `directory`.
+
+    Returns:
+      The version's directory: a new one named by the Unix time in seconds, or the live one where it
+      is this very model.
+    """
+    live = newest_version(directory)
+    if live is not None and identity(live) == identity(model) != "":
+        logging.info("Version %s is this model already.", live.name)
+        return live
+    return publish(model, directory, notes or {})
+
+
+def _keep_store(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> None:
+    """Notes that the window's spans have been checked, and removes those that nobody needs any more.
+
+    It is here because this is the last step on every runner, and runs only after the data gate: where a
+    step before it fails, the next run finds all spans again.
+    """
+    settings = _settings(exec_properties)
+    if "span_store" not in settings:
+        return
+    store, window = Path(settings["span_store"]), _blessing_file(input_dict, WINDOW)
+    span_store.mark_checked(store, window.get("entries", ()))
+    needed = set(window.get("entries", ()))
+    for version in list_versions(_directory(exec_properties)):
+        needed |= set(version.notes.get("spans", {}).get("entries", ()))
+    removed = span_store.prune(store, settings["keep_spans"], needed)
+    logging.info("Removed %d converted span(s).", len(removed))
+
+
+def _directory(exec_properties: dict[str, Any]) -> Path:
+    destination = proto_utils.json_to_proto(
+        exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
+    )
+    return Path(destination.filesystem.base_directory)
+
+
+def _settings(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
+
+
+def _blessing_file(input_dict: dict[str, list[types.Artifact]], name: str) -> dict[str, Any]:
+    """What the Evaluator left with its blessing; empty where nothing was evaluated."""
+    for blessing in input_dict.get(MODEL_BLESSING_KEY, []):
+        path = Path(blessing.uri) / name
+        if path.is_file():
+            return dict(json.loads(path.read_text()))
+    return {}

@@ -1,0 +1,1 @@
+"""The step SchemaGen where a person has reviewed the schema."""

@@ -1,0 +1,1 @@
+"""The step ServingCheck: the exported model, asked as a server would ask it."""

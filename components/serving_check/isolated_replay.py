@@ -1,0 +1,176 @@
+"""Runs `serving_process` in a process of its own and keeps it within limits of time and memory."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from components.serving_check import process as serving_process
+from components.serving_check.requests import Replay, UnservableError
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server's container would allow: seconds to load and to answer, MiB of memory."""
+
+    load_seconds: float
+    answer_seconds: float
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the process answered, and what that took."""
+
+    logs: tuple[Any, ...]
+    load_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class _Process:
+    process: subprocess.Popen[str]
+    log: IO[bytes]
+
+
+_ahead: list[_Process] = []
+
+
+def start_ahead() -> None:
+    """Starts the process of the next `replay_isolated`: it imports TensorFlow while others work.
+
+    It ends with this process, used or not.
+    """
+    if not _ahead:
+        _ahead.append(_start())
+
+
+def _start() -> _Process:
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+    process = subprocess.Popen(
+        # -I: no PYTHONPATH, no working directory, no script directory on the import path.
+        [sys.executable, "-I", serving_process.__file__],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tempfile.gettempdir(),
+        # The Trainer alone may have the GPU (trap 9); a model must answer without one too.
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        start_new_session=True,
+    )
+    return _Process(process, log)
+
+
+def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, limits: Limits) -> Replayed:
+    """Loads `model` in a fresh interpreter that finds no project code, and asks every request.
+
+    Args:
+      model: A SavedModel.
+      replays: From `make_replays`.
+      directory: Scratch.
+      limits: The process is killed when it passes one.
+
+    Returns:
+      One PredictLog for each request, with the inputs that were used.
+
+    Raises:
+      UnservableError: In one sentence: hung, crashed, out of memory, or failed, and doing what.
+    """
+    requests, answers, progress = (directory / name for name in ("requests", "answers", "progress"))
+    with tf.io.TFRecordWriter(str(requests)) as writer:
+        for replay in replays:
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.CopyFrom(replay.request)
+            writer.write(log.SerializeToString())
+    progress.touch()
+    started = _ahead.pop() if _ahead else _start()
+    process, log = started.process, started.log
+    with log, process:
+        try:
+            assert process.stdin is not None
+            paths = {"model": model, "requests": requests, "answers": answers, "progress": progress}
+            process.stdin.write(json.dumps({name: str(path) for name, path in paths.items()}) + "\n")
+            process.stdin.flush()
+            peak = _watch(process, progress, replays, limits)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    steps = _read_steps(progress)
+    if not steps or steps[-1]["step"] != "done":
+        raise UnservableError(_epitaph(process.returncode, steps, replays, said))
+    logs = tuple(
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log
+        for record in tf.data.TFRecordDataset(str(answers)).as_numpy_iterator()
+    )
+    load_seconds = next(step["seconds"] for step in steps if step["step"] == "loaded")
+    return Replayed(logs, load_seconds, peak)
+
+
+def _watch(
+    process: subprocess.Popen[str], progress: Path, replays: Sequence[Replay], limits: Limits
+) -> float:
+    """Waits for the end; returns the peak of memory in MiB."""
+    peak, count, since = 0.0, 0, time.monotonic()
+    while process.poll() is None:
+        time.sleep(_POLL_SECONDS)
+        peak = max(peak, _memory_mib(process.pid))
+        steps = _read_steps(progress)
+        if len(steps) != count:
+            count, since = len(steps), time.monotonic()
+        doing = _doing(steps, replays)
+        if peak > limits.memory_mib:
+            raise UnservableError(
+                f"The model eats memory: {peak:.0f} MiB while {doing}, and [serving] memory_mib allows "
+                f"{limits.memory_mib}."
+            )
+        answering = bool(steps) and steps[-1]["step"] == "answer"
+        name = "answer_seconds" if answering else "load_seconds"
+        allowed = getattr(limits, name)
+        if time.monotonic() - since > allowed:
+            raise UnservableError(
+                f"The model hangs: it was still {doing} after {allowed:g} s, which is [serving] {name}."
+            )
+    return peak
+
+
+def _read_steps(progress: Path) -> list[dict[str, Any]]:
+    # The last line may be half-written: only whole lines end in a line break.
+    whole = progress.read_text().rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _doing(steps: Sequence[dict[str, Any]], replays: Sequence[Replay]) -> str:
+    last = steps[-1] if steps else {"step": "start"}
+    if last["step"] == "answer":
+        return f"answering {replays[last['index']]}"
+    return {"start": "starting", "load": "loading"}.get(last["step"], "ending")
+
+
+def _epitaph(status: int, steps: Sequence[dict[str, Any]], replays: Sequence[Replay], said: str) -> str:
+    doing = _doing(steps, replays)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if status < 0:
+        return f"The model crashes the process (signal {-status}) while {doing}."
+    return f"The model fails while {doing}: {lines[-1] if lines else 'no message'}"
+
+
+def _memory_mib(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).memory_info().rss) / 2**20
+    except psutil.Error:
+        return 0.0

@@ -1,0 +1,1 @@
+"""The step Trainer where its workers are Kubernetes pods of their own."""

@@ -1,0 +1,204 @@
+"""The Kubernetes objects of a training on several pods; plain documents, nothing is sent here.
+
+An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
+headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
+The step's pod owns the Job, and the Job owns the Service and the pods, so that all of them go with one.
+Pods are what the Pod Security standard "restricted" asks for
+(https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+PORT = 2222
+LABEL = "tfx-pipeline/training"
+"""Label of all objects of one training; its value is the training's name."""
+PATIENCE_SECONDS = 60
+"""How long workers go on without a sign of life from their step."""
+# A Job whose step was killed keeps its pods' logs for as long; a living step removes its own at once.
+_KEEP_FINISHED_SECONDS = 600
+# https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode
+_INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+@dataclass(frozen=True)
+class WorkerPods:
+    """What the pods of a training's workers ask of the cluster.
+
+    Attributes:
+      image: The step image.
+      training_directory: Where all pods see the same files.
+      volumes: Claim name → mount path; one of them holds `training_directory`.
+      cpu: Request and limit, of each pod.
+      memory: Request and limit, of each pod.
+      gpus: Of each pod.
+      gpu_resource: Kubernetes' name of the GPUs.
+      shared_memory: Size of /dev/shm, "" for the runtime's default.
+      node_selector: Labels of the nodes that may be used.
+      tolerations: As in a pod's specification.
+      environment: Variable → value.
+      secrets: Secret name → key in the secret → variable.
+      image_pull_secrets: Names of secrets.
+      run_as_user: Numeric user id, None for the image's.
+    """
+
+    image: str
+    training_directory: str
+    volumes: dict[str, str]
+    cpu: str
+    memory: str
+    gpus: int = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    shared_memory: str = ""
+    node_selector: dict[str, str] = field(default_factory=dict)
+    tolerations: list[dict[str, str]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    image_pull_secrets: list[str] = field(default_factory=list)
+    run_as_user: int | None = None
+
+    def to_json(self) -> Document:
+        """The values as keyword arguments."""
+        return asdict(self)
+
+
+def service(name: str, job_uid: str) -> Document:
+    """The headless Service that makes the pods' host names resolve, also before they are ready."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(name, owner),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {LABEL: name},
+            "ports": [{"name": "tensorflow", "port": PORT}],
+        },
+    }
+
+
+def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Document | None) -> Document:
+    """The Indexed Job: one pod a worker, none of them restarted, as the others would not take it back."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(name, owner),
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": workers,
+            "parallelism": workers,
+            "backoffLimit": 0,
+            # Should even the step's clean-up be killed, and its pod be kept.
+            "ttlSecondsAfterFinished": _KEEP_FINISHED_SECONDS,
+            "template": {
+                "metadata": {
+                    "labels": {LABEL: name},
+                    # Where Istio injects a proxy, a Job never completes.
+                    "annotations": {"sidecar.istio.io/inject": "false"},
+                },
+                "spec": _pod(name, workers, pods, job_file),
+            },
+        },
+    }
+
+
+def heartbeat_file(job_file: str | Path) -> Path:
+    """What the step writes to for as long as it lives (`components.trainer_pods.heartbeat`)."""
+    return Path(job_file).with_name("heartbeat")
+
+
+def tf_config(name: str, workers: int) -> str:
+    """TF_CONFIG of all workers: Kubernetes puts each one's index into it."""
+    hosts = [f"{name}-{index}.{name}:{PORT}" for index in range(workers)]
+    text = json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": "INDEX"}})
+    return text.replace('"INDEX"', "$(JOB_COMPLETION_INDEX)")
+
+
+def _metadata(name: str, owner: Document | None) -> Document:
+    metadata: Document = {
+        "name": name,
+        "labels": {LABEL: name, "app.kubernetes.io/managed-by": "tfx-pipeline"},
+    }
+    if owner:
+        metadata["ownerReferences"] = [owner]
+    return metadata
+
+
+def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
+    resources = {"cpu": pods.cpu, "memory": pods.memory}
+    if pods.gpus:
+        resources[pods.gpu_resource] = str(pods.gpus)
+    volumes: list[Document] = [
+        {"name": f"volume-{number}", "persistentVolumeClaim": {"claimName": claim}}
+        for number, claim in enumerate(pods.volumes)
+    ]
+    mounts = [
+        {"name": f"volume-{number}", "mountPath": path} for number, path in enumerate(pods.volumes.values())
+    ]
+    if pods.shared_memory:
+        volumes.append(
+            {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": pods.shared_memory}}
+        )
+        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+    pod: Document = {
+        "restartPolicy": "Never",
+        "subdomain": name,
+        "automountServiceAccountToken": False,
+        "nodeSelector": pods.node_selector,
+        "tolerations": pods.tolerations,
+        "imagePullSecrets": [{"name": secret} for secret in pods.image_pull_secrets],
+        "volumes": volumes,
+        "securityContext": {
+            # Who asks for root by its number gets it where the namespace allows it.
+            "runAsNonRoot": pods.run_as_user != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            **({"runAsUser": pods.run_as_user} if pods.run_as_user is not None else {}),
+        },
+        "containers": [
+            {
+                "name": "worker",
+                "image": pods.image,
+                "command": [
+                    *("python", "-m", "components.trainer_pods.heartbeat", str(heartbeat_file(job_file))),
+                    *("--patience", str(PATIENCE_SECONDS), "--"),
+                    *("python", "-m", "trainer_module.distribution.worker", "--job", job_file),
+                ],
+                "env": _environment(name, workers, pods),
+                "ports": [{"containerPort": PORT}],
+                "resources": {"requests": resources, "limits": resources},
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                "volumeMounts": mounts,
+            }
+        ],
+    }
+    return {key: value for key, value in pod.items() if value not in ({}, [])}
+
+
+def _environment(name: str, workers: int, pods: WorkerPods) -> list[Document]:
+    index = f"metadata.annotations['{_INDEX}']"
+    variables: list[Document] = [
+        # Kubernetes sets it by itself, but after ours: only what stands before can be referred to.
+        {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
+        {"name": "TF_CONFIG", "value": tf_config(name, workers)},
+    ]
+    # `$(NAME)` would be replaced, and `$$` is how Kubernetes writes a `$` that stays one.
+    variables += [
+        {"name": key, "value": value.replace("$", "$$")} for key, value in sorted(pods.environment.items())
+    ]
+    variables += [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+        for secret, keys in sorted(pods.secrets.items())
+        for key, variable in sorted(keys.items())
+    ]
+    return variables
+
+
+def index_of(pod: Mapping[str, Any]) -> int:
+    """Which worker a pod is."""
+    return int(pod["metadata"]["annotations"][_INDEX])

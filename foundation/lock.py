@@ -1,0 +1,46 @@
+"""One process at a time; standard library only.
+
+`flock` and not a file with a process id: the operating system lifts the lock of a process that was
+killed, so that there is no stale lock to recover, and no id to mistake for another process's.
+"""
+
+import contextlib
+import fcntl
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from foundation.sections import ConfigurationError
+
+_POLL_SECONDS = 0.5
+
+
+class LockedError(ConfigurationError):
+    """Another process has what is locked; the message is one sentence."""
+
+
+@contextlib.contextmanager
+def locked(file: Path, wait_seconds: float = math.inf) -> Iterator[None]:
+    """Keeps every other process that asks for the same lock out of the block.
+
+    Args:
+      file: Made if it is not there, and left; its directory must exist.
+      wait_seconds: How long to wait for a process that is there already.
+
+    Raises:
+      LockedError: If that process is still there then.
+    """
+    until = time.monotonic() + wait_seconds
+    with file.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise LockedError(
+                        f"Another run is using {file.parent}: wait for it, or choose another --workdir."
+                    ) from error
+            time.sleep(_POLL_SECONDS)
+        yield

@@ -1,0 +1,195 @@
+"""Strict reading of TOML tables into frozen dataclasses.
+
+Standard library only, and `tomli`, which is the standard library's `tomllib` before Python 3.11.
+
+Every mistake a person can make in a configuration file ends here, in one sentence that names the
+file, the key and the fix, before anything heavy is imported.
+"""
+
+import dataclasses
+import datetime
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+if sys.version_info >= (3, 11):  # Can go with Python 3.10, so with TFX 1.16.
+    import tomllib
+else:
+    import tomli as tomllib
+
+Tables = dict[str, Any]
+
+Section = TypeVar("Section")
+
+
+class UserError(Exception):
+    """An error that a person can do something about: the message is all of what they should read of it.
+
+    One sentence, as a rule, that names the thing and the fix. Whatever shows a failure shows the message of such
+    an error, and of others no more than their type and first line (`pipeline.running.failure`).
+    """
+
+
+class ConfigurationError(UserError, ValueError):
+    """A configuration that cannot be used; the message is one sentence meant for the user."""
+
+
+def read_section(section: type[Section], table: Mapping[str, Any], where: str) -> Section:
+    """Builds the frozen dataclass `section` from a TOML table.
+
+    Args:
+      section: A dataclass whose annotations are int, float, str, bool, Literal, a union of those
+        with None, tuple[X, ...], dict[str, X], or another dataclass.
+      table: The table as read by a TOML parser.
+      where: What to call the table in errors, for example ``profiles/laptop.toml: [training]``.
+
+    Raises:
+      ConfigurationError: On an unknown or missing key, a wrong type, or a value that the
+        dataclass's own ``__post_init__`` refuses.
+    """
+    values = check_keys(section, table, where)
+    for field in dataclasses.fields(section):  # type: ignore[arg-type]
+        has_default = (
+            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        )
+        if field.name not in table and not has_default:
+            raise ConfigurationError(f"{where} lacks the required key '{field.name}': add it.")
+    try:
+        return section(**values)
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"{where} {error}") from error
+
+
+def check_keys(section: type, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The values of `table`, converted; missing keys are allowed (`table` may be one of several layers).
+
+    Raises:
+      ConfigurationError: On an unknown key or a wrong type.
+    """
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} must be a table of keys, not {_describe(table)}.")
+    hints = typing.get_type_hints(section)
+    refuse_unknown_keys(table, {field.name for field in dataclasses.fields(section)}, where)
+    return {name: _convert(hints[name], value, f"{where} {name}") for name, value in table.items()}
+
+
+def refuse_unknown_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Raises ConfigurationError when `table` has a key that is not in `known`."""
+    known = sorted(known)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            fix = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}."
+            raise ConfigurationError(f"{where} has no key '{key}': {fix}")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises ValueError(message) unless `condition` holds; for ``__post_init__`` checks."""
+    if not condition:
+        raise ValueError(message)
+
+
+def read_toml(path: Path, shown: str = "") -> Tables:
+    """The tables of a TOML file, called `shown` in errors.
+
+    Raises:
+      ConfigurationError: If the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{shown or path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{shown or path} is not valid TOML: {error}.") from error
+
+
+def parse_override(text: str, known: Iterable[str]) -> Tables:
+    """The tables that ``section.key=value`` sets; the value is TOML, or a bare text.
+
+    Raises:
+      ConfigurationError: If `text` looks different, or its section is not among `known`.
+    """
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigurationError(f"--set {text!r} must look like section.key=value.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    refuse_unknown_keys(parsed, known, f"--set {text}:")
+    return parsed
+
+
+def check_tables(tables: Mapping[str, Any], sections: Mapping[str, type], where: str) -> None:
+    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
+    for name, section in sections.items():
+        if name in tables:
+            check_keys(section, tables[name], f"{where}: [{name}]")
+
+
+def merge_tables(lower: Tables, upper: Mapping[str, Any]) -> None:
+    """Lays `upper` over `lower`, key by key, in place."""
+    # The two ways to give a batch size exclude each other; the upper layer's replaces the lower's.
+    if "global_batch_size" in upper:
+        lower.pop("batch_size_per_replica", None)
+    if "batch_size_per_replica" in upper:
+        lower.pop("global_batch_size", None)
+    for key, value in upper.items():
+        if isinstance(value, Mapping):
+            if not isinstance(lower.get(key), dict):
+                lower[key] = {}
+            merge_tables(lower[key], value)
+        else:
+            lower[key] = value
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [argument for argument in arguments if argument is not types.NoneType]
+        # Of several, the first is what the error asks for.
+        fitting = [kind for kind in kinds if not typing.get_origin(kind) and isinstance(value, kind)]
+        return _convert((fitting or kinds)[0], value, where)
+    if origin is typing.Literal:
+        if value not in arguments or isinstance(value, bool):
+            choices = ", ".join(repr(argument) for argument in arguments)
+            raise ConfigurationError(f"{where} is {value!r}; it must be one of {choices}.")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigurationError(f"{where} must be a list, not {_describe(value)}.")
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigurationError(f"{where} must be a table, not {_describe(value)}.")
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return read_section(kind, value, where)  # type: ignore[arg-type]
+    if kind is str and type(value) is datetime.date:
+        # TOML has dates: `end = 2026-01-31` and `--set window.end=2026-01-31` are such.
+        return value.isoformat()
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ConfigurationError(f"{where} is {value!r}, {_describe(value)}; it must be {_NAMES[kind]}.")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return _NAMES.get(type(value), f"a {type(value).__name__}")

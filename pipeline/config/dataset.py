@@ -1,0 +1,104 @@
+"""What a dataset file says beside the learner's settings: the rows, their splits, and when a model is good."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.example_gen.spans import check_pattern, has_spans
+from foundation.sections import require
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
+
+    `pattern` says which files below it are the table's, and, with placeholders, of which span each
+    is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
+    """
+
+    format: Literal["csv", "parquet", "tfrecord"]
+    path: str
+    package: str | None = None
+    schema: str | None = None
+    pattern: str = ""
+
+    def __post_init__(self) -> None:
+        check_pattern(self.pattern)
+
+    @property
+    def files(self) -> str:
+        """The pattern of the table's files, relative to the directory."""
+        return self.pattern or {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether rows arrive span by span."""
+        return has_spans(self.pattern)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the rows that train and that judge, by hash of the row."""
+
+    train: int = 2
+    eval: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("train", "eval"):
+            require(
+                getattr(self, name) >= 1,
+                f"{name} is {getattr(self, name)}; each split needs a share of at least 1, or it would be empty.",
+            )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Columns whose values are evaluated apart, besides the whole eval split."""
+
+    slices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one metric must satisfy for a model to be blessed.
+
+    `min` and `max` bound the whole eval split, `slice_min` and `slice_max` every value of a slice
+    column, `max_drop` and `max_rise` the change against the model that is live, and `slice_max_drop`
+    and `slice_max_rise` that change on every value of a slice column.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    max_rise: float | None = None
+    slice_min: dict[str, float] | None = None
+    slice_max: dict[str, float] | None = None
+    slice_max_drop: dict[str, float] | None = None
+    slice_max_rise: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            any(value is not None for value in vars(self).values()),
+            "is empty: give min, max, max_drop, max_rise, slice_min, slice_max, slice_max_drop or slice_max_rise.",
+        )
+        require(
+            None in (self.max_drop, self.max_rise),
+            "has both max_drop and max_rise: only one of them makes a change bad.",
+        )
+        drops = self.max_drop is not None or bool(self.slice_max_drop)
+        rises = self.max_rise is not None or bool(self.slice_max_rise)
+        require(
+            not (drops and rises),
+            "allows a drop in one place and a rise in another: only one of them makes a change bad.",
+        )
+        for name in ("max_drop", "max_rise"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")
+        for name in ("slice_max_drop", "slice_max_rise"):
+            for column, value in (getattr(self, name) or {}).items():
+                require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Columns that a bound of this gate is about."""
+        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
+        return tuple(sorted({column for bound in bounds for column in bound or ()}))

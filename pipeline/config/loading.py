@@ -1,0 +1,253 @@
+"""One configuration from a dataset file, a profile and command-line overrides.
+
+Nothing here imports TensorFlow: a mistake is reported in well under a second, in one sentence that
+names the file, the key and the fix. Beside the standard library only `trainer_module.settings` is used,
+which is bound by the same rule: features, label, model and training are defined once, where they are used.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.sections import (
+    ConfigurationError,
+    Tables,
+    check_tables,
+    merge_tables,
+    parse_override,
+    read_section,
+    read_toml,
+    refuse_unknown_keys,
+)
+from pipeline.config.dataset import Evaluation, Gate, Source, Splits
+from pipeline.config.drift import Drift
+from pipeline.config.metrics import METRIC_CLASSES
+from pipeline.config.profile import App, Beam, Serving
+from pipeline.config.window import Retention, Window
+from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
+from pipeline.nodes import NODES
+from pipeline.notify.settings import Notify
+from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
+
+    name: str
+    profile: str
+    dataset_file: Path
+    source: Source
+    splits: Splits
+    window: Window
+    retention: Retention
+    settings: Settings
+    evaluation: Evaluation
+    gates: dict[str, Gate]
+    drift: Drift
+    beam: Beam
+    serving: Serving
+    app: App
+    kubeflow: Kubeflow | None
+    steps: dict[str, Step]
+    notify: Notify
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the nodes that the graph has under this configuration."""
+        return tuple(node for node in NODES if node != "AppExporter" or self.app.formats)
+
+    @property
+    def schema_file(self) -> Path | None:
+        """The reviewed schema, or None where SchemaGen is to infer one."""
+        return self.dataset_file.parent / self.source.schema if self.source.schema else None
+
+    @property
+    def serving_logs(self) -> Path | None:
+        """The directory of logged requests that the newest data is compared with."""
+        if self.drift.serving_logs is None or self.drift.action == "off":
+            return None
+        return self.dataset_file.parent / self.drift.serving_logs
+
+
+_DATASET_SECTIONS = (
+    "name",
+    "source",
+    "splits",
+    "window",
+    "retention",
+    "label",
+    "features",
+    "model",
+    "training",
+    "evaluation",
+    "gates",
+    "drift",
+)
+_PROFILE_SECTIONS = (
+    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps", "notify",
+)  # fmt: skip
+_SECTIONS: dict[str, type] = {
+    "source": Source,
+    "splits": Splits,
+    "window": Window,
+    "retention": Retention,
+    **SECTIONS,
+    "evaluation": Evaluation,
+    "drift": Drift,
+    "beam": Beam,
+    "serving": Serving,
+    "app": App,
+    "kubeflow": Kubeflow,
+    "notify": Notify,
+}
+
+
+def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads and checks a whole configuration.
+
+    Args:
+      dataset: A name in ``datasets/`` or a path to a TOML file.
+      profile: A name in ``profiles/`` or a path to a TOML file.
+      overrides: ``section.key=value`` texts; the value is TOML, or a bare text.
+
+    Later layers win: dataset, profile (after what it extends), overrides.
+
+    Raises:
+      ConfigurationError: In one sentence that names the file or flag, the key and the fix.
+    """
+    dataset_file = find("dataset", dataset, ROOT / "datasets")
+    profile_file = find("profile", profile, ROOT / "profiles")
+    layers = [
+        (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
+        *_read_profile(profile_file, seen=()),
+        *(
+            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates", "steps"}))
+            for text in overrides
+        ),
+    ]
+    tables: Tables = {}
+    for where, layer in layers:
+        check_tables(layer, _SECTIONS, where)
+        check_steps(layer.get("steps", {}), f"{where}:")
+        merge_tables(tables, layer)
+    return _build(tables, dataset_file, profile_file.stem)
+
+
+def find(what: str, name: str, folder: Path) -> Path:
+    """The TOML file that a name or a path on the command line means.
+
+    Raises:
+      ConfigurationError: If there is none; the message lists the names that exist.
+    """
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        raise ConfigurationError(
+            f"There is no {what} '{name}': give a path to a .toml file or one of {known}."
+        )
+    return path.resolve()
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _read_layer(path: Path, sections: Sequence[str]) -> Tables:
+    tables = read_toml(path, _shown(path))
+    refuse_unknown_keys(tables, sections, f"{_shown(path)}:")
+    return tables
+
+
+def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]]:
+    if path in seen:
+        raise ConfigurationError(f"{_shown(path)} extends itself: remove one 'extends'.")
+    tables = _read_layer(path, _PROFILE_SECTIONS)
+    extended = tables.pop("extends", None)
+    if extended is None:
+        return [(_shown(path), tables)]
+    if not isinstance(extended, str):
+        raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
+    lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
+    return [*lower, (_shown(path), tables)]
+
+
+def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
+    where = f"{_shown(dataset_file)}:"
+    name = tables.get("name")
+    # A pipeline name is a folder, a TF Serving model name and a Kubernetes label at once.
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?", name):
+        raise ConfigurationError(
+            f"{where} name is {name!r}; it must be lower-case letters, digits and hyphens, for example 'taxi'."
+        )
+
+    def section(kind: type, key: str) -> Any:
+        return read_section(kind, tables.get(key, {}), f"{where} [{key}]")
+
+    config = Config(
+        name=name,
+        profile=profile,
+        dataset_file=dataset_file,
+        source=section(Source, "source"),
+        splits=section(Splits, "splits"),
+        window=section(Window, "window"),
+        retention=section(Retention, "retention"),
+        settings=Settings(
+            features=read_features(tables.get("features", {}), f"{where} [features]"),
+            label=section(Label, "label"),
+            model=section(Model, "model"),
+            training=read_section(Training, tables.get("training", {}), "[training]"),
+        ),
+        evaluation=section(Evaluation, "evaluation"),
+        gates=_read_gates(tables.get("gates", {}), where),
+        drift=read_section(Drift, tables.get("drift", {}), "[drift]"),
+        beam=section(Beam, "beam"),
+        serving=section(Serving, "serving"),
+        app=section(App, "app"),
+        kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
+        steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
+        notify=read_section(Notify, tables.get("notify", {}), "[notify]"),
+    )
+    _check_across(config, where)
+    return config
+
+
+def _read_gates(table: Any, where: str) -> dict[str, Gate]:
+    if not isinstance(table, Mapping) or not table:
+        raise ConfigurationError(
+            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
+            "example [gates.auc] min = 0.7."
+        )
+    return {metric: read_section(Gate, gate, f"{where} [gates.{metric}]") for metric, gate in table.items()}
+
+
+def _check_across(config: Config, where: str) -> None:
+    """Checks that span sections."""
+    settings, task = config.settings, config.settings.label.task
+    if not config.source.has_spans and config.window != Window():
+        raise ConfigurationError(
+            f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
+            "or remove it."
+        )
+    if config.source.has_spans and 0 < config.retention.spans < config.window.spans:
+        raise ConfigurationError(
+            f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
+            "keep at least those."
+        )
+    for feature in settings.features:
+        if feature.name == settings.label.column:
+            raise ConfigurationError(
+                f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
+            )
+    refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
+    for metric, gate in config.gates.items():
+        for column in gate.slice_columns:
+            if column not in config.evaluation.slices:
+                raise ConfigurationError(
+                    f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
+                    "lacks: add it there."
+                )

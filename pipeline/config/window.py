@@ -1,0 +1,39 @@
+"""Which spans a model is trained on, and how much is kept: the sections `[window]` and `[retention]`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from foundation.sections import require
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last `spans` spans up to `end` ("" for the newest), and what to do where they are not as they should be.
+
+    `missing` is about a span that lies between two others and is not there or has no rows,
+    `duplicate` about two spans of the same content: the run fails, or goes on and says so; with
+    "ignore" it says nothing, for example where nothing arrives at weekends.
+    """
+
+    spans: int = 7
+    end: str | int = ""
+    missing: Literal["fail", "warn", "ignore"] = "fail"
+    duplicate: Literal["fail", "warn"] = "fail"
+
+    def __post_init__(self) -> None:
+        require(self.spans >= 1, f"spans is {self.spans}; it must be 1 or more.")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many converted spans, and the artifacts of how many runs, stay; 0 for all.
+
+    What a pushed model was made of stays as long as the model, whatever is said here.
+    """
+
+    spans: int = 0
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("spans", "runs"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (all) or more.")

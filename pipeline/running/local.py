@@ -1,0 +1,303 @@
+"""One run under TFX's LocalDagRunner, from checked configuration to summary."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from foundation.lock import locked
+from foundation.process import uncollected
+from foundation.sections import ConfigurationError
+from pipeline.config import ROOT, Config
+from pipeline.fingerprint import fingerprint
+from pipeline.nodes import NODES
+from pipeline.notify import settings as notify_settings
+from pipeline.notify.announcement import announce
+from pipeline.running import console as terminal
+from pipeline.running import inputs, preflight
+from pipeline.running.failure import drift_of, explain
+from pipeline.running.imports import import_lean
+from pipeline.runs import history
+from pipeline.runs.summary import Summary, show
+from pipeline.workspace import Workspace
+from trainer_module.run import HIDDEN_GPUS
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What one run is asked to do, besides its configuration."""
+
+    from_node: str | None = None
+    to_node: str | None = None
+    cache: bool = True
+    verbose: bool = False
+    notes: tuple[str, ...] = ()
+    command: str = ""
+    """As it was given, so that a report can say how to run it again."""
+
+    @property
+    def selected(self) -> frozenset[str]:
+        """The nodes between `from_node` and `to_node`."""
+        first = NODES.index(self.from_node) if self.from_node else 0
+        last = NODES.index(self.to_node) if self.to_node else len(NODES) - 1
+        return frozenset(NODES[first : last + 1])
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some node is left out."""
+        return len(self.selected) < len(NODES)
+
+
+def check(config: Config, workspace: Workspace, request: Request) -> Path:
+    """Everything that can be found wrong without TensorFlow.
+
+    Returns:
+      The folder of the dataset's files.
+
+    Raises:
+      ConfigurationError: In one sentence.
+    """
+    preflight.check_nodes(request.from_node, request.to_node)
+    preflight.check_app_export(config, request.from_node, request.to_node)
+    source = preflight.find_source(config)
+    preflight.check_schema(config)
+    preflight.check_serving_logs(config)
+    notify_settings.check(config.notify, os.environ)
+    return source
+
+
+def describe_window(config: Config, source: Path) -> str:
+    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
+    if not config.source.has_spans:
+        return ""
+    window = preflight.find_window(config, source)
+    return f", spans {window.spans[0].name} to {window.newest.name}"
+
+
+def run(config: Config, workspace: Workspace, request: Request) -> Summary:
+    """Runs the graph and leaves a summary, also of a run that failed.
+
+    Raises:
+      ConfigurationError: If nothing was run because something asked for cannot be.
+    """
+    source = check(config, workspace, request)
+    preflight.check_workspace(workspace)
+    _refuse_partial_first_run(workspace, request)
+    with locked(workspace.lock, wait_seconds=0):
+        notes = tuple(settle_killed(config, workspace))
+        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+
+
+def settle_killed(config: Config, workspace: Workspace) -> list[str]:
+    """Records the runs that were killed, and tells of them at once: this run may be killed too.
+
+    Returns:
+      A sentence for each, and for whatever was not reached.
+    """
+    killed = history.settle_killed(workspace)
+    warnings = announce(config, workspace, killed) if killed else []
+    return [*(f"run {run['run_id']} was killed before it ended" for run in killed), *warnings]
+
+
+def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Summary:
+    """The same for one who has checked everything and holds the workspace's lock."""
+    started = time.monotonic()
+    summary = begin_summary(config, request)
+    data = inputs.read_data(config, workspace, source)
+    if not request.is_partial:
+        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, data))
+    log_file = workspace.logs / f"run-{summary.run_id}.log"
+    summary = dataclasses.replace(summary, log=str(log_file))
+    summary.write_record(workspace, status=history.RUNNING)
+    _keep_gpus_for_the_trainer()
+    earlier = None
+    with _interruptible() as asked, contextlib.ExitStack() as stack:
+        stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
+        console = Console(file=stream)
+        console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
+        try:
+            with terminal.Progress(console, asked, _ahead(request)).watching():
+                earlier = _latest_run(config, workspace)
+                _run_graph(config, workspace, request, source, data)
+            summary = dataclasses.replace(summary, status=history.SUCCEEDED)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            traceback.print_exc()
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            summary = dataclasses.replace(
+                summary, error=explain(error), interrupted=interrupted, drift=drift_of(error)
+            )
+        if earlier is not None:
+            from pipeline.runs.description import describe
+
+            summary = describe(summary, workspace, request.selected, earlier)
+        summary = _remove_old(summary, workspace, config)
+        summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+        # Before the report as well: a run that is killed while it is made still has its summary.
+        summary.write_record(workspace)
+        summary = _report(summary, config, workspace)
+        summary.write_record(workspace)
+        show(summary, workspace, console)
+        for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
+            console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
+    return summary
+
+
+def begin_summary(config: Config, request: Request) -> Summary:
+    """The summary of a run that begins now; it has failed until it succeeds."""
+    begun = datetime.now(timezone.utc)
+    return Summary(
+        history.FAILED,
+        config.name,
+        config.profile,
+        0.0,
+        # Sorts by time; the fraction keeps runs apart that start in the same second.
+        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
+        started=begun.isoformat(timespec="seconds"),
+        notes=request.notes,
+        # Versions of the model carry the same.
+        code=fingerprint(ROOT, "trainer_module.run"),
+        command=request.command,
+    )
+
+
+def _ahead(request: Request) -> dict[str, Callable[[], None]]:
+    """What can be begun beside a node that keeps one core busy, by the node that it follows."""
+
+    def start_serving_process() -> None:
+        from components.serving_check.isolated_replay import start_ahead
+
+        start_ahead()
+
+    return {"Trainer": start_serving_process} if "ServingCheck" in request.selected else {}
+
+
+def _latest_run(config: Config, workspace: Workspace) -> int:
+    # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
+    with uncollected():
+        import_lean(config.beam.runner)
+        from pipeline import graph  # noqa: F401 - everything that the run needs
+        from pipeline.runs import record
+
+    return record.latest_run(workspace)
+
+
+def _run_graph(
+    config: Config, workspace: Workspace, request: Request, source: Path, data: inputs.Data
+) -> None:
+    from absl import logging
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+    from tfx.orchestration.pipeline import RunOptions
+
+    from components.pusher.versions import identity, newest_version
+    from pipeline.graph import build
+
+    logging.set_verbosity(logging.INFO)
+    _link_tensorboard(workspace)
+    pipeline = build(
+        config,
+        workspace,
+        str(source),
+        live_model=identity(newest_version(workspace.serving)),
+        serving_logs_state=preflight.state_of(config.serving_logs),
+        cache=request.cache,
+        window_end=data.window_end,
+        window_fingerprint=data.fingerprint,
+    )
+    options = None
+    if request.is_partial:
+        options = RunOptions(
+            from_nodes=[request.from_node] if request.from_node else None,
+            to_nodes=[request.to_node] if request.to_node else None,
+        )
+    LocalDagRunner().run(pipeline, run_options=options)
+
+
+def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
+    """Removes the artifacts of old runs, after a run that succeeded."""
+    if summary.status != "succeeded" or not config.retention.runs:
+        return summary
+    from pipeline.running import retention
+    from pipeline.runs import record
+
+    keep = config.retention.runs
+    try:
+        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+    except OSError as error:
+        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
+    else:
+        note = f"removed {removed} artifact(s) of runs before the last {keep}"
+        if not removed:
+            return summary
+    return dataclasses.replace(summary, notes=(*summary.notes, note))
+
+
+def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
+    """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        from pipeline.runs.report import write_report
+
+        return dataclasses.replace(summary, report=str(write_report(summary, config, workspace)))
+    except (Exception, KeyboardInterrupt) as error:
+        traceback.print_exc()
+        note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
+        return dataclasses.replace(summary, notes=(*summary.notes, note))
+
+
+def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:
+    if request.from_node not in (None, NODES[0]) and not workspace.metadata.exists():
+        raise ConfigurationError(
+            f"--from {request.from_node} needs the outputs of an earlier run, and {workspace.root} has "
+            "none: run once without --from."
+        )
+
+
+def _keep_gpus_for_the_trainer() -> None:
+    """Hides the GPUs from this process, where Beam's steps would take their memory (trap 9).
+
+    The Trainer then runs in a process of its own that sees them; TensorFlow cannot be shown a GPU once
+    it has started without. Where there is no GPU the Trainer saves itself a second start.
+    """
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        os.environ[HIDDEN_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+def _link_tensorboard(workspace: Workspace) -> None:
+    """Makes every training's event files visible below the log directory, while they are written."""
+    link = workspace.logs / "Trainer"
+    target = workspace.artifacts / "Trainer" / "model_run"
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(target, workspace.logs))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Makes SIGINT and SIGTERM end the run with a summary.
+
+    Python loses an exception that a signal raises inside a destructor or a callback from C, of which
+    TensorFlow and Beam have many; the event remembers, and `Progress` asks it before each node.
+    """
+    asked = threading.Event()
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,222 @@
+"""Looks at the data and the work directory before anything heavy is imported.
+
+What is wrong here would otherwise surface minutes later, inside a Beam stage.
+"""
+
+import contextlib
+import csv
+import hashlib
+import importlib.resources
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from components.example_gen.span_conversion import Policy, check_missing
+from components.example_gen.spans import SpanError, Window, choose_window, find_spans, has_csv_rows
+from foundation.sections import ConfigurationError
+from pipeline.config import Config
+from pipeline.nodes import NODES
+from pipeline.workspace import Workspace
+
+
+class DataError(ConfigurationError):
+    """The data is where it should be and is not what it should be."""
+
+
+def find_source(config: Config) -> Path:
+    """The folder of the dataset's files, looked into.
+
+    Raises:
+      ConfigurationError: If the folder is missing.
+      DataError: If the files are missing, or a file lacks a column.
+    """
+    source = config.source
+    if source.package is None:
+        directory = (config.dataset_file.parent / source.path).resolve()
+    else:
+        try:
+            directory = Path(str(importlib.resources.files(source.package) / source.path))
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"[source] package '{source.package}' is not installed: install it, or remove the key "
+                "and give a path."
+            ) from error
+    if not directory.is_dir():
+        raise ConfigurationError(
+            f"[source] path {directory} is not a directory: put the table's files in a directory and "
+            "name that directory."
+        )
+    window = find_window(config, directory)
+    if source.format == "csv":
+        _check_tables(config, window)
+    return directory
+
+
+def _check_tables(config: Config, window: Window) -> None:
+    without_rows = []
+    for span in window.spans:
+        files = [file for file in span.files if not config.source.has_spans or has_csv_rows(file)]
+        if files:
+            _check_headers(config, files)
+        elif span == window.newest:
+            raise DataError(
+                f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
+                "window earlier with --set window.end."
+            )
+        else:
+            without_rows.append(span.name)
+    with _plainly():
+        check_missing(without_rows, Policy(config.window.missing))
+
+
+def find_window(config: Config, directory: Path) -> Window:
+    """The spans that a run would train on now; of a table without spans, its one.
+
+    Raises:
+      DataError: If there are none, or not those that [window] asks for.
+    """
+    source = config.source
+    with _plainly():
+        spans = find_spans(directory, source.files)
+        if not spans:
+            what = "span" if source.has_spans else "file"
+            raise DataError(
+                f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
+            )
+        window = choose_window(spans, config.window.spans, config.window.end)
+        check_missing(window.missing, Policy(config.window.missing))
+    return window
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Says of a span that is not as it should be what the configuration's own mistakes are said like."""
+    try:
+        yield
+    except SpanError as error:
+        raise DataError(str(error)) from error
+
+
+def _check_headers(config: Config, files: Sequence[Path]) -> None:
+    """A wrong header would be found late, and a column that is missing only by Transform."""
+    label = config.settings.label
+    readers = [
+        *((feature.name, "[features] names") for feature in config.settings.features),
+        *((column, "[label] reads") for column in label.columns),
+        *((column, "[evaluation] slices names") for column in config.evaluation.slices),
+    ]
+    first: list[str] | None = None
+    for file in files:
+        with file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
+            rows = csv.reader(lines)
+            header, row = next(rows, None), next(rows, None)
+        if header is None or row is None:
+            raise DataError(f"{file} has no rows below a header line: remove or fill it.")
+        for column, reader in readers:
+            if column not in header:
+                raise DataError(
+                    f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
+                )
+        if first is not None and header != first:
+            raise DataError(
+                f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
+                "same header."
+            )
+        first = header
+
+
+def check_schema(config: Config) -> None:
+    """Refuses a schema file that is named and not there.
+
+    Raises:
+      ConfigurationError: With the command that makes one.
+    """
+    if config.schema_file is not None and not config.schema_file.is_file():
+        raise ConfigurationError(
+            f"[source] schema {config.schema_file} does not exist: make one with `make schema "
+            f"DATASET={config.name}`, or remove the key to have it inferred at every run."
+        )
+
+
+def check_serving_logs(config: Config) -> None:
+    """Refuses logs of requests that are named and not there.
+
+    Raises:
+      ConfigurationError: If there is no such directory.
+    """
+    if config.serving_logs is not None and not config.serving_logs.is_dir():
+        raise ConfigurationError(
+            f"[drift] serving_logs {config.serving_logs} is not a directory: mend the path, or remove the key."
+        )
+
+
+def state_of(directory: Path | None) -> str:
+    """What changes when a file below `directory` does; "" for no directory."""
+    if directory is None:
+        return ""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    listed = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
+
+
+def check_workspace(workspace: Workspace) -> None:
+    """Makes the workspace and looks whether it can be used.
+
+    Raises:
+      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+    """
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        workspace.logs.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."
+        ) from error
+    if not os.access(workspace.root, os.W_OK):
+        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
+    if workspace.metadata.exists():
+        _check_store(workspace.metadata)
+
+
+def _check_store(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        verdict = str(error)
+    if verdict != "ok":
+        raise ConfigurationError(
+            f"The metadata store {path} is damaged ({verdict}): move it away to start a new one; models "
+            "already pushed are not affected."
+        )
+
+
+def check_nodes(from_node: str | None, to_node: str | None) -> None:
+    """Refuses node names that the graph lacks, and ranges that are empty.
+
+    Raises:
+      ConfigurationError: With the names that exist.
+    """
+    for flag, node in (("--from", from_node), ("--to", to_node)):
+        if node is not None and node not in NODES:
+            raise ConfigurationError(
+                f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}."
+            )
+    if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
+        raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")
+
+
+def check_app_export(config: Config, from_node: str | None, to_node: str | None) -> None:
+    """Refuses to begin or end at AppExporter where the configuration leaves it out of the graph.
+
+    Raises:
+      ConfigurationError: With the setting that puts it in.
+    """
+    if "AppExporter" in (from_node, to_node) and not config.app.formats:
+        raise ConfigurationError(
+            "AppExporter has nothing to make: name what, for example --set 'app.formats=[\"float32\"]'."
+        )

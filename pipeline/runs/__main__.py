@@ -1,0 +1,197 @@
+"""Past runs: a table of them, one of them, or what differs between two.
+
+    make runs                                              # the table
+    python -m pipeline.runs show latest
+    python -m pipeline.runs compare latest~1 latest        # a table, and both reports side by side
+
+RUN is a run's id, the beginning of one, `latest`, or `latest~1` for the one before it. Nothing of it
+needs TensorFlow. Exit status: 0 done, 2 wrong arguments.
+"""
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.run_report.text import clean
+from pipeline.runs.comparison import compare, main_metric, write_page
+from foundation.sections import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that left a summary."""
+
+    id: str
+    root: Path
+    """Of its pipeline: `WORKDIR/<pipeline>`."""
+    summary: dict[str, Any]
+
+    @property
+    def report(self) -> Path:
+        """Its page, which may not be there."""
+        return self.root / "reports" / f"{self.id}.html"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses, does; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        runs = find_runs(Path(options.workdir), options.dataset)
+        if options.command == "show":
+            _show(choose(runs, options.run))
+        elif options.command == "compare":
+            _compare(choose(runs, options.first), choose(runs, options.second))
+        else:
+            _list(runs, Path(options.workdir))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def find_runs(workdir: Path, dataset: str | None = None) -> list[Run]:
+    """Every run below `workdir`, of one pipeline or of all, the oldest first.
+
+    A file that is no summary is left out: a run may be writing it.
+    """
+    found = []
+    for path in workdir.glob(f"{dataset or '*'}/runs/*.json"):
+        try:
+            summary = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(summary, dict) and "status" in summary:
+            found.append(Run(path.stem, path.parent.parent.absolute(), summary))
+    return sorted(found, key=lambda run: (run.id, str(run.root)))
+
+
+def choose(runs: list[Run], name: str) -> Run:
+    """The run that `name` means: an id, a unique beginning of one, `latest`, or `latest~N`.
+
+    Raises:
+      ConfigurationError: If none is meant, or several.
+    """
+    if not runs:
+        raise ConfigurationError("There are no runs yet: `make run` makes one, or give --workdir.")
+    latest = re.fullmatch(r"latest(?:~([0-9]{1,9}))?", name)
+    if latest:
+        back = int(latest.group(1) or 0)
+        if back >= len(runs):
+            raise ConfigurationError(f"There is no run {name}: there are {len(runs)}; see `make runs`.")
+        return runs[-1 - back]
+    meant = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
+    if not name or not meant:
+        raise ConfigurationError(f"There is no run '{name}': `make runs` lists {len(runs)} of them.")
+    if len(meant) > 1:
+        shown = ", ".join(run.id for run in meant[:5])
+        raise ConfigurationError(f"'{name}' is the beginning of {len(meant)} runs: {shown}; give more of it.")
+    return meant[0]
+
+
+def _list(runs: list[Run], workdir: Path) -> None:
+    if not runs:
+        print(f"There are no runs in {workdir}: `make run` makes one.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("run (UTC)", "dataset", "code", "strategy", "metric", "blessed", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("wall", no_wrap=True, justify="right")
+    for run in runs:
+        summary = run.summary
+        name, value = main_metric(summary)
+        cells = (
+            run.id,
+            str(summary.get("dataset", "")),
+            str(summary.get("code", ""))[:8],
+            str(summary.get("distribution", {}).get("strategy", "–")),
+            f"{name} {value:.4f}" if value is not None else "–",
+            ("yes" if summary.get("blessed") else "no") if value is not None else "–",
+            str(summary["status"]),
+            f"{summary.get('wall_seconds', 0):.1f} s",
+        )
+        table.add_row(*(Text(clean(cell)) for cell in cells))
+    # Wide enough for every column, also where the output is not a terminal.
+    console = Console(width=max(110, Console().width))
+    console.print(table, highlight=False)
+    console.print(f"{len(runs)} run(s) in {workdir}", highlight=False, markup=False)
+
+
+def _show(run: Run) -> None:
+    summary = run.summary
+
+    def line(name: str, value: Any) -> None:
+        if value not in (None, "", (), [], {}):
+            print(f"{name:<14}{value}")
+
+    line("run", run.id)
+    line("dataset", summary.get("dataset"))
+    line("profile", summary.get("profile"))
+    line("status", f"{summary['status']} in {summary.get('wall_seconds', 0):.1f} s")
+    line("error", summary.get("error"))
+    line("code", summary.get("code"))
+    line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in summary.get("metrics", {}).items()))
+    if summary.get("metrics"):
+        line("blessed", "yes" if summary.get("blessed") else "no")
+    for refusal in summary.get("refusals", ()):
+        line("", refusal)
+    line(
+        "trained",
+        ", ".join(f"{k} {v}" for k, v in summary.get("distribution", {}).items() if "reason" not in k),
+    )
+    for node in summary.get("nodes", ()):
+        if node["state"] != "skipped":
+            line("", f"{node['id']:<18}{node['state']:<10}{node['seconds']:7.1f} s")
+    for note in summary.get("notes", ()):
+        line("note", note)
+    line("pushed model", summary.get("pushed_model"))
+    line("command", summary.get("command"))
+    line("log", summary.get("log"))
+    line("report", run.report if run.report.is_file() else "none")
+
+
+def _compare(first: Run, second: Run) -> None:
+    if (first.root, first.id) == (second.root, second.id):
+        raise ConfigurationError(f"Both are run {first.id}: give two runs.")
+    sections = compare(first.summary, second.summary)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column, how in (("", "left"), (first.id, "right"), (second.id, "right"), ("change", "right")):
+        table.add_column(column, justify=how)  # type: ignore[arg-type]
+    for rows in sections.values():
+        for row in rows:
+            if row["differs"]:
+                # As `Text`, since a command may hold brackets, which rich would take for its own.
+                table.add_row(*(Text(clean(row[key])) for key in ("name", "first", "second", "change")))
+    console = Console(width=max(110, Console().width))
+    console.print(table, highlight=False)
+    same = sum(not row["differs"] for rows in sections.values() for row in rows)
+    page = write_page(first, second, sections)
+    console.print(f"{same} other value(s) are the same.", highlight=False)
+    console.print(f"side by side  {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workdir", default="runs", help="where runs are written (%(default)s)")
+    parser.add_argument("--dataset", help="the pipeline's name (all)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("list", help="date, dataset, code, strategy, metric, blessing and time (the default)")
+    show = commands.add_parser("show", help="print one run")
+    show.add_argument("run", metavar="RUN")
+    compared = commands.add_parser("compare", help="what differs, and a page with both")
+    compared.add_argument("first", metavar="RUN")
+    compared.add_argument("second", metavar="RUN")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

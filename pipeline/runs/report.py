@@ -1,0 +1,189 @@
+"""A local run's report: what ML Metadata, its artifacts and its summary say, as one HTML file.
+
+Each section is read for itself. What is missing or cannot be read leaves a sentence in its place, and
+the rest of the report stands: a failed run has one too.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from components.run_report import FORMAT, rendering
+from components.run_report.decision import decide, key_figures
+from components.run_report.text import last_lines, number
+from pipeline.runs import record
+from pipeline.config import Config
+from pipeline.runs.record import NodeRecord
+from pipeline.runs.reproduction import reproduction
+from pipeline.runs.summary import Summary
+from pipeline.workspace import Workspace
+from foundation.replacing import replace_file
+
+_LOG = logging.getLogger(__name__)
+_LOG_LINES = 40
+
+
+def write_report(summary: Summary, config: Config, workspace: Workspace) -> Path:
+    """Writes `<run id>.html`, and `<run id>.json` with what it shows, which `pipeline.runs compare` reads.
+
+    Returns:
+      The HTML file.
+    """
+    started = time.monotonic()
+    document = gather(summary, config, workspace)
+    path = workspace.reports / f"{summary.run_id}.html"
+    replace_file(path.with_suffix(".json"), json.dumps(document) + "\n")
+    replace_file(path, rendering.render(document))
+    _LOG.info("The report took %.2f s", time.monotonic() - started)
+    return path
+
+
+def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, Any]:
+    """Everything that the report shows, as `rendering.render` takes it."""
+    records: dict[str, NodeRecord] = {}
+    store = None
+    if summary.metadata_run:
+        store = record.open_store(workspace)
+        records = record.read_run(store, summary.metadata_run)
+    missing: dict[str, str] = {}
+
+    def section(name: str, node: str, output: str, read: Callable[[Path], Any]) -> Any:
+        made = records.get(node)
+        artifact = made.outputs.get(output) if made and made.state in ("executed", "cached") else None
+        if artifact is None:
+            missing[name] = _why_absent(node, made)
+            return None
+        return _read(name, missing, lambda: read(Path(artifact.uri)))
+
+    statistics = section("statistics", "StatisticsGen", "statistics", _statistics)
+    training = section("training", "Trainer", "model_run", _training)
+    evaluation = section("evaluation", "Evaluator", "evaluation", _evaluation)
+    anomalies = section("anomalies", "ExampleValidator", "anomalies", _anomalies)
+    drift = _drift(summary, records, missing)
+    lineage = None
+    if store is not None:
+        lineage = _read("lineage", missing, lambda: _lineage(store, summary.metadata_run, evaluation))
+    decision = decide(
+        status=summary.status,
+        error=summary.error,
+        judged=evaluation is not None,
+        blessed=summary.blessed,
+        refusals=summary.refusals,
+        pushed_version=Path(summary.pushed_model).name if summary.pushed_model else None,
+        notes=summary.notes,
+    )
+    decision["figures"] = key_figures(evaluation, statistics, training, summary.wall_seconds)
+    return {
+        "format": FORMAT,
+        "run": _run(summary, config),
+        "decision": decision,
+        "statistics": statistics,
+        "spans": _spans(summary),
+        "anomalies": anomalies,
+        "drift": drift,
+        "training": training,
+        "evaluation": evaluation,
+        "timing": [asdict(node) for node in summary.nodes if node.id in config.nodes],
+        "lineage": lineage,
+        "reproduction": _read("reproduction", missing, lambda: reproduction(summary, config, workspace)),
+        "missing": missing,
+    }
+
+
+def _read(name: str, missing: dict[str, str], read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:
+        _LOG.warning("The report's section %s could not be read", name, exc_info=True)
+        missing[name] = f"Could not be read ({type(error).__name__}: {error})."
+        return None
+
+
+# Imported where they are used: what one section's library cannot do must not cost the others.
+def _statistics(path: Path) -> Any:
+    from components.run_report.statistics import read_statistics
+
+    return read_statistics(path)
+
+
+def _anomalies(path: Path) -> Any:
+    from components.run_report.anomalies import read_anomalies
+
+    return read_anomalies(path)
+
+
+def _training(path: Path) -> Any:
+    from components.run_report.training import read_training
+
+    return read_training(path)
+
+
+def _evaluation(path: Path) -> Any:
+    from components.run_report.evaluation import read_evaluation
+
+    return read_evaluation(path)
+
+
+def _lineage(store: Any, run: int, evaluation: Mapping[str, Any] | None) -> Any:
+    from pipeline.runs.lineage import read_lineage
+
+    lineage = read_lineage(store, run)
+    for box in lineage["boxes"]:
+        if box["id"] == "Evaluator" and evaluation and evaluation["slices"]:
+            value = evaluation["slices"][0]["candidate"].get(evaluation["main"])
+            box["lines"].insert(0, f"{evaluation['main']} {number(value)}")
+    return lineage
+
+
+def _drift(summary: Summary, records: Mapping[str, NodeRecord], missing: dict[str, str]) -> Any:
+    """What the data gate measured; the summary has it also where the gate stopped the run."""
+    from components.run_report.anomalies import order_drift, read_drift
+
+    if measured := getattr(summary, "drift", ()):
+        return order_drift(measured)
+    gate = records.get("DataGate")
+    report = gate.outputs.get("report") if gate else None
+    if report is None:
+        missing["drift"] = "The data gate compared nothing with earlier data."
+        return None
+    return _read("drift", missing, lambda: read_drift(Path(report.uri)))
+
+
+def _why_absent(node: str, made: NodeRecord | None) -> str:
+    if made is None:
+        return f"{node} did not run in this run."
+    return f"{node} failed, and left nothing to show."
+
+
+def _run(summary: Summary, config: Config) -> dict[str, Any]:
+    failed = summary.status != "succeeded"
+    tail: list[str] = []
+    if failed and summary.log and Path(summary.log).is_file():
+        with Path(summary.log).open(errors="replace") as log:
+            tail = last_lines(log, _LOG_LINES)
+    day, _, time = summary.started.partition("T")
+    return {
+        "id": summary.run_id,
+        "title": f"{config.name}: run {summary.run_id}",
+        "subtitle": f"{day} {time[:5]} UTC, profile {config.profile}, dataset {config.dataset_file.name}",
+        "wall_seconds": summary.wall_seconds,
+        "log": summary.log,
+        "log_tail": tail,
+        "footer": f"Report of run {summary.run_id}. It needs no network and runs no script.",
+    }
+
+
+def _spans(summary: Summary) -> str:
+    spans = getattr(summary, "spans", None) or {}
+    if not spans.get("window"):
+        return ""
+    window = spans["window"]
+    text = (
+        f"Window of {len(window)} span(s), {window[0]} to {window[-1]}; the newest is {spans.get('newest')}."
+    )
+    missing = spans.get("missing")
+    return f"{text} Missing: {', '.join(map(str, missing))}." if missing else text

@@ -1,0 +1,85 @@
+"""How a local run could be had again: commit, command, versions, and every setting."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import ROOT, Config
+from pipeline.runs.summary import Summary
+from pipeline.workspace import Workspace
+
+_PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
+
+
+def reproduction(summary: Summary, config: Config, workspace: Workspace) -> dict[str, Any]:
+    """{commands: [text], facts: [(name, value)], configuration: [a setting a line]}."""
+    commit = _commit()
+    facts = [
+        ("dataset", str(config.dataset_file)),
+        ("profile", config.profile),
+        ("code fingerprint", summary.code),
+        ("commit", commit or "not a git checkout"),
+        ("work directory", str(workspace.root)),
+        ("Python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"),
+        ("packages", ", ".join(f"{name} {version}" for name, version in _versions())),
+    ]
+    commands = [f"git checkout {commit.split()[0]}"] if commit else []
+    return {
+        "commands": [*commands, summary.command],
+        "facts": facts,
+        "configuration": _configuration(config),
+    }
+
+
+def _configuration(config: Config) -> list[str]:
+    """The configuration that the run had, a line a setting; what only a cluster reads is left out."""
+    tables = {
+        **{name: asdict(getattr(config, name)) for name in ("source", "splits")},
+        **config.settings.to_json(),
+        **{name: asdict(getattr(config, name)) for name in ("evaluation", "beam", "serving", "app")},
+        "gates": {metric: _given(asdict(gate)) for metric, gate in config.gates.items()},
+    }
+    return [
+        f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}"
+        for section, table in tables.items()
+        for key, value in _given(table).items()
+    ]
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def _versions() -> list[tuple[str, str]]:
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append((package, metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """The commit of this checkout, and whether files differ from it; "" where it is none."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=5
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        # A copy of the project inside some other repository is not that repository's commit.
+        if Path(git("rev-parse", "--show-toplevel") or "/").resolve() != ROOT:
+            return ""
+        head = git("rev-parse", "HEAD")
+        return f"{head} with uncommitted changes" if head and git("status", "--porcelain") else head
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

@@ -1,0 +1,1 @@
+"""Where a training runs: devices, workers, numeric precision, and how processes end."""

@@ -1,0 +1,273 @@
+"""Transformed examples, from files to batches: the whole input pipeline in two short functions."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from foundation.sections import ConfigurationError
+from trainer_module.settings import LABEL
+from trainer_module.training.plan import batches_of
+
+_LOG = logging.getLogger(__name__)
+_PARSE_BATCH = 1024
+# Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
+_GATHER_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Shard:
+    """This input pipeline's part of the data: the `index`-th of `count` workers."""
+
+    index: int = 0
+    count: int = 1
+
+    def by_file(self, files: Sequence[str]) -> bool:
+        """Whether to divide the files rather than the rows.
+
+        Files can be divided only where they give every worker equally many: TFX Transform writes
+        one file a split on a laptop, on which TensorFlow's default sharding fails (trap 2).
+        """
+        return len(files) % self.count == 0
+
+    def rows(self, files: Sequence[str]) -> list[int]:
+        """Rows that each worker's part has, in the order of the workers."""
+        if self.by_file(files):
+            return [count_rows(sorted(files)[worker :: self.count]) for worker in range(self.count)]
+        total = count_rows(files)
+        return [(total + self.count - 1 - worker) // self.count for worker in range(self.count)]
+
+
+def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard = Shard()) -> tf.data.Dataset:
+    """Parsed rows, always in the same order, in batches of up to 1024.
+
+    Args:
+      files: Gzip-compressed TFRecord files of tf.Example, as Transform writes them.
+      feature_spec: Of the transformed features, as `tf.io.parse_example` wants it.
+      shard: Which rows to read; the shards of all workers hold every row exactly once.
+
+    Yields:
+      Dicts of tensors [up to 1024, ...], label included.
+    """
+    if shard.by_file(files):
+        batches = _read_records(sorted(files)[shard.index :: shard.count], _PARSE_BATCH)
+    else:
+        records = _read_records(files, _PARSE_BATCH).unbatch()
+        batches = records.shard(shard.count, shard.index).batch(_PARSE_BATCH)
+    return batches.map(
+        lambda serialized: tf.io.parse_example(serialized, feature_spec),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _read_records(files: Sequence[str], batch: int) -> tf.data.Dataset:
+    """Serialized examples in batches of up to `batch`, several files at a time.
+
+    Batches are made within a file, so that what goes through the interleave are batches: record by record
+    it took six times as long as reading the files (`benchmarks/input_pipeline.py`).
+    """
+    return tf.data.Dataset.from_tensor_slices(sorted(files)).interleave(
+        lambda path: tf.data.TFRecordDataset(path, "GZIP").batch(batch),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def make_batches(
+    rows: tf.data.Dataset,
+    count: int,
+    batch_size: int,
+    batches_a_pass: int,
+    *,
+    weight: float = 1.0,
+    cache: str = "none",
+    cache_directory: Path | None = None,
+    cache_mib: int = 2048,
+    shuffle_rows: int = 0,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches for `fit` and `evaluate`, pass after pass, for ever.
+
+    Every batch has `batch_size` rows and every pass `batches_a_pass` batches; places beyond the rows
+    have weight 0. Replicas step together and gather sparse gradients of one shape: a smaller or a
+    missing batch on one of them aborts the training ("Shape mismatch in the collective instance").
+
+    Args:
+      rows: From `read_rows`.
+      count: How many they are.
+      batch_size: Rows a batch, on one replica.
+      batches_a_pass: At least as many as hold all `rows`.
+      weight: Of each row; see `row_weight`.
+      cache: What later passes read from: "memory" (shuffled exactly), "disk" (in `cache_directory`)
+        or "none" (the files again).
+      cache_directory: Where the rows go if they go to disk.
+      cache_mib: Rows that take more memory than this go to disk instead.
+      shuffle_rows: Rows that are shuffled together where they are not in memory, 0 for file order; each
+        pass is shuffled anew.
+      seed: Of the shuffle.
+
+    Yields:
+      (features, label, weight): a dict without the label, the label, float32 [batch_size].
+    """
+    if cache == "memory" and _table_bytes(rows, count) > cache_mib << 20:
+        # Training then takes no more memory for more rows: the spilled rows are read in order, in windows
+        # of `shuffle_rows`.
+        _LOG.info("%d rows are more than %d MiB: cached on disk instead of in memory", count, cache_mib)
+        cache = "disk"
+    if cache == "memory":
+        return _from_memory(rows, count, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed)
+    if cache == "disk":
+        rows = rows.cache(str(cache_directory))
+    if shuffle_rows:
+        rows = _shuffle_windows(rows, shuffle_rows, seed)
+    batches = rows.rebatch(batch_size).map(
+        lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
+    # Not `take`: it would stop before the end of the rows is seen, and the cache would never be whole.
+    padding = tf.data.Dataset.from_tensors(empty).repeat(batches_a_pass - batches_of(count, batch_size))
+    return batches.concatenate(padding).repeat().prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.Dataset:
+    """Rows shuffled within windows, the windows anew in each pass: parsed batches first, then their rows.
+
+    As one gather a window instead of an element a row, which tf.data's own shuffle needs: see
+    `benchmarks/input_pipeline.py`.
+    """
+    parsed = rows.shuffle(max(1, window // _PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
+    numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+
+    def permute(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
+        order = tf.range(tf.shape(row[LABEL])[0])
+        order = tf.random.experimental.stateless_shuffle(
+            order, tf.stack([tf.constant(seed, tf.int64), number])
+        )
+        return {name: tf.gather(column, order) for name, column in row.items()}
+
+    return tf.data.Dataset.zip((parsed.rebatch(window), numbers)).map(permute)
+
+
+def _table_bytes(rows: tf.data.Dataset, count: int) -> int:
+    """Memory that all rows take as whole columns."""
+    return count * sum(spec.dtype.size * int(np.prod(spec.shape[1:])) for spec in rows.element_spec.values())
+
+
+def _from_memory(
+    rows: tf.data.Dataset,
+    count: int,
+    batch_size: int,
+    batches_a_pass: int,
+    weight: float,
+    shuffle: bool,
+    seed: int,
+) -> tf.data.Dataset:
+    """The same from whole columns in memory: a batch is one gather, not `batch_size` elements.
+
+    Measured in `benchmarks/input_pipeline.py`.
+    """
+    columns = _fill_columns(rows, count)
+    places = batch_size * batches_a_pass
+    # As a dataset of one element, and not captured by `gather`: a captured tensor lies on the GPU where
+    # there is one, and the whole table would be copied to the host for every batch.
+    table = tf.data.Dataset.from_tensors(columns).repeat()
+
+    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.range(count)
+        if shuffle:
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
+        order = tf.pad(order, [[0, places - count]], constant_values=-1)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
+
+    def gather(
+        places: tf.Tensor, table: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
+        return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
+
+    orders = tf.data.Dataset.counter().flat_map(one_pass)
+    together = _GATHER_ROWS // batch_size
+    if together > 1:
+        orders = orders.batch(together)
+    batches = tf.data.Dataset.zip((orders, table)).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return (batches.unbatch() if together > 1 else batches).prefetch(tf.data.AUTOTUNE)
+
+
+def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """All rows as whole columns, each filled in place: they are in memory once, not twice."""
+    columns = {
+        name: np.empty((count, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in rows.element_spec.items()
+    }
+    filled = 0
+    for part in rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        end = filled + len(part[LABEL])
+        for name, column in columns.items():
+            column[filled:end] = part[name]
+        filled = end
+    return columns
+
+
+def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
+    """The weight with which the mean over all places of a pass is the mean over its rows.
+
+    Keras divides the loss of a batch by its size, empty places included.
+    """
+    return steps * global_batch_size / rows
+
+
+def count_rows(files: Sequence[str]) -> int:
+    """Number of rows in all `files`: what turns epochs into steps (trap 10)."""
+    sizes = _read_records(files, 10_000).map(lambda batch: tf.size(batch, tf.int64))
+    return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
+
+
+def check_labels(rows: tf.data.Dataset, split: str, task: str) -> None:
+    """Refuses a split from which nothing can be learned or judged; reads no more than it needs.
+
+    Raises:
+      ConfigurationError: If the split is empty, its labels are all of one class, or a label of a
+        regression is not a number.
+    """
+    seen: set[float] = set()
+    for batch in rows:
+        labels = batch[LABEL].numpy()
+        if task == "regression" and not all(map(_is_number, labels.tolist())):
+            raise ConfigurationError(
+                f"The {split} split has rows without a label: a regression needs a number in every row."
+            )
+        seen.update(labels.tolist())
+        if len(seen) > 1:
+            return
+    if not seen:
+        raise ConfigurationError(f"The {split} split is empty: bring more rows, or change [splits].")
+    if task != "regression":
+        raise ConfigurationError(
+            f"Every label in the {split} split is of class {seen.pop():g}: there is nothing to tell apart; "
+            "check the label expression and the data."
+        )
+
+
+def _is_number(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+def _fill_up(
+    row: dict[str, tf.Tensor], batch_size: int, weight: float
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    places = batch_size - tf.shape(row[LABEL])[0]
+
+    def fill(column: tf.Tensor) -> tf.Tensor:
+        filled = tf.concat([column, tf.zeros([places, *column.shape[1:]], column.dtype)], axis=0)
+        return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
+
+    weights = fill(tf.fill(tf.shape(row[LABEL]), tf.constant(weight, tf.float32)))
+    return *_split_label({name: fill(column) for name, column in row.items()}), weights
+
+
+def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    return {name: value for name, value in row.items() if name != LABEL}, row[LABEL]

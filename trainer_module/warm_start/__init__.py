@@ -1,0 +1,1 @@
+"""A training that starts from the live model's variables."""
