@@ -108,8 +108,12 @@ class Categorical:
 
 
 def request_name(column: str) -> str:
-    """What a column is called in requests and file names, where TensorFlow allows no spaces."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", column)
+    """What a column is called in requests and file names, where TensorFlow allows no spaces.
+
+    Nor does it export an input whose name begins with an underscore, as that of `_id` or `收入 2024` would.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
+    return f"column{name}" if name.startswith("_") else name
 
 
 Feature: TypeAlias = Numeric | Bucketized | Vocabulary | Hashed | Categorical

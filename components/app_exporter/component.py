@@ -41,30 +41,31 @@ class AppExportError(UserError, RuntimeError):
 
 @component
 def AppExporter(
-    pushed_model: InputArtifact[standard_artifacts.PushedModel],
     examples: InputArtifact[standard_artifacts.Examples],
     app_model: OutputArtifact[standard_artifacts.Model],
     settings: Parameter[str],
     formats: Parameter[str],
     max_quality_drop: Parameter[float],
     code_fingerprint: Parameter[str],
+    pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
     """Writes the app's files into `app_model`, or nothing where no model was pushed.
 
     Args:
-      pushed_model: From the Pusher: what was not good enough for a server is not for an app either.
       examples: Raw, whose whole eval split the variants are compared on.
       app_model: A directory; see `export_app`.
       settings: `Settings.to_json` as JSON text, in the order that TFX gave them to the Trainer.
       formats: Space-separated: "float32", "dynamic" and "int8" are TFLite variants, "tfjs" is TF.js.
       max_quality_drop: How much worse a variant may be.
       code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
+      pushed_model: From the Pusher: what was not good enough for a server is not for an app either. None
+        where a cluster hands on no directory, because nothing is in it.
 
     Raises:
       AppExportError: If a variant loses too much.
     """
     del code_fingerprint
-    if not pushed_model.get_int_custom_property("pushed"):
+    if pushed_model is None or not pushed_model.get_int_custom_property("pushed"):
         _LOG.info("nothing is exported: the model was not pushed")
         return
     files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))

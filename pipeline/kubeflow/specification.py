@@ -23,6 +23,7 @@ NEVER_CACHED = frozenset({"ExampleGen", "DataGate", "BaselineModel", "Pusher"})
 """Steps that look at directories: KFP's cache key does not hold what lies in them."""
 
 OPTIONAL_INPUTS = {
+    "AppExporter": ("pushed_model",),
     "Evaluator": ("baseline_model",),
     "RunReport": ("baseline_model", "pushed_model"),
     "Trainer": ("base_model",),

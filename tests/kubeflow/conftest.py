@@ -138,7 +138,9 @@ def third_run(
 ) -> Run:
     """The first model again, judged against the second, on Google storage, in the shape to come."""
     cluster.installation = Installation("gs", without_metadata_store=True)
-    return cluster.run(compiled(*WEAK), tasks=["BaselineModel", "Evaluator", "Pusher"], reuse=first_run)
+    package = compiled(*WEAK, "app.formats=['dynamic']")
+    tasks = ["BaselineModel", "Evaluator", "Pusher", "AppExporter"]
+    return cluster.run(package, tasks=tasks, reuse=first_run)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ def test_a_worse_model_is_not_pushed(site: Site, cluster: Cluster, third_run: Ru
     assert third_run.outputs["Evaluator"]["blessing"].metadata["blessed"] == 0
     assert third_run.outputs["Pusher"]["pushed_model"].metadata["pushed"] == 0
     assert len(site.versions()) == 2
+    assert "nothing is exported: the model was not pushed" in third_run.logs["AppExporter"]
 
 
 def test_logs_are_published_only_where_the_cluster_asks_for_them(

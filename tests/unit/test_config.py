@@ -6,6 +6,7 @@ import pytest
 
 from foundation.sections import ConfigurationError
 from pipeline import config
+from trainer_module.settings import request_name
 
 MINIMAL = """
 name = "orders"
@@ -200,3 +201,12 @@ def test_settings_survive_the_journey_to_a_step_as_json() -> None:
 @pytest.mark.parametrize("profile", sorted(path.stem for path in (config.ROOT / "profiles").glob("*.toml")))
 def test_every_profile_loads_with_the_default_dataset(profile: str) -> None:
     assert config.load("taxi", profile).profile == profile
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [("unit price", "unit_price"), ("_id", "column_id"), ("收入 2024", "column___2024"), ("2nd", "2nd")],
+)
+def test_names_in_requests_begin_with_a_letter_or_digit(column: str, name: str) -> None:
+    """TensorFlow traces an input of any other name, and fails when the trained model is exported."""
+    assert request_name(column) == name
