@@ -53,10 +53,14 @@ def fetch_signature(stub: Any, model: str) -> Any:
     return signatures.signature_def[SIGNATURE]
 
 
+def request_name(column: str) -> str:
+    """What a column is called in requests: of letters, digits and underscores, without an underscore first."""
+    return re.sub("^_", "column_", re.sub(r"[^A-Za-z0-9_]", "_", column))
+
+
 def build_request(model: str, signature: Any, rows: list[dict[str, Any]]) -> predict_pb2.PredictRequest:
     """One tensor for each column; what a row lacks is sent as missing: NaN, -1 or the empty text."""
-    # In requests, a column's name has an underscore for whatever is not a letter, a digit or one.
-    rows = [{re.sub(r"[^A-Za-z0-9_]", "_", name): value for name, value in row.items()} for row in rows]
+    rows = [{request_name(name): value for name, value in row.items()} for row in rows]
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = SIGNATURE

@@ -44,10 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def request_name(column: str) -> str:
+    """What a column is called in requests: of letters, digits and underscores, without an underscore first."""
+    return re.sub("^_", "column_", re.sub(r"[^A-Za-z0-9_]", "_", column))
+
+
 def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The columnar format; TensorFlow Serving reads NaN, which plain JSON does not have."""
-    # In requests, a column's name has an underscore for whatever is not a letter, a digit or one.
-    rows = [{re.sub(r"[^A-Za-z0-9_]", "_", name): value for name, value in row.items()} for row in rows]
+    rows = [{request_name(name): value for name, value in row.items()} for row in rows]
     columns = {}
     for column, info in signature["inputs"].items():
         missing = MISSING[info["dtype"]]
