@@ -84,7 +84,7 @@ def check_pattern(pattern: str) -> None:
             )
         names.append(name)
     if re.search(r"[{}]", _PLACEHOLDER.sub("", pattern)):
-        raise ValueError(f"pattern is {pattern!r}, whose braces do not match: mend it.")
+        raise ValueError(f"pattern is {pattern!r}, whose braces do not match: correct it.")
     if any(names.count(name) > 1 for name in names):
         raise ValueError(f"pattern is {pattern!r}; it may have each placeholder only once.")
     dated = [name for name in names if name in _DATE]
@@ -201,10 +201,3 @@ def _number(match: re.Match[str], file: Path) -> int:
 
 def _name(number: int, like: Span) -> str:
     return (_EPOCH + datetime.timedelta(number)).isoformat() if like.date else str(number)
-
-
-def has_csv_rows(file: Path) -> bool:
-    """Whether anything but empty lines follows the header."""
-    with file.open("rb") as lines:
-        next(lines, None)
-        return any(line.strip() for line in lines)
