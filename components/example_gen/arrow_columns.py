@@ -1,5 +1,7 @@
 """Columns that Arrow has read with types, as the values that examples hold."""
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 from components.example_gen.column_types import ColumnType, ColumnTypes
@@ -15,7 +17,7 @@ def infer_schema(file: str, schema: pa.Schema) -> ColumnTypes:
     return {field.name: _infer_field(file, field) for field in schema}
 
 
-def cast_columns(file: str, batch: pa.RecordBatch, types: ColumnTypes) -> dict[str, pa.Array]:
+def cast_columns(file: str, batch: pa.RecordBatch, types: Mapping[str, ColumnType]) -> dict[str, pa.Array]:
     """A batch's columns, each of its type in `types`.
 
     Raises:

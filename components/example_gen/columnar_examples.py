@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
 from components.example_gen.column_types import ColumnType, ColumnTypes, merge
@@ -129,7 +130,7 @@ class _ConvertBlock(beam.DoFn):
         yield counts
 
 
-def hash_buckets(rows: Sequence[bytes], count: int) -> np.ndarray:
+def hash_buckets(rows: Sequence[bytes], count: int) -> NDArray[np.int64]:
     """int64 [rows]: SHA-256 of each row, modulo `count`, as `base_example_gen_executor` splits rows.
 
     A digest is read as one number of 256 bits: four of 64, highest first.

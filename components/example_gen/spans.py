@@ -132,8 +132,8 @@ def find_spans(directory: Path, pattern: str) -> list[Span]:
             raise SpanError(
                 f"Span {name} is in {directory} twice, as {first} and as {second}: remove or rename one of them."
             )
-        version = key[1] if "VERSION" in match.groupdict() else None
-        spans.append(Span(number, name, tuple(file for _, file, _ in found[key]), version, date))
+        files = tuple(file for _, file, _ in found[key])
+        spans.append(Span(number, name, files, key[1] if "VERSION" in match.groupdict() else None, date))
     return spans
 
 

@@ -148,12 +148,12 @@ def _explain(block: Block, names: list[str], data: bytes, problem: str) -> Conve
         except UnicodeDecodeError:
             return ConversionError(f"{block.file}, line {number} is not UTF-8 text: save the file as UTF-8.")
     rows = csv.reader(io.StringIO(data.decode(), newline=""))
-    line = before + 1
+    at = before + 1
     for row in rows:
         if row and len(row) != len(names):
             return ConversionError(
-                f"{block.file}, line {line} has {len(row)} cells where the header has {len(names)}: fix or "
+                f"{block.file}, line {at} has {len(row)} cells where the header has {len(names)}: fix or "
                 "remove the row."
             )
-        line = before + rows.line_num + 1
+        at = before + rows.line_num + 1
     return ConversionError(f"{block.file} cannot be read as CSV: {problem}.")
