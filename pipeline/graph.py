@@ -19,6 +19,7 @@ from components.app_exporter.component import AppExporter
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen, schema_types
+from components.example_gen.source_format import format_module
 from components.pusher.baseline_model import BaselineModel
 from components.pusher.component import Pusher
 from components.run_report.component import RunReport
@@ -70,7 +71,8 @@ def build(
         column_types=schema_types(config.schema_file.read_text(), str(config.schema_file))
         if config.schema_file
         else {},
-        conversion_fingerprint=fingerprint(ROOT, "components.example_gen.columnar_examples"),
+        conversion_fingerprint=fingerprint(ROOT, "components.example_gen.columnar_examples")
+        + fingerprint(ROOT, format_module(config.source.format)),
         code_fingerprint=fingerprint(ROOT, "components.example_gen.component"),
         window={
             "spans": config.window.spans,

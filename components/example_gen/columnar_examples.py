@@ -1,7 +1,8 @@
 """Table files to tf.Examples in splits, by columns instead of by rows.
 
 TFX's ExampleGens hand each row through Python and Beam (0.3 to 0.55 ms a row). Here Beam hands out
-blocks of some ten thousand rows, and a block is read, encoded and written whole (`components.example_gen.sources`).
+blocks of some ten thousand rows, and a block is read, encoded and written whole, as the format says
+(`components.example_gen.source_format`).
 The examples are the same bytes and fall into the same splits as TFX's, in the order of the files; TFX
 shuffles them, which the training does anyway. No worker holds more than a block.
 """
@@ -10,20 +11,17 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
-from components.example_gen.sources import csv_table, parquet_table, tfrecord_table
-from components.example_gen.sources.block import Block, ConversionError
-from components.example_gen.sources.column_types import ColumnType, ColumnTypes, merge
-from components.example_gen.sources.encoding import encode_rows
-
-READERS: dict[str, ModuleType] = {"csv": csv_table, "parquet": parquet_table, "tfrecord": tfrecord_table}
+from components.example_gen.column_types import ColumnType, ColumnTypes, merge
+from components.example_gen.source_format import Block, ConversionError, source_format
 
 COLUMN_TYPES = "column_types.json"
 """File beside the splits: the type that each column was given, by name."""
@@ -46,11 +44,11 @@ def convert(
 
     Args:
       pipeline: To which runner it goes is the caller's business.
-      files: Of one table: CSV files have the same header.
-      file_format: "csv", "parquet" or "tfrecord".
+      files: Of one table.
+      file_format: A name in `components/example_gen/sources/`.
       destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz`` and `COLUMN_TYPES`.
       splits: Shares of the rows by split, by hash of the row: TFX's ``hash_buckets``.
-      column_types: The narrowest types that columns may have, by name; see `components.example_gen.sources.column_types`.
+      column_types: The narrowest types that columns may have, by name; see `components.example_gen.column_types`.
 
     Returns:
       One element: the rows by split.
@@ -59,29 +57,26 @@ def convert(
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_plainly`.
     """
     files = sorted(files)
-    reader = READERS[file_format]
+    source = source_format(file_format)
+    source.check_files([Path(file) for file in files])
     blocks = (
         pipeline
         | "Files" >> beam.Create([(file, number) for number, file in enumerate(files)])
-        | "FindBlocks" >> beam.FlatMapTuple(reader.find_blocks)
+        | "FindBlocks" >> beam.FlatMapTuple(source.find_blocks)
         # Without it the runner would fuse the steps, and one worker convert all of a file.
         | "SpreadBlocks" >> beam.Reshuffle()
     )
-    merged_types: Any = {}
-    if file_format != "tfrecord":
-        if file_format == "csv":
-            _check_headers(files)
-        merged = (
-            blocks
-            | "InferTypes" >> beam.Map(reader.infer_types)
-            | "MergeTypes" >> beam.CombineGlobally(merge)
-            | "AtLeast" >> beam.Map(_at_least, dict(column_types or {}))
-        )
-        _ = merged | "WriteTypes" >> beam.Map(_write_types, destination)
-        merged_types = beam.pvalue.AsSingleton(merged)
+    types = (
+        blocks
+        | "InferTypes" >> beam.Map(source.infer_types)
+        | "MergeTypes" >> beam.CombineGlobally(merge)
+        | "AtLeast" >> beam.Map(_at_least, dict(column_types or {}))
+    )
+    _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
     return (
         blocks
-        | "ConvertBlocks" >> beam.ParDo(_ConvertBlock(file_format, destination, dict(splits)), merged_types)
+        | "ConvertBlocks"
+        >> beam.ParDo(_ConvertBlock(file_format, destination, dict(splits)), beam.pvalue.AsSingleton(types))
         | "CountRows" >> beam.CombineGlobally(_add)
         | "CheckRows" >> beam.Map(_check_counts, dict(splits))
     )
@@ -97,15 +92,6 @@ def raise_plainly(error: BaseException) -> None:
         _, found, rest = text.rpartition(marker)
         if found:
             raise ConversionError(rest.split(" [while running")[0].splitlines()[0].strip())
-
-
-def _check_headers(files: Sequence[str]) -> None:
-    first = csv_table.read_header(files[0])
-    for file in files[1:]:
-        if csv_table.read_header(file) != first:
-            raise ConversionError(
-                f"{file} has other columns than {files[0]}: all files of a table need the same header."
-            )
 
 
 def _at_least(found: ColumnTypes, narrowest: Mapping[str, ColumnType]) -> ColumnTypes:
@@ -134,7 +120,7 @@ class _ConvertBlock(beam.DoFn):
         ends = np.cumsum(list(self._splits.values()))
         counts = dict.fromkeys(names, 0)
         with _Shards(self._destination, block.shard) as shards:
-            for rows in self._serialize(block, column_types):
+            for rows in source_format(self._file_format).read_examples(block, column_types):
                 places = np.searchsorted(ends, hash_buckets(rows, int(ends[-1])), side="right")
                 for place, row in zip(places.tolist(), rows):
                     shards.write(names[place], row)
@@ -143,16 +129,8 @@ class _ConvertBlock(beam.DoFn):
         logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
         yield counts
 
-    def _serialize(self, block: Block, column_types: ColumnTypes) -> Iterator[list[bytes]]:
-        reader = READERS[self._file_format]
-        if self._file_format == "tfrecord":
-            yield from reader.read_examples(block)
-        else:
-            for columns in reader.read_columns(block, column_types):
-                yield encode_rows(columns, typed_when_missing=self._file_format == "csv").to_pylist()
 
-
-def hash_buckets(rows: Sequence[bytes], count: int) -> np.ndarray:
+def hash_buckets(rows: Sequence[bytes], count: int) -> NDArray[np.int64]:
     """int64 [rows]: SHA-256 of each row, modulo `count`, as `base_example_gen_executor` splits rows.
 
     A digest is read as one number of 256 bits: four of 64, highest first.
@@ -211,7 +189,7 @@ def _add(parts: Iterable[Counts]) -> Counts:
 
 def _check_counts(counts: Counts, splits: Mapping[str, int]) -> Counts:
     if not any(counts.values()):
-        raise ConversionError("The table has no rows: bring files with rows below their header.")
+        raise ConversionError("The table has no rows: bring files that have some.")
     for split in splits:
         if not counts.get(split):
             raise ConversionError(

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
@@ -25,10 +23,11 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
+from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
-from components.example_gen.sources.column_types import ColumnType, ColumnTypes
+from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
-from components.example_gen.spans import SpanError, choose_window, find_spans, has_csv_rows, has_spans
+from components.example_gen.spans import SpanError, choose_window, find_spans, has_spans
 from foundation.sections import ConfigurationError
 
 EXAMPLES, NEWEST = "examples", "newest"
@@ -65,13 +64,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         directory, pattern = Path(exec_properties["input_base"]), exec_properties["pattern"]
         spans = find_spans(directory, pattern)
         if not spans:
-            raise SpanError(f"{directory} has no file that matches '{pattern}': add one, or mend [source].")
+            raise SpanError(
+                f"{directory} has no file that matches '{pattern}': add one, or correct [source]."
+            )
         settings = json.loads(exec_properties["window"])
         window = choose_window(spans, settings["spans"], exec_properties["window_end"])
         store, expected = Path(exec_properties["store"]), exec_properties["window_fingerprint"]
         # On a cluster the step of a table without spans has no volume for a store.
         remembering = store if has_spans(pattern) or expected else None
-        contents = span_store.content_digests(remembering, {span.name: span.files for span in window.spans})
+        source = source_format(self._format)
+        contents = span_store.content_digests(
+            remembering, {span.name: span.files for span in window.spans}, source.digest
+        )
         fingerprint = span_store.window_fingerprint(contents)
         if expected not in ("", fingerprint):
             raise SpanError(f"The files below {directory} changed since the run began: run again.")
@@ -92,7 +96,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             contents,
             [self._format, self._splits, self._types, exec_properties["conversion_fingerprint"]],
             Policy(settings["missing"], settings["duplicate"]),
-            lambda file: _has_rows(file, self._format),
+            source,
             self._convert,
             has_schema=bool(self._types),
         )
@@ -146,18 +150,6 @@ def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
         (place / WINDOW).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
 
 
-def _has_rows(file: Path, file_format: str) -> bool:
-    """Whether a file has any row; one that cannot be read is said to have, so that converting it says why."""
-    if file_format == "csv":
-        return has_csv_rows(file)
-    if file_format == "parquet":
-        try:
-            return pq.read_metadata(file).num_rows > 0
-        except pa.ArrowInvalid:
-            return True
-    return file.stat().st_size > 0
-
-
 class _Spec(component_spec.ComponentSpec):
     PARAMETERS: ClassVar = {name: component_spec.ExecutionParameter(type=str) for name in _PARAMETERS}
     INPUTS: ClassVar[dict[str, Any]] = {}
@@ -192,7 +184,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         Args:
           input_base: The folder of the table's files.
           pattern: Which of them are the table's, and of which span; see `components.example_gen.spans`.
-          file_format: "csv", "parquet" or "tfrecord".
+          file_format: A name in `components/example_gen/sources/`.
           splits: Shares of the rows by split, by hash of the row.
           column_types: The narrowest types that columns may have; see `schema_types`.
           conversion_fingerprint: Of the code that converts; spans are converted again where it changes.

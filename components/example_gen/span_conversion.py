@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.example_gen import span_store
-from components.example_gen.sources.block import ConversionError
+from components.example_gen.source_format import ConversionError, SourceFormat
 from components.example_gen.span_store import Entry
 from components.example_gen.spans import Span, SpanError, Window
 
@@ -65,10 +65,24 @@ def check_missing(missing: Sequence[str], policy: Policy) -> list[str]:
     what = f"Span {missing[0]} is" if len(missing) == 1 else f"Spans {', '.join(missing)} are"
     if policy.missing == "fail":
         raise SpanError(
-            f"{what} missing from the window, or without rows: bring the files, or go on without by [window] "
+            f"{what} missing from the window, or without rows: bring the files, or continue without: set [window] "
             'missing = "warn".'
         )
     return [f"{what[0].lower()}{what[1:]} missing from the window, or without rows"]
+
+
+def files_with_rows(span: Span, window: Window, source: SourceFormat) -> list[Path]:
+    """The span's files that have rows.
+
+    Raises:
+      SpanError: If the newest span of the window has none: there would be nothing to judge a model on.
+    """
+    files = [file for file in span.files if source.has_rows(file)]
+    if not files and span == window.newest:
+        raise SpanError(
+            f"Span {span.name}, the newest, has no rows: bring them, or end the window earlier with window.end."
+        )
+    return files
 
 
 def check_duplicates(contents: Mapping[str, str], policy: Policy) -> list[str]:
@@ -88,8 +102,8 @@ def check_duplicates(contents: Mapping[str, str], policy: Policy) -> list[str]:
             same = f"have the same content ({first[content]} and {name})"
             if policy.duplicate == "fail":
                 raise SpanError(
-                    f"Two spans {same}: replace the wrong one, or go on with both by [window] duplicate = "
-                    '"warn".'
+                    f"Two spans {same}: replace the wrong one, or continue with both: set [window] "
+                    'duplicate = "warn".'
                 )
             notes.append(f"two spans {same}; their rows count twice")
         first.setdefault(content, name)
@@ -102,7 +116,7 @@ def convert_window(
     contents: Mapping[str, str],
     decisive: Sequence[Any],
     policy: Policy,
-    has_rows: Callable[[Path], bool],
+    source: SourceFormat,
     convert: Convert,
     has_schema: bool = False,
 ) -> Outcome:
@@ -114,7 +128,7 @@ def convert_window(
       contents: Span → digest of its content.
       decisive: JSON values that decide, besides the files, what becomes of a span.
       policy: What to do about spans that are not as they should be.
-      has_rows: Of a file.
+      source: The format of the spans' files.
       convert: Makes examples.
       has_schema: Whether a schema says what type each column is: then the data gate judges them.
 
@@ -131,16 +145,11 @@ def convert_window(
             key = span_store.entry_key(contents[span.name], *decisive)
             entry = span_store.find_entry(store, span.name, key)
             if entry is None:
-                files = [file for file in span.files if has_rows(file)]
+                files = files_with_rows(span, window, source)
                 if files:
                     notes += _describe_arrival(span, contents[span.name], window, before)
-                    entry = _convert(span, files, store, contents[span.name], key, convert)
+                    entry = _convert(span, files, store, contents[span.name], key, source, convert)
                     converted.append(span.name)
-                elif span == window.newest:
-                    raise SpanError(
-                        f"Span {span.name}, the newest, has no rows: bring them, or end the window earlier "
-                        "with window.end."
-                    )
                 else:
                     missing.append(span.name)
             if entry is not None:
@@ -153,14 +162,20 @@ def convert_window(
 
 
 def _convert(
-    span: Span, files: Sequence[Path], store: Path, content: str, key: str, convert: Convert
+    span: Span,
+    files: Sequence[Path],
+    store: Path,
+    content: str,
+    key: str,
+    source: SourceFormat,
+    convert: Convert,
 ) -> Entry:
     with span_store.making(store, span.name, key) as directory:
         try:
             rows, columns = convert(files, directory)
         except ConversionError as error:
             raise SpanError(f"Span {span.name}: {error}") from error
-        if span_store.content_digests(store, {span.name: span.files})[span.name] != content:
+        if span_store.content_digests(store, {span.name: span.files}, source.digest)[span.name] != content:
             raise SpanError(
                 f"The files of span {span.name} changed while they were read: run again once they are whole."
             )
@@ -215,7 +230,7 @@ def _check_columns(entries: Sequence[Entry]) -> None:
             name, before = seen.setdefault(column, (entry.name, kind))
             if kind != before:
                 raise SpanError(
-                    f"Column '{column}' is {before} in span {name} and {kind} in span {entry.name}: mend the "
+                    f"Column '{column}' is {before} in span {name} and {kind} in span {entry.name}: correct the "
                     "span whose values are wrong, or, where both are right, give the column the wider type in "
                     "the schema (`make schema` makes one)."
                 )

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,10 +60,17 @@ def entry_key(content: str, *decisive: Any) -> str:
     return _digest_of([content, *decisive])
 
 
-def content_digests(store: Path | None, spans: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+def content_digests(
+    store: Path | None,
+    spans: Mapping[str, Sequence[Path]],
+    digest_rows: Callable[[Path], str | None] = lambda file: None,
+) -> dict[str, str]:
     """Span → a digest of what is in its files, whatever they are called and in whatever order.
 
-    A file is read again only where its size or a time has changed; the store, if any, remembers.
+    Args:
+      store: Remembers, if there is one: a file is read again only where its size or a time has changed.
+      spans: The files by span.
+      digest_rows: `SourceFormat.digest`; its answer is not remembered.
 
     Raises:
       OSError: If a file cannot be read.
@@ -74,6 +81,9 @@ def content_digests(store: Path | None, spans: Mapping[str, Sequence[Path]]) -> 
     for name, files in spans.items():
         parts = []
         for file in files:
+            if own := digest_rows(file):
+                parts.append(own)
+                continue
             status = file.stat()
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
             remembered = known.get(str(file), [])

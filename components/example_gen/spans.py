@@ -84,7 +84,7 @@ def check_pattern(pattern: str) -> None:
             )
         names.append(name)
     if re.search(r"[{}]", _PLACEHOLDER.sub("", pattern)):
-        raise ValueError(f"pattern is {pattern!r}, whose braces do not match: mend it.")
+        raise ValueError(f"pattern is {pattern!r}, whose braces do not match: correct it.")
     if any(names.count(name) > 1 for name in names):
         raise ValueError(f"pattern is {pattern!r}; it may have each placeholder only once.")
     dated = [name for name in names if name in _DATE]
@@ -132,8 +132,8 @@ def find_spans(directory: Path, pattern: str) -> list[Span]:
             raise SpanError(
                 f"Span {name} is in {directory} twice, as {first} and as {second}: remove or rename one of them."
             )
-        version = key[1] if "VERSION" in match.groupdict() else None
-        spans.append(Span(number, name, tuple(file for _, file, _ in found[key]), version, date))
+        files = tuple(file for _, file, _ in found[key])
+        spans.append(Span(number, name, files, key[1] if "VERSION" in match.groupdict() else None, date))
     return spans
 
 
@@ -201,10 +201,3 @@ def _number(match: re.Match[str], file: Path) -> int:
 
 def _name(number: int, like: Span) -> str:
     return (_EPOCH + datetime.timedelta(number)).isoformat() if like.date else str(number)
-
-
-def has_csv_rows(file: Path) -> bool:
-    """Whether anything but empty lines follows the header."""
-    with file.open("rb") as lines:
-        next(lines, None)
-        return any(line.strip() for line in lines)

@@ -1,8 +1,8 @@
 """What a dataset file says beside the learner's settings: the rows, their splits, and when a model is good."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from components.example_gen.source_format import format_names, source_format
 from components.example_gen.spans import check_pattern, has_spans
 from foundation.sections import require
 
@@ -13,21 +13,27 @@ class Source:
 
     `pattern` says which files below it are the table's, and, with placeholders, of which span each
     is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
+    `format` is a name in `components/example_gen/sources/`.
     """
 
-    format: Literal["csv", "parquet", "tfrecord"]
+    format: str
     path: str
     package: str | None = None
     schema: str | None = None
     pattern: str = ""
 
     def __post_init__(self) -> None:
+        known = format_names()
+        require(
+            self.format in known,
+            f"format is {self.format!r}; it must be one of {', '.join(map(repr, known))}.",
+        )
         check_pattern(self.pattern)
 
     @property
     def files(self) -> str:
         """The pattern of the table's files, relative to the directory."""
-        return self.pattern or {"csv": "*.csv", "parquet": "*.parquet", "tfrecord": "*"}[self.format]
+        return self.pattern or source_format(self.format).files
 
     @property
     def has_spans(self) -> bool:

@@ -28,7 +28,7 @@ from pipeline.config.profile import App, Beam, Serving
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.nodes import NODES
-from pipeline.notify.settings import Notify
+from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,7 +103,7 @@ _SECTIONS: dict[str, type] = {
     "serving": Serving,
     "app": App,
     "kubeflow": Kubeflow,
-    "notify": Notify,
+    "notify": NOTIFY_SECTION,
 }
 
 
@@ -210,7 +210,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         app=section(App, "app"),
         kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
         steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
-        notify=read_section(Notify, tables.get("notify", {}), "[notify]"),
+        notify=read_section(NOTIFY_SECTION, tables.get("notify", {}), "[notify]"),
     )
     _check_across(config, where)
     return config

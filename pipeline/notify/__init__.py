@@ -1,1 +1,1 @@
-"""Who hears of a run: Prometheus, and people through a webhook."""
+"""Who is notified of a run: one file a channel, and what channels share."""

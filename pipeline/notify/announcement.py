@@ -1,34 +1,40 @@
-"""Tells whom the profile names of runs; the one entry point, which loads nothing where nobody is named."""
+"""Notifies everyone whom the profile names; a failed notification never fails the run."""
 
 import os
 import time
 from collections.abc import Sequence
 
 from pipeline.config import Config
-from pipeline.notify.settings import Notify
+from pipeline.notify.channel import News
+from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from pipeline.runs import history
 from pipeline.runs.history import Record
 from pipeline.workspace import Workspace
 
 
 def announce(config: Config, workspace: Workspace, runs: Sequence[Record]) -> list[str]:
-    """Publishes the metrics, and sends a message for each of `runs` with which something is wrong.
+    """Tells every channel of `runs`, which have just ended, and of the state of things.
 
     Runs of a part of the graph are somebody's experiments: nobody is told of them.
 
     Returns:
-      A sentence for whatever was not reached. Nothing is raised: a run does not fail of being told of.
+      A sentence for each notification that failed. Nothing is raised: a failed notification never fails
+      the run.
     """
-    if config.notify == Notify():
+    if config.notify == NOTIFY_SECTION():
         return []
-    # Here and not above: who names nobody does not wait for the client's import.
-    from pipeline.notify import delivery
+    records = history.read_records(workspace)
+    return notify_channels(
+        config.notify, News(config.name, history.whole_runs(runs), records, time.time(), os.environ)
+    )
 
-    try:
-        records = history.read_records(workspace)
-        return [
-            *delivery.publish_metrics(config.notify, config.name, records, time.time()),
-            *delivery.send_messages(config.notify, history.whole_runs(runs), os.environ),
-        ]
-    except (Exception, KeyboardInterrupt) as error:
-        return [f"nobody was told of the run ({type(error).__name__}: {error})."]
+
+def notify_channels(notify: Notify, news: News) -> list[str]:
+    """The same, of news that are known; one channel's failure does not keep the others from being told."""
+    warnings = []
+    for channel in notify.channels:
+        try:
+            warnings += channel.send(news)
+        except (Exception, KeyboardInterrupt) as error:
+            warnings.append(f"the channel '{channel.name}' failed ({type(error).__name__}: {error}).")
+    return warnings

@@ -1,89 +1,72 @@
-"""Brings metrics and messages where the profile says; what cannot be brought never fails a run."""
+"""How a channel reaches a server: in bounded time, again where that may help, without showing a secret."""
 
+import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
-
-from pipeline.notify import webhook
-from pipeline.notify.exposition import make_registry
-from pipeline.notify.settings import Notify, webhook_url
-from pipeline.runs.history import Record
-
-JOB = "tfx_pipeline"
-"""The Pushgateway's label `job`; a pipeline has a group of its own."""
+from pipeline.notify.channel import NotificationChannel
 
 
-def publish_metrics(notify: Notify, pipeline: str, records: Sequence[Record], checked: float) -> list[str]:
-    """Writes the textfile and pushes to the Pushgateway, as far as the profile asks for them.
-
-    Args:
-      notify: The profile's section.
-      pipeline: Its name.
-      records: Of its runs, the oldest first.
-      checked: See `make_registry`.
+def attempt(channel: NotificationChannel, action: Callable[[], None]) -> str:
+    """Tries, and tries again, as the channel's settings say.
 
     Returns:
-      A sentence for each of them that could not be reached.
+      Why the last attempt failed, or an empty text.
     """
-    warnings = []
-    if notify.textfile_directory is not None:
-        path = Path(notify.textfile_directory) / f"{JOB}_{pipeline}.prom"
-        try:
-            write_to_textfile(str(path), make_registry(pipeline, records, checked))
-        except OSError as error:
-            warnings.append(f"the metrics could not be written to {path} ({error.strerror}).")
-    if notify.pushgateway is not None:
-        gateway, registry = notify.pushgateway, make_registry(pipeline, records, checked)
-        problem = _attempt(lambda: _push(gateway, pipeline, registry, notify.timeout_seconds), notify)
-        if problem:
-            warnings.append(f"the Pushgateway {_shown(gateway)} did not take the metrics ({problem}).")
-    return warnings
-
-
-def send_messages(notify: Notify, runs: Sequence[Record], environment: Mapping[str, str]) -> list[str]:
-    """Tells the webhook of every run with which something is wrong.
-
-    Returns:
-      A sentence where it could not be told; its address is shown without the part that is a secret.
-    """
-    url = webhook_url(notify, environment)
-    if url is None:
-        return []
-    address = url
-    for run in runs:
-        event = webhook.event_of(run)
-        if event is None:
-            continue
-        body = webhook.message(event, run, notify.webhook_format)
-        problem = _attempt(lambda body=body: webhook.post(address, body, notify.timeout_seconds), notify)
-        if problem:
-            return [f"the webhook at {_shown(url)} was not told of '{event}' ({problem})."]
-    return []
-
-
-def _push(gateway: str, pipeline: str, registry: CollectorRegistry, timeout_seconds: float) -> None:
-    push_to_gateway(
-        gateway, job=JOB, registry=registry, grouping_key={"pipeline": pipeline}, timeout=timeout_seconds
-    )
-
-
-def _attempt(action: Callable[[], None], notify: Notify) -> str:
-    """Tries, and tries again; returns what the last attempt failed of, or an empty text."""
     problem = ""
-    for attempt in range(notify.retries + 1):
-        if attempt:
-            time.sleep(2 ** (attempt - 1))
-        error = _bounded(action, notify.timeout_seconds)
+    for number in range(channel.retries + 1):
+        if number:
+            time.sleep(2 ** (number - 1))
+        error = _bounded(action, channel.timeout_seconds)
         if error is None:
             return ""
         problem = str(error) or type(error).__name__
-        if not webhook.is_worth_repeating(error):
+        if not _is_worth_repeating(error):
             break
     return problem
+
+
+def post_json(url: str, body: dict[str, Any], timeout_seconds: float) -> None:
+    """Sends `body` as JSON.
+
+    Raises:
+      OSError: If nobody answers in time, or the answer is not a 2xx. `urllib.error.HTTPError` is one.
+    """
+    import urllib.request
+
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=timeout_seconds):
+        pass
+
+
+def without_secrets(url: str) -> str:
+    """Scheme, host and port: the path of a webhook is its password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is an HTTP server's URL that `urllib` can open."""
+    try:
+        parts = urlsplit(text)
+        # A line break at the end of a secret is common, and `urlsplit` overlooks it.
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # `urllib` would take the password for a port, and repeat it in its error.
+        return is_http and parts.username is None and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+def _is_worth_repeating(error: Exception) -> bool:
+    """Whether another attempt may succeed: not where the server refuses the request itself."""
+    import urllib.error
+
+    return not isinstance(error, urllib.error.HTTPError) or error.code >= 500 or error.code == 429
 
 
 def _bounded(action: Callable[[], None], seconds: float) -> Exception | None:
@@ -105,9 +88,3 @@ def _bounded(action: Callable[[], None], seconds: float) -> Exception | None:
     thread.start()
     thread.join(seconds)
     return raised[0] if raised else TimeoutError(f"no answer within {seconds:g} s")
-
-
-def _shown(url: str) -> str:
-    """Scheme, host and port: the path of a webhook is its password."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")

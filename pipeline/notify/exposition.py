@@ -16,7 +16,10 @@ from prometheus_client.registry import Collector
 from pipeline.runs import history
 from pipeline.runs.history import Record
 
-PREFIX = "tfx_pipeline_"
+JOB = "tfx_pipeline"
+"""The label `job` of all metrics, and how the names of them and of their file begin."""
+
+PREFIX = f"{JOB}_"
 
 
 def make_registry(pipeline: str, records: Sequence[Record], checked: float) -> CollectorRegistry:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.example_gen import span_store
+from components.example_gen.source_format import format_module, source_format
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.running import preflight
@@ -45,7 +46,11 @@ def read_data(config: Config, workspace: Workspace, source: Path) -> Data:
       source: The folder of the dataset's files.
     """
     window = preflight.find_window(config, source)
-    contents = span_store.content_digests(workspace.spans, {span.name: span.files for span in window.spans})
+    contents = span_store.content_digests(
+        workspace.spans,
+        {span.name: span.files for span in window.spans},
+        source_format(config.source.format).digest,
+    )
     newest = window.newest.name if config.source.has_spans else ""
     return Data(newest, span_store.window_fingerprint(contents))
 
@@ -57,7 +62,7 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = [fingerprint(ROOT, name) for name in _ENTRY_POINTS]
+    code = [fingerprint(ROOT, name) for name in (*_ENTRY_POINTS, format_module(config.source.format))]
     if config.app.formats:
         code.append(fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES))
     return {"code": _digest(code), "configuration": _configuration(config)}

@@ -4,7 +4,6 @@ What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
 
 import contextlib
-import csv
 import hashlib
 import importlib.resources
 import os
@@ -12,8 +11,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.example_gen.span_conversion import Policy, check_missing
-from components.example_gen.spans import SpanError, Window, choose_window, find_spans, has_csv_rows
+from components.example_gen.source_format import ConversionError, SourceFormat, source_format
+from components.example_gen.span_conversion import Policy, check_missing, files_with_rows
+from components.example_gen.spans import SpanError, Window, choose_window, find_spans
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.nodes import NODES
@@ -47,26 +47,19 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    window = find_window(config, directory)
-    if source.format == "csv":
-        _check_tables(config, window)
+    _check_tables(config, find_window(config, directory))
     return directory
 
 
 def _check_tables(config: Config, window: Window) -> None:
-    without_rows = []
-    for span in window.spans:
-        files = [file for file in span.files if not config.source.has_spans or has_csv_rows(file)]
-        if files:
-            _check_headers(config, files)
-        elif span == window.newest:
-            raise DataError(
-                f"Span {span.name}, the newest, has no rows below a header line: bring them, or end the "
-                "window earlier with --set window.end."
-            )
-        else:
-            without_rows.append(span.name)
-    with _plainly():
+    source, without_rows = source_format(config.source.format), []
+    with _as_data_errors():
+        for span in window.spans:
+            files = files_with_rows(span, window, source) if config.source.has_spans else span.files
+            if files:
+                _check_columns(config, source, files)
+            else:
+                without_rows.append(span.name)
         check_missing(without_rows, Policy(config.window.missing))
 
 
@@ -77,12 +70,12 @@ def find_window(config: Config, directory: Path) -> Window:
       DataError: If there are none, or not those that [window] asks for.
     """
     source = config.source
-    with _plainly():
+    with _as_data_errors():
         spans = find_spans(directory, source.files)
         if not spans:
             what = "span" if source.has_spans else "file"
             raise DataError(
-                f"{directory} has no {what} that matches '{source.files}': add one, or mend [source]."
+                f"{directory} has no {what} that matches '{source.files}': add one, or correct [source]."
             )
         window = choose_window(spans, config.window.spans, config.window.end)
         check_missing(window.missing, Policy(config.window.missing))
@@ -90,15 +83,15 @@ def find_window(config: Config, directory: Path) -> Window:
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
-    """Says of a span that is not as it should be what the configuration's own mistakes are said like."""
+def _as_data_errors() -> Iterator[None]:
+    """Reports errors of spans and of their files as errors of the data, which end with an exit status of their own."""
     try:
         yield
-    except SpanError as error:
+    except (SpanError, ConversionError) as error:
         raise DataError(str(error)) from error
 
 
-def _check_headers(config: Config, files: Sequence[Path]) -> None:
+def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) -> None:
     """A wrong header would be found late, and a column that is missing only by Transform."""
     label = config.settings.label
     readers = [
@@ -106,24 +99,18 @@ def _check_headers(config: Config, files: Sequence[Path]) -> None:
         *((column, "[label] reads") for column in label.columns),
         *((column, "[evaluation] slices names") for column in config.evaluation.slices),
     ]
-    first: list[str] | None = None
     for file in files:
-        with file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
-            rows = csv.reader(lines)
-            header, row = next(rows, None), next(rows, None)
-        if header is None or row is None:
-            raise DataError(f"{file} has no rows below a header line: remove or fill it.")
+        columns = source.columns(file)
+        if columns is None:
+            return
+        if not source.has_rows(file):
+            raise DataError(f"{file} has no rows: remove or fill it.")
         for column, reader in readers:
-            if column not in header:
+            if column not in columns:
                 raise DataError(
-                    f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(header)}."
+                    f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(columns)}."
                 )
-        if first is not None and header != first:
-            raise DataError(
-                f"{file} has other columns than {files[0].name}: all CSV files of a dataset need the "
-                "same header."
-            )
-        first = header
+    source.check_files(files)
 
 
 def check_schema(config: Config) -> None:
@@ -147,7 +134,7 @@ def check_serving_logs(config: Config) -> None:
     """
     if config.serving_logs is not None and not config.serving_logs.is_dir():
         raise ConfigurationError(
-            f"[drift] serving_logs {config.serving_logs} is not a directory: mend the path, or remove the key."
+            f"[drift] serving_logs {config.serving_logs} is not a directory: correct the path, or remove the key."
         )
 
 

@@ -17,10 +17,10 @@ from tfx.components.example_gen.import_example_gen.executor import Executor as I
 from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
+from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
-from components.example_gen.sources import csv_table
-from components.example_gen.sources.block import ConversionError
-from components.example_gen.sources.column_types import ColumnType
+from components.example_gen.source_format import ConversionError
+from components.example_gen.sources import csv as csv_format
 from pipeline import config
 from pipeline.running import preflight
 
@@ -101,12 +101,12 @@ def test_the_taxi_table_becomes_the_examples_and_splits_of_csv_example_gen(
     assert json.loads((tmp_path / COLUMN_TYPES).read_text())["fare"] == "FLOAT"
 
 
-@pytest.mark.parametrize("block_bytes", [csv_table.BLOCK_BYTES, 64])
+@pytest.mark.parametrize("block_bytes", [csv_format.BLOCK_BYTES, 64])
 def test_quotes_empty_cells_and_odd_numbers_become_what_csv_example_gen_makes_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
     # Blocks of 64 bytes cut inside of quotes, too.
-    monkeypatch.setattr(csv_table, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(csv_format, "BLOCK_BYTES", block_bytes)
     source = tmp_path / "in"
     source.mkdir()
     (source / "nasty.csv").write_bytes(NASTY.encode())

@@ -86,3 +86,16 @@ def test_the_trainer_knows_the_live_model_only_where_it_starts_from_it(
         pipeline = build(settings, workspace, source, live_model="abc")
         trainer, baseline = (component(pipeline, node) for node in ("Trainer", "BaselineModel"))
         assert ("base_model" in trainer.inputs) == (baseline in trainer.upstream_nodes) == asked
+
+
+def test_the_format_that_is_read_decides_whether_spans_are_converted_again(
+    taxi: config.Config, tmp_path: Path
+) -> None:
+    """No import leads to a format's file, so that the graph must add it."""
+    workspace, source = workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi))
+    parquet = config.load("taxi", "laptop", ["source.format=parquet"])
+    of_csv, of_parquet = (
+        component(build(loaded, workspace, source), "ExampleGen").exec_properties["conversion_fingerprint"]
+        for loaded in (taxi, parquet)
+    )
+    assert of_csv != of_parquet

@@ -1,9 +1,13 @@
-"""Records of runs as `pipeline.runs.summary` writes them, for the tests of what is made of them."""
+"""Records of runs as `pipeline.runs.summary` writes them, and news of them, for the tests of what is made of them."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from pipeline.notify.announcement import notify_channels
+from pipeline.notify.channel import News
+from pipeline.notify.settings import Notify
 from pipeline.runs.history import Record
 from pipeline.runs.summary import NodeSummary, Summary
 
@@ -31,3 +35,13 @@ def make_record(began: float, **changes: Any) -> Record:
     known = {field.name for field in dataclasses.fields(Summary)}
     record = dataclasses.asdict(Summary(**{key: values[key] for key in values if key in known}))
     return {**record, **values, "nodes": record["nodes"]}
+
+
+def publish_metrics(notify: Notify, pipeline: str, records: Sequence[Record], checked: float) -> list[str]:
+    """Tells every channel of the records of all runs, none of which has just ended."""
+    return notify_channels(notify, News(pipeline, (), records, checked, {}))
+
+
+def send_messages(notify: Notify, runs: Sequence[Record], environment: Mapping[str, str]) -> list[str]:
+    """Tells every channel of runs that have just ended."""
+    return notify_channels(notify, News("taxi", runs, runs, 1.0, environment))

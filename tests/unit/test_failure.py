@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.example_gen.sources.block import ConversionError
+from components.example_gen.source_format import ConversionError
 from foundation.sections import ConfigurationError, UserError
 from pipeline.running.failure import explain
 from trainer_module.distribution.cluster import WorkersMissing

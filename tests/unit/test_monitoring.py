@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.notify.delivery import publish_metrics
-from pipeline.notify.settings import Notify
+from pipeline.notify.settings import NOTIFY_SECTION as Notify
 from tests.debian import unpacked_program
 
-from .records import make_record
+from .records import make_record, publish_metrics
 
 RULES = Path(__file__).parents[2] / "deploy" / "monitoring" / "retraining.yml"
 HOUR = 3600.0

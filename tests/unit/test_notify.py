@@ -9,13 +9,16 @@ import pytest
 
 from foundation.sections import ConfigurationError
 from pipeline import config
-from pipeline.notify.delivery import publish_metrics, send_messages
-from pipeline.notify.settings import Notify, check
-from pipeline.notify.webhook import event_of
+from pipeline.notify.channel import find_channels
+from pipeline.notify.events import event_of
+from pipeline.notify.settings import NOTIFY_SECTION as Notify
+from pipeline.notify.settings import check
 from pipeline.runs.history import Record
+from tests.extension import copy_tree, run_python, write_from_readme
 from tests.listener import SECRET, Listener
 
-from .records import make_record
+from .records import make_record, publish_metrics, send_messages
+from .test_config import MINIMAL
 
 
 @pytest.fixture
@@ -101,8 +104,7 @@ def test_a_dead_endpoint_is_one_warning_that_does_not_show_the_secret() -> None:
         port = reserved.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     notify = Notify(pushgateway=url, webhook=f"{url}/{SECRET}", retries=0)
-    warnings = publish_metrics(notify, "taxi", [], checked=1.0)
-    warnings += send_messages(notify, [make_record(2, **FAILED)], {})
+    warnings = send_messages(notify, [make_record(2, **FAILED)], {})
     assert len(warnings) == 2
     assert all("refused" in warning and warning.count("\n") == 0 for warning in warnings)
     assert SECRET not in str(warnings)
@@ -161,3 +163,42 @@ def test_mistakes_in_the_section_are_one_sentence(override: str, expected: str) 
 def test_one_webhook_not_two() -> None:
     with pytest.raises(ConfigurationError, match="has both webhook and webhook_variable"):
         config.load("taxi", "laptop", ["notify.webhook=http://a", "notify.webhook_variable=B"])
+
+
+def test_a_channel_that_breaks_is_a_warning_and_the_others_are_told(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: object) -> list[str]:
+        raise ValueError("out of paper")
+
+    first = find_channels()[0]
+    assert first.__module__ != "pipeline.notify.channels.webhook"
+    monkeypatch.setattr(first, "send", break_down)
+    warnings = send_messages(Notify(webhook=listener.url), [make_record(2, **FAILED)], {})
+    assert warnings == ["the channel 'pushgateway' failed (ValueError: out of paper)."]
+    assert len(listener.bodies) == 1
+
+
+def test_a_new_channel_is_one_file_with_keys_of_its_own(listener: Listener, tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path / "tree")
+    dataset = tmp_path / "orders.toml"
+    dataset.write_text(MINIMAL.replace('"."', '"gone"'))
+    # The data is missing: a run that fails at once.
+    retrain = (
+        "import sys\nfrom pipeline import retrain\nsys.exit(retrain.main(sys.argv[1:]))",
+        "--dataset", str(dataset), "--workdir", str(tmp_path / "runs"), "--set",
+    )  # fmt: skip
+    before = run_python(tree, *retrain, f"notify.chat_room={listener.url}")
+    assert before.returncode == 2 and "[notify] has no key 'chat_room'" in before.stderr
+
+    write_from_readme(tree, "pipeline/notify/channels/chat.py")
+    done = run_python(tree, *retrain, f"notify.chat_room={listener.url}")
+    assert "is not a directory" in done.stderr and "warning" not in done.stderr
+    (body,) = listener.bodies
+    assert body["text"].startswith("orders: the run failed")
+    wrong = run_python(tree, *retrain, "notify.chat_room=room 1")
+    assert wrong.returncode == 2 and "[notify] chat_room must be a URL" in wrong.stderr
+    listener.answers = [404]
+    refused = run_python(tree, *retrain, f"notify.chat_room={listener.url}")
+    assert refused.returncode == done.returncode, "a failed notification never fails the run"
+    assert "warning: the chat room did not take the message (HTTP Error 404" in refused.stderr

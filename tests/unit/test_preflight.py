@@ -38,8 +38,8 @@ def test_the_taxi_table_is_found_inside_the_installed_package() -> None:
     [
         ("price\n1\n", "has no column 'bought', which [label] reads; its columns are: price."),
         ("bought\n1\n", "has no column 'price', which [features] names"),
-        (HEADER, "has no rows below a header line"),
-        ("", "has no rows below a header line"),
+        (HEADER, "orders.csv has no rows: remove or fill it."),
+        ("", "orders.csv has no header: its first line must name the columns."),
         (None, "has no file that matches '*.csv'"),
     ],
 )
@@ -87,7 +87,7 @@ def test_the_window_is_found_before_anything_heavy_is(daily: config.Config, tmp_
     ("settings", "expected"),
     [
         ({"end": "2026-01-03"}, "window.end is '2026-01-03', and there is no such span"),
-        ({"end": "2026-01-02"}, "Span 2026-01-02, the newest, has no rows below a header line"),
+        ({"end": "2026-01-02"}, "Span 2026-01-02, the newest, has no rows: bring them, or end the window"),
         ({"spans": 2}, "Span 2026-01-03 is missing from the window"),
         ({"spans": 2, "end": "2026-01-02"}, "Span 2026-01-02, the newest, has no rows"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.example_gen import span_store
+from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, choose_window, find_spans
 
@@ -40,7 +41,7 @@ class Site:
             contents,
             [code],
             policy,
-            lambda file: file.stat().st_size > 0,
+            source_format("tfrecord"),
             self.convert,
             has_schema=has_schema,
         )
@@ -198,6 +199,6 @@ def test_a_column_of_two_types_is_refused_with_both_spans_where_no_schema_is(sit
     site.run()
     site.put(2)
     site.column = "BYTES"
-    with pytest.raises(SpanError, match="Column 'fare' is INT in span 1 and BYTES in span 2: mend"):
+    with pytest.raises(SpanError, match="Column 'fare' is INT in span 1 and BYTES in span 2: correct"):
         site.run()
     assert len(site.run(has_schema=True).entries) == 2, "the data gate judges it by the schema"

@@ -1,5 +1,5 @@
-"""Tables of events as columns: from CSV, Parquet and TFRecord files to serialized tf.Examples.
+"""The formats of a table's files, one file each; what else they need lies a folder up.
 
-Where TFX's ExampleGen hands each row through Python, these modules hand over whole columns
-(pyarrow, numpy), and what they write is the same byte for byte.
+A file here is a format, its name is what `[source] format` says, and its class `Format` answers
+`components.example_gen.source_format.SourceFormat`.
 """

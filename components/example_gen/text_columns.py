@@ -1,42 +1,13 @@
-"""What type a column has, decided over all of its values as CsvExampleGen decides it.
-
-An integer column becomes a float column where one value has a decimal point, and text where one value
-is no number. `merge` makes that a decision over any number of blocks and files; what a reviewed schema
-says takes part as one more block, so that a column that the schema calls FLOAT is FLOAT also in a table
-that happens to hold whole numbers. Values that need a wider type than the schema's get it, and then
-ExampleValidator and the data gate name the column: nothing changes its type unseen.
-"""
-
-import enum
-from collections.abc import Iterable, Mapping
+"""Columns of texts as the values that CsvExampleGen reads in them."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.column_types import ColumnType
+
 _INT64 = range(-(2**63), 2**63)
 _INT64_SURE_DIGITS = 18
 """Longer texts may be integers beyond int64, which CsvExampleGen takes for text."""
-
-
-class ColumnType(enum.IntEnum):
-    """Wider types are greater; UNKNOWN has no value at all."""
-
-    UNKNOWN = 0
-    INT = 1
-    FLOAT = 2
-    BYTES = 3
-
-
-ColumnTypes = dict[str, ColumnType]
-
-
-def merge(parts: Iterable[Mapping[str, ColumnType]]) -> ColumnTypes:
-    """The widest type of each column."""
-    merged: ColumnTypes = {}
-    for part in parts:
-        for name, kind in part.items():
-            merged[name] = max(kind, merged.get(name, ColumnType.UNKNOWN))
-    return merged
 
 
 def infer_text(column: pa.Array) -> ColumnType:

@@ -7,11 +7,13 @@ https://protobuf.dev/programming-guides/encoding; messages: tensorflow/core/exam
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from numpy.typing import NDArray
 
 # A field's tag is (number << 3) | 2 for a length-delimited one, which all of them are.
 _FIRST, _SECOND = b"\x0a", b"\x12"
@@ -105,8 +107,8 @@ def _list_feature(kind: pa.DataType, values: list[float | int | bytes] | None) -
 
 
 def _scatter(
-    sizes: np.ndarray,
-    bytes_of: Callable[[int, np.ndarray], np.ndarray],
+    sizes: NDArray[Any],
+    bytes_of: Callable[[int, NDArray[Any]], NDArray[Any]],
     start_of: Callable[[int], bytes],
 ) -> pa.Array:
     """pa.binary(): start_of(size) and the value's bytes in each row, rows of one size at a time."""
@@ -129,7 +131,7 @@ def _scatter(
     return pa.concat_arrays(chunks).take(pa.array(places))
 
 
-def _varints(values: np.ndarray, size: int) -> np.ndarray:
+def _varints(values: NDArray[Any], size: int) -> NDArray[Any]:
     """uint8 [rows, size]: seven bits a byte, lowest first, the top bit set but in the last."""
     shifts = np.arange(size, dtype=np.uint64) * np.uint64(7)
     groups = ((values[:, None] >> shifts) & np.uint64(0x7F)).astype(np.uint8)

@@ -1,0 +1,79 @@
+"""What a notification channel answers, and where channels are found; standard library only.
+
+A channel is a file of `channels/`, and nothing else names it. To add one, write `channels/<name>.py` with a
+frozen dataclass `Channel(NotificationChannel)`: its fields are its keys of [notify], and `send` notifies.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from foundation.sections import require
+from pipeline.notify import channels
+
+
+@dataclass(frozen=True)
+class News:
+    """What a channel may tell.
+
+    `runs` of the whole graph have just ended, `records` are of all runs, the oldest first (both as
+    `pipeline.runs.history` reads them), and `checked` is
+    when it was last found whether there is anything to do, in seconds since 1970. Secrets come from the
+    `environment`.
+    """
+
+    pipeline: str
+    runs: Sequence[Mapping[str, Any]]
+    records: Sequence[Mapping[str, Any]]
+    checked: float
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class NotificationChannel:
+    """A channel's settings. All have defaults, with which nobody is notified.
+
+    The seconds bound each attempt; after an attempt that failed come up to `retries` more, after 1, 2, 4 …
+    seconds (`pipeline.notify.delivery`).
+
+    The module is imported with the configuration: import what is heavy inside `send`.
+    """
+
+    timeout_seconds: float = 10.0
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        require(self.timeout_seconds > 0, f"timeout_seconds is {self.timeout_seconds:g}; it must be above 0.")
+        require(0 <= self.retries <= 10, f"retries is {self.retries}; it must be from 0 to 10.")
+
+    def check(self, environment: Mapping[str, str]) -> None:
+        """Finds before a run what would keep people from being notified of it.
+
+        Raises:
+          ConfigurationError: If there is such a thing.
+        """
+        return
+
+    def send(self, news: News) -> list[str]:
+        """Notifies, if the settings say so.
+
+        Returns:
+          A sentence for whatever could not be reached, without secrets. What is raised is one more such
+          sentence, and never fails the run.
+        """
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The name of the channel's file."""
+        return type(self).__module__.rpartition(".")[2]
+
+
+@cache
+def find_channels() -> tuple[type[NotificationChannel], ...]:
+    """Every channel there is, by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(channels.__path__))
+    return tuple(importlib.import_module(f"{channels.__name__}.{name}").Channel for name in names)
