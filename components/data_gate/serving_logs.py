@@ -40,7 +40,7 @@ def serving_statistics(
     """
     if not directory.is_dir():
         raise ServingLogsError(
-            f"[drift] serving_logs {directory} is not a directory: mend the path, or remove the key."
+            f"[drift] serving_logs {directory} is not a directory: correct the path, or remove the key."
         )
     tables = sorted(directory.rglob("*.csv"))
     records = sorted(path for pattern in _TFRECORDS for path in directory.rglob(pattern))
