@@ -1,0 +1,1 @@
+"""What past runs left, read, shown and compared; `python -m pipeline.runs`."""
