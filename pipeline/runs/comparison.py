@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from components.evaluator import verdict
 from components.run_report import FORMAT, rendering
 from components.run_report.text import duration, number
 from foundation.replacing import replace_file
 
-_MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
 Rows = list[dict[str, Any]]
 """[{name, first, second, change: texts, differs}]."""
 
@@ -25,7 +25,8 @@ class Compared(Protocol):
 def main_metric(summary: Mapping[str, Any]) -> tuple[str, float | None]:
     """The metric that runs are listed by, and its value; ("", None) where the run has none."""
     metrics = summary.get("metrics", {})
-    name = next((name for name in _MAIN if name in metrics), next(iter(metrics), ""))
+    # Runs of earlier versions do not say.
+    name = summary.get("main_metric") or verdict.main_metric(metrics)
     return name, metrics.get(name)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from foundation.sections import UserError
 from pipeline.runs import record
 from pipeline.runs import results
 from pipeline.nodes import NODES
@@ -28,6 +29,11 @@ def describe(summary: Summary, workspace: Workspace, selected: frozenset[str], e
     if summary.status == "succeeded":
         notes += results.drift_warnings(drift)
     notes += results.warm_start(records)
+    verdict = None
+    try:
+        verdict = results.verdict(records)
+    except UserError as missing:
+        notes.append(str(missing))
     error = summary.error
     failed = [node for node in NODES if node in records and records[node].state == "failed"]
     if error is not None and failed:
@@ -35,11 +41,12 @@ def describe(summary: Summary, workspace: Workspace, selected: frozenset[str], e
     return dataclasses.replace(
         summary,
         nodes=summarize_nodes(records, selected),
-        metrics=results.overall_metrics(records),
-        slice_metrics=results.slice_metrics(records),
+        main_metric=verdict.main_metric if verdict else "",
+        metrics=verdict.whole.metrics if verdict else {},
+        slice_metrics=verdict.metrics_by_slice if verdict else {},
         examples=results.examples(records),
         blessed=results.blessed(records),
-        refusals=results.refusals(records),
+        refusals=(*results.unservable(records), *(verdict.refusals if verdict else ())),
         pushed_model=results.pushed_model(records),
         app_export=results.app_export(records),
         distribution=results.distribution(records),

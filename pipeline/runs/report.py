@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.evaluator.verdict import Verdict, read_verdict
 from components.run_report import FORMAT, rendering
 from components.run_report.decision import decide, key_figures
-from components.run_report.text import last_lines, number
+from components.run_report.evaluation import main_result, present
+from components.run_report.text import last_lines
 from pipeline.runs import record
 from pipeline.config import Config
 from pipeline.runs.record import NodeRecord
@@ -22,6 +24,7 @@ from pipeline.runs.reproduction import reproduction
 from pipeline.runs.summary import Summary
 from pipeline.workspace import Workspace
 from foundation.replacing import replace_file
+from foundation.sections import UserError
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 40
@@ -61,22 +64,22 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
 
     statistics = section("statistics", "StatisticsGen", "statistics", _statistics)
     training = section("training", "Trainer", "model_run", _training)
-    evaluation = section("evaluation", "Evaluator", "evaluation", _evaluation)
+    verdict = section("evaluation", "Evaluator", "evaluation", read_verdict)
     anomalies = section("anomalies", "ExampleValidator", "anomalies", _anomalies)
     drift = _drift(summary, records, missing)
     lineage = None
     if store is not None:
-        lineage = _read("lineage", missing, lambda: _lineage(store, summary.metadata_run, evaluation))
+        lineage = _read("lineage", missing, lambda: _lineage(store, summary.metadata_run, verdict))
     decision = decide(
         status=summary.status,
         error=summary.error,
-        judged=evaluation is not None,
+        judged=verdict is not None,
         blessed=summary.blessed,
         refusals=summary.refusals,
         pushed_version=Path(summary.pushed_model).name if summary.pushed_model else None,
         notes=summary.notes,
     )
-    decision["figures"] = key_figures(evaluation, statistics, training, summary.wall_seconds)
+    decision["figures"] = key_figures(verdict, statistics, training, summary.wall_seconds)
     return {
         "format": FORMAT,
         "run": _run(summary, config),
@@ -86,7 +89,7 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
         "anomalies": anomalies,
         "drift": drift,
         "training": training,
-        "evaluation": evaluation,
+        "evaluation": present(verdict) if verdict else None,
         "timing": [asdict(node) for node in summary.nodes if node.id in config.nodes],
         "lineage": lineage,
         "reproduction": _read("reproduction", missing, lambda: reproduction(summary, config, workspace)),
@@ -97,6 +100,9 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
 def _read(name: str, missing: dict[str, str], read: Callable[[], Any]) -> Any:
     try:
         return read()
+    except UserError as error:
+        missing[name] = str(error)
+        return None
     except Exception as error:
         _LOG.warning("The report's section %s could not be read", name, exc_info=True)
         missing[name] = f"Could not be read ({type(error).__name__}: {error})."
@@ -122,20 +128,13 @@ def _training(path: Path) -> Any:
     return read_training(path)
 
 
-def _evaluation(path: Path) -> Any:
-    from components.run_report.evaluation import read_evaluation
-
-    return read_evaluation(path)
-
-
-def _lineage(store: Any, run: int, evaluation: Mapping[str, Any] | None) -> Any:
+def _lineage(store: Any, run: int, verdict: Verdict | None) -> Any:
     from pipeline.runs.lineage import read_lineage
 
     lineage = read_lineage(store, run)
     for box in lineage["boxes"]:
-        if box["id"] == "Evaluator" and evaluation and evaluation["slices"]:
-            value = evaluation["slices"][0]["candidate"].get(evaluation["main"])
-            box["lines"].insert(0, f"{evaluation['main']} {number(value)}")
+        if box["id"] == "Evaluator" and verdict and (result := main_result(verdict)):
+            box["lines"].insert(0, result)
     return lineage
 
 

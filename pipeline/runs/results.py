@@ -1,16 +1,13 @@
 """What a run's artifacts say: metrics, blessing, pushed model, how it was trained."""
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow_model_analysis as tfma
-
-from components.evaluator import component as evaluator
 from components.app_exporter.component import PARITY
 from components.data_gate.component import NEWEST, REPORT
+from components.evaluator.verdict import Verdict, read_verdict
 from components.serving_check.component import REFUSED
 from components.example_gen.span_conversion import WINDOW
 from pipeline.runs.record import NodeRecord
@@ -32,21 +29,14 @@ def spans(records: Mapping[str, NodeRecord]) -> dict[str, Any]:
     return {**kept, "converted": []}
 
 
-def overall_metrics(records: Mapping[str, NodeRecord]) -> dict[str, float]:
-    """The candidate's metrics on the whole eval split; empty where the Evaluator did not finish."""
-    evaluation = _output(records, "Evaluator", "evaluation")
-    if evaluation is None:
-        return {}
-    return evaluator.overall_metrics(evaluation.uri)
+def verdict(records: Mapping[str, NodeRecord]) -> Verdict | None:
+    """The Evaluator's; None where it did not finish.
 
-
-def slice_metrics(records: Mapping[str, NodeRecord]) -> dict[str, dict[str, float]]:
-    """The candidate's metrics on each slice of the eval split, by "column=value"."""
+    Raises:
+      VerdictError: If it left none that this program can read.
+    """
     evaluation = _output(records, "Evaluator", "evaluation")
-    if evaluation is None:
-        return {}
-    found = evaluator.metrics_by_slice(evaluation.uri)
-    return {where: metrics for where, metrics in found.items() if where}
+    return None if evaluation is None else read_verdict(Path(evaluation.uri))
 
 
 def examples(records: Mapping[str, NodeRecord]) -> dict[str, int]:
@@ -61,26 +51,12 @@ def blessed(records: Mapping[str, NodeRecord]) -> bool:
     return all(each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings)
 
 
-def refusals(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
-    """One sentence for each gate that the candidate did not pass, and of the serving check."""
-    sentences = list(_unservable(records))
-    evaluation = _output(records, "Evaluator", "evaluation")
-    if evaluation is None:
-        return tuple(sentences)
-    for validation in tfma.load_validation_result(evaluation.uri).metric_validations_per_slice:
-        keys = [
-            f"{key.column} = {evaluator.slice_value(key)}" for key in validation.slice_key.single_slice_keys
-        ]
-        where = " and ".join(keys) or "the whole eval split"
-        for failure in validation.failures:
-            sentences.append(f"{failure.metric_key.name} on {where}: {_explain(failure)}")
-    return tuple(sentences)
-
-
-def _unservable(records: Mapping[str, NodeRecord]) -> Iterator[str]:
+def unservable(records: Mapping[str, NodeRecord]) -> tuple[str, ...]:
+    """One sentence for each thing that the serving check refused the model for."""
     blessing = _output(records, "ServingCheck", "blessing")
-    if blessing is not None and (refused := Path(blessing.uri) / REFUSED).is_file():
-        yield from refused.read_text().splitlines()
+    if blessing is None or not (refused := Path(blessing.uri) / REFUSED).is_file():
+        return ()
+    return tuple(refused.read_text().splitlines())
 
 
 def pushed_model(records: Mapping[str, NodeRecord]) -> str | None:
@@ -152,23 +128,3 @@ def _output(records: Mapping[str, NodeRecord], node: str, key: str) -> Any:
 
 def _training_report(model_run: Any) -> dict[str, Any]:
     return dict(json.loads((Path(model_run.uri) / "training.json").read_text()))
-
-
-def _explain(failure: Any) -> str:
-    value = failure.metric_value.double_value.value
-    threshold = failure.metric_threshold
-    # Not a number is, for one, the AUC where all rows have the same label.
-    if failure.message.strip() == "Metric not found." or math.isnan(value):
-        return "could not be computed"
-    if threshold.HasField("value_threshold"):
-        bounds = threshold.value_threshold
-        asked = []
-        if bounds.HasField("lower_bound"):
-            asked.append(f"at least {bounds.lower_bound.value:g}")
-        if bounds.HasField("upper_bound"):
-            asked.append(f"at most {bounds.upper_bound.value:g}")
-        return f"{value:.4f}, the gate asks for {' and '.join(asked)}"
-    return (
-        f"changed by {value:+.4f} against the live model, the gate allows "
-        f"{threshold.change_threshold.absolute.value:+g}"
-    )

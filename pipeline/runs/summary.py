@@ -35,6 +35,8 @@ class Summary:
     wall_seconds: float
     nodes: tuple[NodeSummary, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    main_metric: str = ""
+    """The one of `metrics` that runs are listed by."""
     slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     blessed: bool = False

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.run_report import charts, diagram, gates, rendering
+from components.evaluator.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.run_report import charts, diagram, rendering
 from components.run_report.anomalies import order_drift, read_anomalies, read_drift
-from components.run_report.decision import decide, refusals
-from components.run_report.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.run_report.decision import decide
 from components.run_report.statistics import read_statistics
 from components.run_report.text import clean, duration, number, percent
 from components.run_report.training import read_training
@@ -196,32 +196,6 @@ def test_a_slice_with_too_few_of_a_class_has_no_interval() -> None:
     assert intervals(scores_of(labels, np.linspace(0, 0.9, 6)), 0.5) == {}
 
 
-def test_gates_say_what_was_asked_and_name_the_worst_slice(tmp_path: Path) -> None:
-    threshold = {"valueThreshold": {"lowerBound": 0.8}}
-    change = {"changeThreshold": {"absolute": -0.01, "direction": "HIGHER_IS_BETTER"}}
-    metric = {
-        "className": "AUC",
-        "config": '{"name": "auc"}',
-        "perSliceThresholds": [
-            {"slicingSpecs": [{}], "threshold": {**threshold, **change}},
-            {"slicingSpecs": [{"featureKeys": ["day"]}], "threshold": threshold},
-        ],
-    }
-    config = {"evalConfig": {"metricsSpecs": [{"metrics": [metric]}]}}
-    (tmp_path / "eval_config.json").write_text(json.dumps(config))
-    monday, tuesday = (("day", "1"),), (("day", "2"),)
-    slices = {
-        (): {"candidate": {"auc": 0.9}},
-        monday: {"candidate": {"auc": 0.85}},
-        tuesday: {"candidate": {"auc": 0.7}},
-    }
-    whole, against, sliced = gates.read_gates(tmp_path, slices, {(tuesday, "auc", False)})
-    assert (whole["asked"], whole["value"], whole["passed"]) == ("at least 0.8", 0.9, True)
-    assert against["passed"] is None and "against the live model" in against["asked"]
-    assert (sliced["value"], sliced["found"], sliced["passed"]) == (0.7, "day = 2", False)
-    assert refusals([whole, against, sliced]) == ["auc on day = 2: 0.7000, the gate asks for at least 0.8"]
-
-
 @pytest.mark.parametrize(
     ("case", "tone", "words"),
     [
@@ -249,7 +223,7 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
         {"where": t, "rows": 9.0, "candidate": {"auc": 0.5}, "baseline": {}, "intervals": {}} for t in HOSTILE
     ]
     evaluation = {
-        "main": "auc", "threshold": 0.5, "slices": slices, "slice_count": 9, "gates": [], "curves": {},
+        "main": "auc", "slices": slices, "slice_count": 9, "gates": [], "curves": {},
     }  # fmt: skip
     page = rendering.render(
         document(
@@ -321,7 +295,7 @@ def test_figures_read_as_a_person_writes_them(shown: str, expected: str) -> None
 
 def test_rendering_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from components.run_report import rendering, statistics, anomalies, training, gates\n"
+        "import sys; from components.run_report import rendering, statistics, anomalies, training, evaluation\n"
         "sys.exit(', '.join({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
