@@ -21,8 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from components.run_report.text import clean
-from pipeline.runs.comparison import compare, main_metric, write_page
 from foundation.sections import ConfigurationError
+from pipeline.runs.comparison import compare, main_metric, write_page
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 import dataclasses
 
 from foundation.sections import UserError
-from pipeline.runs import record
-from pipeline.runs import results
 from pipeline.nodes import NODES
+from pipeline.runs import record, results
 from pipeline.runs.summary import Summary, summarize_nodes
 from pipeline.workspace import Workspace
 

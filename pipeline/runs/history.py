@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.workspace import Workspace
 from foundation.replacing import replace_file
+from pipeline.workspace import Workspace
 
 Record = Mapping[str, Any]
 """What `pipeline.runs.summary.Summary` wrote. Records of earlier versions may lack keys."""

@@ -17,14 +17,14 @@ from components.run_report import FORMAT, rendering
 from components.run_report.decision import decide, key_figures
 from components.run_report.evaluation import main_result, present
 from components.run_report.text import last_lines
-from pipeline.runs import record
+from foundation.replacing import replace_file
+from foundation.sections import UserError
 from pipeline.config import Config
+from pipeline.runs import record
 from pipeline.runs.record import NodeRecord
 from pipeline.runs.reproduction import reproduction
 from pipeline.runs.summary import Summary
 from pipeline.workspace import Workspace
-from foundation.replacing import replace_file
-from foundation.sections import UserError
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 40

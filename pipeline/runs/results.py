@@ -8,8 +8,8 @@ from typing import Any
 from components.app_exporter.component import PARITY
 from components.data_gate.component import NEWEST, REPORT
 from components.evaluator.verdict import Verdict, read_verdict
-from components.serving_check.component import REFUSED
 from components.example_gen.span_conversion import WINDOW
+from components.serving_check.component import REFUSED
 from pipeline.runs.record import NodeRecord
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.runs.history import write_record
 from pipeline.nodes import NODES
+from pipeline.runs.history import write_record
 from pipeline.workspace import Workspace
 
 

@@ -1,5 +1,6 @@
 """The report's parts that need no TensorFlow: reading, arithmetic, charts, and a page for anything."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -17,10 +18,12 @@ from components.evaluator.intervals import Scores, area_under_curve, confusion, 
 from components.run_report import charts, diagram, rendering
 from components.run_report.anomalies import order_drift, read_anomalies, read_drift
 from components.run_report.decision import decide
+from components.run_report.lineage import make_box
 from components.run_report.statistics import read_statistics
 from components.run_report.text import clean, duration, number, percent
 from components.run_report.training import read_training
-from pipeline.config import ROOT
+from pipeline.config import ROOT, load
+from pipeline.runs.reproduction import settings_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -300,3 +303,29 @@ def test_rendering_needs_no_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_reproduce_lists_every_setting_of_every_section() -> None:
+    """Sections that the configuration gets later are in it by themselves, or this test asks about them."""
+    loaded = load("taxi", "laptop", ["window.spans=7", "retention.spans=20", "drift.label_shift=0.25"])
+    lines = settings_of(loaded)
+    assert {"window.spans = 7", "retention.spans = 20", "drift.label_shift = 0.25"} <= set(lines)
+    expected = {
+        (section.name, setting.name)
+        for section in dataclasses.fields(loaded)
+        if dataclasses.is_dataclass(value := getattr(loaded, section.name)) and section.name != "settings"
+        for setting in dataclasses.fields(value)
+        if getattr(value, setting.name) is not None
+    }
+    given = {tuple(line.split(" = ")[0].split(".", 1)) for line in lines}
+    learner = {section for section, _ in given} & {"label", "features", "model", "training"}
+    assert expected - given == {("notify", f.name) for f in dataclasses.fields(loaded.notify)} & expected
+    assert len(learner) == 4 and ("gates", "auc") in given
+
+
+def test_the_datas_box_says_which_spans_and_which_content(tmp_path: Path) -> None:
+    table = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 0})
+    assert table["lines"] == ["content 0123456789ab"]
+    (tmp_path / "window.json").write_text(json.dumps({"window": ["2026-01-01", "2026-01-02"]}))
+    spans = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 2})
+    assert spans["lines"] == ["2 span(s), 2026-01-01 to 2026-01-02", "content 0123456789ab"]
