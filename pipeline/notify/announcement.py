@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 from pipeline.config import Config
 from pipeline.notify.settings import Notify
-from pipeline.runs import history
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run, read_runs, whole_runs
 from pipeline.workspace import Workspace
 
 
-def announce(config: Config, workspace: Workspace, runs: Sequence[Record]) -> list[str]:
+def announce(config: Config, workspace: Workspace, runs: Sequence[Run]) -> list[str]:
     """Publishes the metrics, and sends a message for each of `runs` with which something is wrong.
 
     Runs of a part of the graph are somebody's experiments: nobody is told of them.
 
     Returns:
-      A sentence for whatever was not reached. Nothing is raised: a run does not fail of being told of.
+      A sentence for whatever was not reached. Nothing is raised: a failed notification never fails the run.
     """
     if config.notify == Notify():
         return []
@@ -25,10 +24,9 @@ def announce(config: Config, workspace: Workspace, runs: Sequence[Record]) -> li
     from pipeline.notify import delivery
 
     try:
-        records = history.read_records(workspace)
         return [
-            *delivery.publish_metrics(config.notify, config.name, records, time.time()),
-            *delivery.send_messages(config.notify, history.whole_runs(runs), os.environ),
+            *delivery.publish_metrics(config.notify, config.name, read_runs(workspace), time.time()),
+            *delivery.send_messages(config.notify, whole_runs(runs), os.environ),
         ]
     except (Exception, KeyboardInterrupt) as error:
         return [f"nobody was told of the run ({type(error).__name__}: {error})."]

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,19 +12,19 @@ from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textf
 from pipeline.notify import webhook
 from pipeline.notify.exposition import make_registry
 from pipeline.notify.settings import Notify, webhook_url
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run
 
 JOB = "tfx_pipeline"
 """The Pushgateway's label `job`; a pipeline has a group of its own."""
 
 
-def publish_metrics(notify: Notify, pipeline: str, records: Sequence[Record], checked: float) -> list[str]:
+def publish_metrics(notify: Notify, pipeline: str, runs: Sequence[Run], checked: float) -> list[str]:
     """Writes the textfile and pushes to the Pushgateway, as far as the profile asks for them.
 
     Args:
       notify: The profile's section.
       pipeline: Its name.
-      records: Of its runs, the oldest first.
+      runs: The oldest first.
       checked: See `make_registry`.
 
     Returns:
@@ -33,18 +34,18 @@ def publish_metrics(notify: Notify, pipeline: str, records: Sequence[Record], ch
     if notify.textfile_directory is not None:
         path = Path(notify.textfile_directory) / f"{JOB}_{pipeline}.prom"
         try:
-            write_to_textfile(str(path), make_registry(pipeline, records, checked))
+            write_to_textfile(str(path), make_registry(pipeline, runs, checked))
         except OSError as error:
             warnings.append(f"the metrics could not be written to {path} ({error.strerror}).")
     if notify.pushgateway is not None:
-        gateway, registry = notify.pushgateway, make_registry(pipeline, records, checked)
+        gateway, registry = notify.pushgateway, make_registry(pipeline, runs, checked)
         problem = _attempt(lambda: _push(gateway, pipeline, registry, notify.timeout_seconds), notify)
         if problem:
             warnings.append(f"the Pushgateway {_shown(gateway)} did not take the metrics ({problem}).")
     return warnings
 
 
-def send_messages(notify: Notify, runs: Sequence[Record], environment: Mapping[str, str]) -> list[str]:
+def send_messages(notify: Notify, runs: Sequence[Run], environment: Mapping[str, str]) -> list[str]:
     """Tells the webhook of every run with which something is wrong.
 
     Returns:
@@ -53,13 +54,12 @@ def send_messages(notify: Notify, runs: Sequence[Record], environment: Mapping[s
     url = webhook_url(notify, environment)
     if url is None:
         return []
-    address = url
     for run in runs:
         event = webhook.event_of(run)
         if event is None:
             continue
         body = webhook.message(event, run, notify.webhook_format)
-        problem = _attempt(lambda body=body: webhook.post(address, body, notify.timeout_seconds), notify)
+        problem = _attempt(partial(webhook.post, url, body, notify.timeout_seconds), notify)
         if problem:
             return [f"the webhook at {_shown(url)} was not told of '{event}' ({problem})."]
     return []

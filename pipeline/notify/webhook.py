@@ -4,10 +4,10 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pipeline.runs import history
-from pipeline.runs.history import Record
+from pipeline.runs.run import FAILED, KILLED, Run
 
 Event = Literal["failed", "killed", "not_blessed", "drift"]
 
@@ -19,39 +19,39 @@ _TITLES: dict[str, str] = {
 }
 
 
-def event_of(run: Record) -> Event | None:
+def event_of(run: Run) -> Event | None:
     """What people should hear of the run; None if all is well."""
-    if run["status"] == history.FAILED:
+    if run.status == FAILED:
         return "failed"
-    if run["status"] == history.KILLED:
+    if run.status == KILLED:
         return "killed"
-    if run["metrics"] and not run["blessed"]:
+    if run.metrics and not run.blessed:
         return "not_blessed"
-    if any(_has_drifted(each) for each in run.get("drift") or ()):
+    if any(_has_drifted(each) for each in run.drift):
         return "drift"
     return None
 
 
-def message(event: Event, run: Record, form: Literal["json", "slack"]) -> dict[str, Any]:
+def message(event: Event, run: Run, form: Literal["json", "slack"]) -> dict[str, Any]:
     """The body of the POST.
 
     Returns:
       For "slack" one text; for "json" the event, what a person needs to know, and the metrics.
     """
-    reasons = [run["error"]] if run.get("error") else list(run.get("refusals") or ())
+    reasons = [run.error] if run.error else list(run.refusals)
     if event == "drift":
-        reasons = [each["description"] for each in run["drift"] if _has_drifted(each)]
+        reasons = [each["description"] for each in run.drift if _has_drifted(each)]
     if form == "slack":
-        lines = [f"*{run['dataset']}*: {_TITLES[event]}", *(f"• {_escaped(reason)}" for reason in reasons)]
-        return {"text": "\n".join([*lines, f"run {run['run_id']} on {socket.gethostname()}"])}
+        lines = [f"*{run.dataset}*: {_TITLES[event]}", *(f"• {_escaped(reason)}" for reason in reasons)]
+        return {"text": "\n".join([*lines, f"run {run.run_id} on {socket.gethostname()}"])}
     kept = ("run_id", "profile", "status", "started", "wall_seconds", "metrics", "pushed_model", "log")
     return {
         "event": event,
-        "pipeline": run["dataset"],
-        "message": f"{run['dataset']}: {_TITLES[event]}",
+        "pipeline": run.dataset,
+        "message": f"{run.dataset}: {_TITLES[event]}",
         "reasons": reasons,
         "host": socket.gethostname(),
-        **{key: run.get(key) for key in kept},
+        **{key: getattr(run, key) for key in kept},
     }
 
 
@@ -73,7 +73,7 @@ def is_worth_repeating(error: Exception) -> bool:
     return not isinstance(error, urllib.error.HTTPError) or error.code >= 500 or error.code == 429
 
 
-def _has_drifted(entry: Record) -> bool:
+def _has_drifted(entry: Mapping[str, Any]) -> bool:
     distance, threshold = entry.get("distance"), entry.get("threshold")
     return distance is not None and threshold is not None and distance > threshold
 

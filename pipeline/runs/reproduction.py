@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import ROOT, Config
-from pipeline.runs.summary import Summary
+from pipeline.runs.run import Run
 from pipeline.workspace import Workspace
 from trainer_module.settings import Settings
 
@@ -21,13 +21,13 @@ _PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
 _NOT_SHOWN = ("name", "profile", "dataset_file", "kubeflow", "steps", "notify")
 
 
-def reproduction(summary: Summary, config: Config, workspace: Workspace) -> dict[str, Any]:
+def reproduction(run: Run, config: Config, workspace: Workspace) -> dict[str, Any]:
     """{commands: [text], facts: [(name, value)], configuration: [a setting a line]}."""
     commit = _commit()
     facts = [
         ("dataset", str(config.dataset_file)),
         ("profile", config.profile),
-        ("code fingerprint", summary.code),
+        ("code fingerprint", run.code),
         ("commit", commit or "not a git checkout"),
         ("work directory", str(workspace.root)),
         ("Python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"),
@@ -35,7 +35,7 @@ def reproduction(summary: Summary, config: Config, workspace: Workspace) -> dict
     ]
     commands = [f"git checkout {commit.split()[0]}"] if commit else []
     return {
-        "commands": [*commands, summary.command],
+        "commands": [*commands, run.command],
         "facts": facts,
         "configuration": settings_of(config),
     }

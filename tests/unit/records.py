@@ -1,23 +1,21 @@
-"""Records of runs as `pipeline.runs.summary` writes them, for the tests of what is made of them."""
+"""Runs as they are read, for the tests of what is made of them."""
 
-import dataclasses
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.runs.history import Record
-from pipeline.runs.summary import NodeSummary, Summary
+from pipeline.runs.run import NodeRun, Run
 
 INPUTS = {"data": "d", "code": "c", "configuration": "f"}
 
 
-def make_record(began: float, **changes: Any) -> Record:
+def make_record(began: float, **changes: Any) -> Run:
     """A run of taxi that began at `began` (seconds since 1970), took a minute and pushed a model."""
     values: dict[str, Any] = {
         "status": "succeeded",
         "dataset": "taxi",
         "profile": "laptop",
         "wall_seconds": 60.0,
-        "nodes": (NodeSummary("Trainer", "executed", 40.5), NodeSummary("AppExporter", "skipped", 0.0)),
+        "nodes": (NodeRun("Trainer", "executed", 40.5), NodeRun("AppExporter", "skipped", 0.0)),
         "metrics": {"auc": 0.94, "example_count": 100.0},
         "slice_metrics": {'payment_type="Cash"\\n': {"auc": 0.9}},
         "examples": {"train": 200, "eval": 100},
@@ -28,6 +26,4 @@ def make_record(began: float, **changes: Any) -> Record:
         "inputs": INPUTS,
         **changes,
     }
-    known = {field.name for field in dataclasses.fields(Summary)}
-    record = dataclasses.asdict(Summary(**{key: values[key] for key in values if key in known}))
-    return {**record, **values, "nodes": record["nodes"]}
+    return Run(**values)

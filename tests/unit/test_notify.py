@@ -12,7 +12,7 @@ from pipeline import config
 from pipeline.notify.delivery import publish_metrics, send_messages
 from pipeline.notify.settings import Notify, check
 from pipeline.notify.webhook import event_of
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run
 from tests.listener import SECRET, Listener
 
 from .records import make_record
@@ -47,7 +47,7 @@ DRIFT = [
         (make_record(1, drift=DRIFT[1:]), None),
     ],
 )
-def test_people_hear_of_what_is_wrong_and_of_nothing_else(run: Record, event: str | None) -> None:
+def test_people_hear_of_what_is_wrong_and_of_nothing_else(run: Run, event: str | None) -> None:
     assert event_of(run) == event
 
 
