@@ -6,8 +6,9 @@ does not judge row by row writes the same document. Standard library only, by wa
 """
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,11 @@ def fill_gate(gate: Gate, values: Mapping[Slice, float | None], failing: Collect
       failing: Those of the slices that it was not passed on.
     """
     known = {key: value for key, value in values.items() if value is not None}
-
-    def margin(key: Slice) -> float:
-        below = [known[key] - gate.minimum] if gate.minimum is not None else []
-        above = [gate.maximum - known[key]] if gate.maximum is not None else []
-        return min(below + above, default=0.0)
-
-    worst = min(known, key=margin, default=())
-    asked = {name: getattr(gate, name) for name in ("metric", "columns", "minimum", "maximum", "is_change")}
-    return Gate(
-        **asked,
+    lowest = gate.minimum if gate.minimum is not None else -math.inf
+    highest = gate.maximum if gate.maximum is not None else math.inf
+    worst = min(known, key=lambda key: min(known[key] - lowest, highest - known[key]), default=())
+    return replace(
+        gate,
         slices=len(values),
         value=known.get(worst),
         worst=worst,
