@@ -29,8 +29,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
-from pipeline.runs import history
-from pipeline.runs.summary import Summary
+from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
 
 STEP_FAILED = 1
@@ -69,21 +68,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:
     """Why a run is due, in words; empty where nothing has changed since the last one that succeeded."""
-    success = history.last_success(history.read_records(workspace))
+    success = last_success(read_runs(workspace))
     if success is None:
         return "no run has succeeded yet"
     now = inputs.read_inputs(loaded, inputs.read_data(loaded, workspace, source))
-    changed = inputs.describe_change(now, success["inputs"])
-    return f"{changed} changed since run {success['run_id']}" if changed else ""
+    changed = inputs.describe_change(now, success.inputs)
+    return f"{changed} changed since run {success.run_id}" if changed else ""
 
 
-def exit_status(summary: Summary) -> int:
+def exit_status(run: Run) -> int:
     """What a scheduler is told of a run."""
-    if summary.status == history.SUCCEEDED:
-        return os.EX_OK if summary.blessed else NOT_BLESSED
-    if summary.interrupted:
+    if run.status == SUCCEEDED:
+        return os.EX_OK if run.blessed else NOT_BLESSED
+    if run.interrupted:
         return TRY_LATER
-    failed = [node.id for node in summary.nodes if node.state == "failed"]
+    failed = [node.id for node in run.nodes if node.state == "failed"]
     return DATA_REFUSED if failed and failed[0] in _DATA_NODES else STEP_FAILED
 
 
@@ -103,10 +102,10 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
     request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
-    summary = local.run_locked(loaded, workspace, request, source)
-    if summary.error:
-        print(summary.error, file=sys.stderr)
-    return exit_status(summary)
+    run = local.run_locked(loaded, workspace, request, source)
+    if run.error:
+        print(run.error, file=sys.stderr)
+    return exit_status(run)
 
 
 def _refuse(
@@ -117,23 +116,23 @@ def _refuse(
 ) -> None:
     """Records a run that could not begin: nobody may be watching."""
     # Not the data, which could not be read: this run is like no other.
-    summary = dataclasses.replace(
-        local.begin_summary(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
+    run = dataclasses.replace(
+        local.begin_run(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
     )
-    summary.write_record(workspace)
-    _announce(loaded, workspace, [dataclasses.asdict(summary)])
+    run.write(workspace)
+    _announce(loaded, workspace, [run])
 
 
 def _nothing(loaded: config.Config, workspace: Workspace) -> str:
-    success = history.last_success(history.read_records(workspace))
-    run = success["run_id"] if success else ""
+    success = last_success(read_runs(workspace))
+    run = success.run_id if success else ""
     return (
         f"Nothing to do for {loaded.name}: data, code and configuration are as in run {run} "
         "(python local_runner.py runs all the same)."
     )
 
 
-def _announce(loaded: config.Config, workspace: Workspace, runs: list[history.Record]) -> None:
+def _announce(loaded: config.Config, workspace: Workspace, runs: list[Run]) -> None:
     for warning in announce(loaded, workspace, runs):
         print(f"warning: {warning}", file=sys.stderr)
 

@@ -91,11 +91,11 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
         return None
     from absl import logging
 
-    from pipeline.runs import record
+    from pipeline.runs import metadata
 
     logging.set_verbosity(logging.WARNING)
-    store = record.open_store(files)
-    schema = record.read_run(store, record.latest_run_id(store))["SchemaGen"].outputs["schema"]
+    store = metadata.open_store(files)
+    schema = metadata.read_run(store, metadata.latest_run_id(store))["SchemaGen"].outputs["schema"]
     return (Path(schema.uri) / "schema.pbtxt").read_text()
 
 

@@ -1,11 +1,10 @@
-"""TFX's Evaluator, with a baseline that may be empty; metrics and spans travel with the blessing.
+"""TFX's Evaluator, with a baseline that may be empty and a verdict; metrics and spans travel with the blessing.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
 """
 
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,22 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     BLESSING_KEY,
+    EVAL_CONFIG_KEY,
     EVALUATION_KEY,
     EXAMPLES_KEY,
 )
-from tfx.utils import path_utils
+from tfx.utils import path_utils, proto_utils
 
+from components.evaluator.row_metrics import judge
+from components.evaluator.verdict import write_verdict
 from components.example_gen.span_conversion import WINDOW
 
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
 
-_CANDIDATE = (None, "", "candidate")
-
 
 class Executor(executor.Executor):
-    """Drops a baseline that holds no model."""
+    """Drops a baseline that holds no model, and leaves a verdict."""
 
     def Do(
         self,
@@ -48,11 +48,13 @@ class Executor(executor.Executor):
             if fileio.exists(path_utils.serving_model_dir(baseline.uri))
         ]
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
+        evaluation = Path(artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]).uri)
+        config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
+        verdict = judge(evaluation, config)
+        write_verdict(verdict, evaluation)
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
-            evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
-            metrics = overall_metrics(evaluation.uri)
-            (Path(blessing.uri) / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+            (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
             window = Path(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]).uri) / WINDOW
             if window.is_file():
                 # A pushed version is to know the spans that it was made of.
@@ -63,33 +65,3 @@ class Evaluator(component.Evaluator):
     """See the module."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
-
-
-def overall_metrics(evaluation: str) -> dict[str, float]:
-    """The candidate's metrics on the whole eval split, from an evaluation's directory."""
-    return metrics_by_slice(evaluation).get("", {})
-
-
-def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
-    """The candidate's metrics, from an evaluation's directory.
-
-    Returns:
-      "column=value" → metric → value; the whole eval split is the empty text.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for slice_metrics in tfma.load_metrics(evaluation):
-        keys = slice_metrics.slice_key.single_slice_keys
-        where = ",".join(f"{key.column}={slice_value(key)}" for key in keys)
-        metrics = found.setdefault(where, {})
-        for entry in slice_metrics.metric_keys_and_values:
-            value = entry.value.double_value.value
-            is_candidate = entry.key.model_name in _CANDIDATE and not entry.key.is_diff
-            if is_candidate and entry.value.HasField("double_value") and math.isfinite(value):
-                metrics[entry.key.name] = value
-    return found
-
-
-def slice_value(key: Any) -> Any:
-    """The value of one of TFMA's slice keys, texts decoded."""
-    value = getattr(key, key.WhichOneof("kind"))
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -18,16 +18,17 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.types.experimental.simple_artifacts import File, Metrics
 
+from components.evaluator.verdict import read_verdict
 from components.run_report import rendering
 from components.run_report.anomalies import read_anomalies, read_drift
-from components.run_report.decision import decide, key_figures, refusals
-from components.run_report.evaluation import read_evaluation
+from components.run_report.decision import decide, key_figures
+from components.run_report.evaluation import main_result, present
 from components.run_report.lineage import SHOWN, make_box
 from components.run_report.statistics import read_statistics
-from components.run_report.text import number
 from components.run_report.training import read_training
 from components.serving_check.component import REFUSED
 from foundation.replacing import replace_file
+from foundation.sections import UserError
 
 PAGE = "report.html"
 METRICS = "metrics.json"
@@ -89,25 +90,25 @@ def RunReport(
     def read(section: str, reader: Callable[[Path], Any], artifact: Artifact) -> Any:
         try:
             return reader(Path(artifact.uri))
-        except FileNotFoundError as error:
-            missing[section] = f"{error}."
+        except (FileNotFoundError, UserError) as error:
+            missing[section] = f"{str(error).rstrip('.')}."
             return None
 
-    judged = read("evaluation", read_evaluation, evaluation)
+    verdict = read("evaluation", read_verdict, evaluation)
     found = read("statistics", read_statistics, statistics)
     trained = read("training", read_training, model_run)
-    numbers = judged["slices"][0]["candidate"] if judged and judged["slices"] else {}
-    result = f"{judged['main']} {number(numbers[judged['main']])}" if numbers else ""
+    numbers = verdict.whole.metrics if verdict else {}
+    result = main_result(verdict) if verdict else ""
     refused = Path(infra_blessing.uri) / REFUSED
     version = str(_properties(pushed_model).get("pushed_version") or "") if pushed_model else ""
     decision = decide(
         status="succeeded",
         error=None,
-        judged=judged is not None,
+        judged=verdict is not None,
         blessed=_is_blessed(blessing) and _is_blessed(infra_blessing),
         refusals=[
             *(refused.read_text().splitlines() if refused.is_file() else ()),
-            *(refusals(judged["gates"]) if judged else ()),
+            *(verdict.refusals if verdict else ()),
         ],
         pushed_version=version or None,
     )
@@ -125,13 +126,13 @@ def RunReport(
             "log_tail": [],
             "footer": "It needs no network and runs no script.",
         },
-        "decision": {**decision, "figures": key_figures(judged, found, trained, None)},
+        "decision": {**decision, "figures": key_figures(verdict, found, trained, None)},
         "statistics": found,
         "spans": "",
         "anomalies": read("anomalies", read_anomalies, anomalies),
         "drift": read("drift", read_drift, gate) if gate else None,
         "training": trained,
-        "evaluation": judged,
+        "evaluation": present(verdict) if verdict else None,
         "timing": [],
         "lineage": {
             "boxes": [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.evaluator.verdict import Verdict
 from components.run_report.text import duration, number
 
 
@@ -45,30 +46,21 @@ def decide(
     return {"tone": tone, "headline": headline, "sentences": [*first, *notes]}
 
 
-def refusals(gates: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One sentence for each gate that was not passed; see `gates.read_gates`."""
-    return [
-        f"{gate['metric']} on {failing['where']}: {number(failing['value'])}, the gate asks for {gate['asked']}"
-        for gate in gates
-        for failing in gate["failing"]
-    ]
-
-
 def key_figures(
-    evaluation: Mapping[str, Any] | None,
+    verdict: Verdict | None,
     statistics: Mapping[str, Any] | None,
     training: Mapping[str, Any] | None,
     wall_seconds: float | None,
 ) -> list[dict[str, str]]:
     """The few figures beside the decision: [{name, value, note}]."""
     found = []
-    if evaluation and evaluation["slices"]:
-        whole, main = evaluation["slices"][0], evaluation["main"]
-        value, interval = whole["candidate"].get(main), whole["intervals"].get(main)
+    if verdict and verdict.main_metric:
+        whole, main = verdict.whole, verdict.main_metric
+        value, interval = whole.metrics.get(main), whole.intervals.get(main)
         note = f"95 %: {number(interval[0])} to {number(interval[1])}" if interval else "on the eval split"
         found.append({"name": main, "value": number(value), "note": note})
-        if value is not None and main in whole["baseline"]:
-            before = whole["baseline"][main]
+        if value is not None and main in whole.baseline:
+            before = whole.baseline[main]
             found.append(
                 {
                     "name": "against the live model",

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,9 @@ SHOWN = {
     "Pusher": ("pushed_model", "Pushed model"),
 }
 """Node → the output that stands for it, and its title; from top left to bottom right."""
+
+_DIGITS = 12
+"""Of a fingerprint, as far as it is shown."""
 
 
 def make_box(
@@ -47,8 +49,9 @@ def make_box(
 def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
     match node:
         case "ExampleGen":
-            files = _files(str(properties.get("input_fingerprint", "")), properties.get("span"))
-            return [*_window(path), *files]
+            # ExampleGen's digest of what is in the files.
+            content = str(properties.get("input_fingerprint", ""))[:_DIGITS]
+            return [*_window(path), *([f"content {content}"] if content else [])]
         case "SchemaGen":
             file = path / "schema.pbtxt"
             return [f"content {_digest(file.read_bytes())}"] if file.is_file() else []
@@ -72,16 +75,5 @@ def _window(path: Path) -> list[str]:
     return [f"{len(spans)} span(s), {spans[0]} to {spans[-1]}"] if spans else []
 
 
-def _files(fingerprint: str, span: Any) -> list[str]:
-    """TFX's fingerprint of files: "split:table,num_files:1,total_bytes:1922812,xor_checksum:…"."""
-    count = sum(map(int, re.findall(r"num_files:(\d+)", fingerprint)))
-    size = sum(map(int, re.findall(r"total_bytes:(\d+)", fingerprint)))
-    shown = [f"span {span:.0f}" if isinstance(span, (int, float)) else ""]
-    if count:
-        shown.append(f"{count} file{'s' * (count > 1)}, {size / 1e6:.1f} MB")
-        return [" · ".join(part for part in shown if part), f"content {_digest(fingerprint.encode())}"]
-    return [part for part in shown if part]
-
-
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pipeline.config import Config
 from pipeline.notify.channel import News
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
-from pipeline.runs import history
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run, read_runs, whole_runs
 from pipeline.workspace import Workspace
 
 
-def announce(config: Config, workspace: Workspace, runs: Sequence[Record]) -> list[str]:
+def announce(config: Config, workspace: Workspace, runs: Sequence[Run]) -> list[str]:
     """Tells every channel of `runs`, which have just ended, and of the state of things.
 
     Runs of a part of the graph are somebody's experiments: nobody is told of them.
@@ -23,10 +22,8 @@ def announce(config: Config, workspace: Workspace, runs: Sequence[Record]) -> li
     """
     if config.notify == NOTIFY_SECTION():
         return []
-    records = history.read_records(workspace)
-    return notify_channels(
-        config.notify, News(config.name, history.whole_runs(runs), records, time.time(), os.environ)
-    )
+    news = News(config.name, whole_runs(runs), read_runs(workspace), time.time(), os.environ)
+    return notify_channels(config.notify, news)
 
 
 def notify_channels(notify: Notify, news: News) -> list[str]:

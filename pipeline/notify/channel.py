@@ -9,25 +9,24 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from foundation.sections import require
 from pipeline.notify import channels
+from pipeline.runs.run import Run
 
 
 @dataclass(frozen=True)
 class News:
     """What a channel may tell.
 
-    `runs` of the whole graph have just ended, `records` are of all runs, the oldest first (both as
-    `pipeline.runs.history` reads them), and `checked` is
-    when it was last found whether there is anything to do, in seconds since 1970. Secrets come from the
-    `environment`.
+    `ended` are the runs of the whole graph that have just ended, `runs` all there are, the oldest first, and
+    `checked` is when it was last found whether there is anything to do, in seconds since 1970. Secrets come
+    from the `environment`.
     """
 
     pipeline: str
-    runs: Sequence[Mapping[str, Any]]
-    records: Sequence[Mapping[str, Any]]
+    ended: Sequence[Run]
+    runs: Sequence[Run]
     checked: float
     environment: Mapping[str, str]
 

@@ -1,9 +1,9 @@
 """What people should hear of a run, and why it is so."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pipeline.runs import history
-from pipeline.runs.history import Record
+from pipeline.runs.run import FAILED, KILLED, Run
 
 Event = Literal["failed", "killed", "not_blessed", "drift"]
 
@@ -15,26 +15,26 @@ TITLES: dict[Event, str] = {
 }
 
 
-def event_of(run: Record) -> Event | None:
+def event_of(run: Run) -> Event | None:
     """What people should hear of the run; None if all is well."""
-    if run["status"] == history.FAILED:
+    if run.status == FAILED:
         return "failed"
-    if run["status"] == history.KILLED:
+    if run.status == KILLED:
         return "killed"
-    if run["metrics"] and not run["blessed"]:
+    if run.metrics and not run.blessed:
         return "not_blessed"
-    if any(_has_drifted(each) for each in run.get("drift") or ()):
+    if any(_has_drifted(each) for each in run.drift):
         return "drift"
     return None
 
 
-def reasons_of(event: Event, run: Record) -> list[str]:
+def reasons_of(event: Event, run: Run) -> list[str]:
     """Sentences that say why."""
     if event == "drift":
-        return [each["description"] for each in run["drift"] if _has_drifted(each)]
-    return [run["error"]] if run.get("error") else list(run.get("refusals") or ())
+        return [each["description"] for each in run.drift if _has_drifted(each)]
+    return [run.error] if run.error else list(run.refusals)
 
 
-def _has_drifted(entry: Record) -> bool:
+def _has_drifted(entry: Mapping[str, Any]) -> bool:
     distance, threshold = entry.get("distance"), entry.get("threshold")
     return distance is not None and threshold is not None and distance > threshold

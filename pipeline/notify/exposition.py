@@ -1,11 +1,11 @@
-"""Records of runs as Prometheus metrics.
+"""Runs as Prometheus metrics.
 
-Everything is derived from the records when it is asked for, so that a run that had nothing to do writes
+Everything is derived from the runs when it is asked for, so that a run that had nothing to do writes
 the same metrics as the run before it, with a later time of the last check.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline.runs import history
-from pipeline.runs.history import Record
+from pipeline.runs.run import SUCCEEDED, Run, last_success, whole_runs
 
 JOB = "tfx_pipeline"
 """The label `job` of all metrics, and how the names of them and of their file begin."""
@@ -22,22 +21,22 @@ JOB = "tfx_pipeline"
 PREFIX = f"{JOB}_"
 
 
-def make_registry(pipeline: str, records: Sequence[Record], checked: float) -> CollectorRegistry:
+def make_registry(pipeline: str, runs: Sequence[Run], checked: float) -> CollectorRegistry:
     """The metrics of a pipeline.
 
     Args:
       pipeline: Its name, the label `pipeline` of every metric.
-      records: Of its runs, the oldest first; those of a part of the graph are not looked at.
+      runs: The oldest first; those of a part of the graph are not looked at.
       checked: When it was last found whether there is anything to do, in seconds since 1970.
     """
     registry = CollectorRegistry()
-    registry.register(_Runs(pipeline, history.whole_runs(records), checked))
+    registry.register(_Runs(pipeline, whole_runs(runs), checked))
     return registry
 
 
 class _Runs(Collector):
-    def __init__(self, pipeline: str, records: Sequence[Record], checked: float) -> None:
-        self._pipeline, self._records, self._checked = pipeline, records, checked
+    def __init__(self, pipeline: str, runs: Sequence[Run], checked: float) -> None:
+        self._pipeline, self._runs, self._checked = pipeline, runs, checked
 
     def collect(self) -> Iterator[Metric]:
         """All families; those that the last run has nothing to say about have no samples."""
@@ -47,44 +46,40 @@ class _Runs(Collector):
         runs = CounterMetricFamily(
             PREFIX + "runs_total", "Runs of the whole graph.", labels=["pipeline", "status"]
         )
-        for status, count in sorted(Counter(record["status"] for record in self._records).items()):
+        for status, count in sorted(Counter(run.status for run in self._runs).items()):
             runs.add_metric([self._pipeline, status], count)
         yield runs
-        success = history.last_success(self._records)
+        success = last_success(self._runs)
         if success is not None:
-            yield self._gauge(
-                "last_success_timestamp_seconds", "When a run last succeeded.", history.ended(success)
-            )
-        if self._records:
-            yield from self._last_run(self._records[-1])
+            yield self._gauge("last_success_timestamp_seconds", "When a run last succeeded.", success.ended)
+        if self._runs:
+            yield from self._last_run(self._runs[-1])
 
-    def _last_run(self, run: Record) -> Iterator[Metric]:
-        succeeded = run["status"] == history.SUCCEEDED
-        yield self._gauge("last_run_timestamp_seconds", "When the last run ended.", history.ended(run))
+    def _last_run(self, run: Run) -> Iterator[Metric]:
+        succeeded = run.status == SUCCEEDED
+        yield self._gauge("last_run_timestamp_seconds", "When the last run ended.", run.ended)
         yield self._gauge("last_run_success", "Whether the last run succeeded (1) or not (0).", succeeded)
-        yield self._gauge(
-            "last_run_duration_seconds", "How long the last run took.", float(run["wall_seconds"])
-        )
+        yield self._gauge("last_run_duration_seconds", "How long the last run took.", run.wall_seconds)
         yield self._family(
             "step_duration_seconds", "How long each step of the last run took.", ("step", "state"),
-            {(node["id"], node["state"]): node["seconds"] for node in run["nodes"]},
+            {(node.id, node.state): node.seconds for node in run.nodes},
         )  # fmt: skip
         yield self._family(
             "examples", "Examples that trained and judged the last model.", ("split",),
-            {(split,): count for split, count in run.get("examples", {}).items()},
+            {(split,): count for split, count in run.examples.items()},
         )  # fmt: skip
         yield self._family(
             "model_metric", "The last model's metrics; slice is empty for the whole eval split.",
             ("metric", "slice"), _metrics(run),
         )  # fmt: skip
-        if run["metrics"]:
-            yield self._gauge("model_blessed", "Whether the last model passed every gate.", run["blessed"])
-        if run["pushed_model"]:
-            version = float(Path(run["pushed_model"]).name)
+        if run.metrics:
+            yield self._gauge("model_blessed", "Whether the last model passed every gate.", run.blessed)
+        if run.pushed_model:
+            version = float(Path(run.pushed_model).name)
             yield self._gauge("pushed_version", "The version that the last model is served as.", version)
-        yield from self._drift(run.get("drift") or ())
+        yield from self._drift(run.drift)
 
-    def _drift(self, entries: Sequence[Record]) -> Iterator[Metric]:
+    def _drift(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         labels = ("feature", "split", "metric", "against")
         for key, description in (
             ("distance", "How far the newest data is from what it is compared with."),
@@ -109,8 +104,8 @@ class _Runs(Collector):
         return family
 
 
-def _metrics(run: Record) -> dict[tuple[str, str], float]:
-    values = {(name, ""): value for name, value in run["metrics"].items()}
-    for where, metrics in (run.get("slice_metrics") or {}).items():
+def _metrics(run: Run) -> dict[tuple[str, str], float]:
+    values = {(name, ""): value for name, value in run.metrics.items()}
+    for where, metrics in run.slice_metrics.items():
         values |= {(name, where): value for name, value in metrics.items()}
     return values

@@ -27,8 +27,9 @@ from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
 from pipeline.running.failure import drift_of, explain
 from pipeline.running.imports import import_lean
-from pipeline.runs import history
-from pipeline.runs.summary import Summary, show
+from pipeline.runs.display import show
+from pipeline.runs.run import FAILED, RUNNING, SUCCEEDED, Run
+from pipeline.runs.run import settle_killed as mark_killed
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
 
@@ -84,7 +85,7 @@ def describe_window(config: Config, source: Path) -> str:
     return f", spans {window.spans[0].name} to {window.newest.name}"
 
 
-def run(config: Config, workspace: Workspace, request: Request) -> Summary:
+def run(config: Config, workspace: Workspace, request: Request) -> Run:
     """Runs the graph and leaves a summary, also of a run that failed.
 
     Raises:
@@ -104,21 +105,23 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
     Returns:
       A sentence for each, and for whatever was not reached.
     """
-    killed = history.settle_killed(workspace)
+    killed = mark_killed(workspace)
     warnings = announce(config, workspace, killed) if killed else []
-    return [*(f"run {run['run_id']} was killed before it ended" for run in killed), *warnings]
+    return [*(f"run {run.run_id} was killed before it ended" for run in killed), *warnings]
 
 
-def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Summary:
+def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Run:
     """The same for one who has checked everything and holds the workspace's lock."""
     started = time.monotonic()
-    summary = begin_summary(config, request)
+    begun = begin_run(config, request)
     data = inputs.read_data(config, workspace, source)
-    if not request.is_partial:
-        summary = dataclasses.replace(summary, inputs=inputs.read_inputs(config, data))
-    log_file = workspace.logs / f"run-{summary.run_id}.log"
-    summary = dataclasses.replace(summary, log=str(log_file))
-    summary.write_record(workspace, status=history.RUNNING)
+    log_file = workspace.logs / f"run-{begun.run_id}.log"
+    begun = dataclasses.replace(
+        begun,
+        log=str(log_file),
+        inputs={} if request.is_partial else inputs.read_inputs(config, data),
+    )
+    dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
     earlier = None
     with _interruptible() as asked, contextlib.ExitStack() as stack:
@@ -129,34 +132,34 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             with terminal.Progress(console, asked, _ahead(request)).watching():
                 earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source, data)
-            summary = dataclasses.replace(summary, status=history.SUCCEEDED)
+            ended = dataclasses.replace(begun, status=SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
-            summary = dataclasses.replace(
-                summary, error=explain(error), interrupted=interrupted, drift=drift_of(error)
+            ended = dataclasses.replace(
+                begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
             )
         if earlier is not None:
-            from pipeline.runs.description import describe
+            from pipeline.runs.outcome import describe
 
-            summary = describe(summary, workspace, request.selected, earlier)
-        summary = _remove_old(summary, workspace, config)
-        summary = dataclasses.replace(summary, wall_seconds=round(time.monotonic() - started, 2))
+            ended = describe(ended, workspace, request.selected, earlier)
+        notes = (*ended.notes, *_remove_old(ended, workspace, config))
+        ended = dataclasses.replace(ended, notes=notes, wall_seconds=round(time.monotonic() - started, 2))
         # Before the report as well: a run that is killed while it is made still has its summary.
-        summary.write_record(workspace)
-        summary = _report(summary, config, workspace)
-        summary.write_record(workspace)
-        show(summary, workspace, console)
-        for warning in announce(config, workspace, [dataclasses.asdict(summary)]):
+        ended.write(workspace)
+        ended = _report(ended, config, workspace)
+        ended.write(workspace)
+        show(ended, workspace, console)
+        for warning in announce(config, workspace, [ended]):
             console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
-    return summary
+    return ended
 
 
-def begin_summary(config: Config, request: Request) -> Summary:
-    """The summary of a run that begins now; it has failed until it succeeds."""
+def begin_run(config: Config, request: Request) -> Run:
+    """A run that begins now; it has failed until it succeeds."""
     begun = datetime.now(timezone.utc)
-    return Summary(
-        history.FAILED,
+    return Run(
+        FAILED,
         config.name,
         config.profile,
         0.0,
@@ -186,9 +189,9 @@ def _latest_run(config: Config, workspace: Workspace) -> int:
     with uncollected():
         import_lean(config.beam.runner)
         from pipeline import graph  # noqa: F401 - everything that the run needs
-        from pipeline.runs import record
+        from pipeline.runs import metadata
 
-    return record.latest_run(workspace)
+    return metadata.latest_run(workspace)
 
 
 def _run_graph(
@@ -222,37 +225,33 @@ def _run_graph(
     LocalDagRunner().run(pipeline, run_options=options)
 
 
-def _remove_old(summary: Summary, workspace: Workspace, config: Config) -> Summary:
-    """Removes the artifacts of old runs, after a run that succeeded."""
-    if summary.status != "succeeded" or not config.retention.runs:
-        return summary
+def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
+    """Removes the artifacts of old runs, after a run that succeeded; returns notes on it."""
+    if run.status != SUCCEEDED or not config.retention.runs:
+        return []
     from pipeline.running import retention
-    from pipeline.runs import record
+    from pipeline.runs import metadata
 
     keep = config.retention.runs
     try:
-        removed = retention.remove_old_artifacts(record.open_store(workspace), workspace, keep)
+        removed = retention.remove_old_artifacts(metadata.open_store(workspace), workspace, keep)
     except OSError as error:
-        note = f"artifacts of old runs could not be removed ({error}): the next run tries again"
-    else:
-        note = f"removed {removed} artifact(s) of runs before the last {keep}"
-        if not removed:
-            return summary
-    return dataclasses.replace(summary, notes=(*summary.notes, note))
+        return [f"artifacts of old runs could not be removed ({error}): the next run tries again"]
+    return [f"removed {removed} artifact(s) of runs before the last {keep}"] if removed else []
 
 
-def _report(summary: Summary, config: Config, workspace: Workspace) -> Summary:
+def _report(run: Run, config: Config, workspace: Workspace) -> Run:
     """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         from pipeline.runs.report import write_report
 
-        return dataclasses.replace(summary, report=str(write_report(summary, config, workspace)))
+        return dataclasses.replace(run, report=str(write_report(run, config, workspace)))
     except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()
         note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
-        return dataclasses.replace(summary, notes=(*summary.notes, note))
+        return dataclasses.replace(run, notes=(*run.notes, note))
 
 
 def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:

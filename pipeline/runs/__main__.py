@@ -9,7 +9,6 @@ needs TensorFlow. Exit status: 0 done, 2 wrong arguments.
 """
 
 import argparse
-import json
 import re
 import sys
 from dataclasses import dataclass
@@ -21,18 +20,19 @@ from rich.table import Table
 from rich.text import Text
 
 from components.run_report.text import clean
-from pipeline.runs.comparison import compare, main_metric, write_page
 from foundation.sections import ConfigurationError
+from pipeline.runs.comparison import compare, write_page
+from pipeline.runs.run import Run, read_run
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run that left a summary."""
+class StoredRun:
+    """One run, and where it is."""
 
     id: str
     root: Path
     """Of its pipeline: `WORKDIR/<pipeline>`."""
-    summary: dict[str, Any]
+    run: Run
 
     @property
     def report(self) -> Path:
@@ -57,23 +57,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def find_runs(workdir: Path, dataset: str | None = None) -> list[Run]:
+def find_runs(workdir: Path, dataset: str | None = None) -> list[StoredRun]:
     """Every run below `workdir`, of one pipeline or of all, the oldest first.
 
-    A file that is no summary is left out: a run may be writing it.
+    A file that is no run is left out: a run may be writing it.
     """
-    found = []
+    stored = []
     for path in workdir.glob(f"{dataset or '*'}/runs/*.json"):
-        try:
-            summary = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(summary, dict) and "status" in summary:
-            found.append(Run(path.stem, path.parent.parent.absolute(), summary))
-    return sorted(found, key=lambda run: (run.id, str(run.root)))
+        run = read_run(path)
+        if run is not None:
+            stored.append(StoredRun(path.stem, path.parent.parent.absolute(), run))
+    return sorted(stored, key=lambda run: (run.id, str(run.root)))
 
 
-def choose(runs: list[Run], name: str) -> Run:
+def choose(runs: list[StoredRun], name: str) -> StoredRun:
     """The run that `name` means: an id, a unique beginning of one, `latest`, or `latest~N`.
 
     Raises:
@@ -96,7 +93,7 @@ def choose(runs: list[Run], name: str) -> Run:
     return meant[0]
 
 
-def _list(runs: list[Run], workdir: Path) -> None:
+def _list(runs: list[StoredRun], workdir: Path) -> None:
     if not runs:
         print(f"There are no runs in {workdir}: `make run` makes one.")
         return
@@ -104,18 +101,18 @@ def _list(runs: list[Run], workdir: Path) -> None:
     for column in ("run (UTC)", "dataset", "code", "strategy", "metric", "blessed", "state"):
         table.add_column(column, no_wrap=True)
     table.add_column("wall", no_wrap=True, justify="right")
-    for run in runs:
-        summary = run.summary
-        name, value = main_metric(summary)
+    for stored in runs:
+        run = stored.run
+        name, value = run.result
         cells = (
-            run.id,
-            str(summary.get("dataset", "")),
-            str(summary.get("code", ""))[:8],
-            str(summary.get("distribution", {}).get("strategy", "–")),
+            stored.id,
+            run.dataset,
+            run.code[:8],
+            str(run.distribution.get("strategy", "–")),
             f"{name} {value:.4f}" if value is not None else "–",
-            ("yes" if summary.get("blessed") else "no") if value is not None else "–",
-            str(summary["status"]),
-            f"{summary.get('wall_seconds', 0):.1f} s",
+            ("yes" if run.blessed else "no") if value is not None else "–",
+            run.status,
+            f"{run.wall_seconds:.1f} s",
         )
         table.add_row(*(Text(clean(cell)) for cell in cells))
     # Wide enough for every column, also where the output is not a terminal.
@@ -124,43 +121,43 @@ def _list(runs: list[Run], workdir: Path) -> None:
     console.print(f"{len(runs)} run(s) in {workdir}", highlight=False, markup=False)
 
 
-def _show(run: Run) -> None:
-    summary = run.summary
+def _show(stored: StoredRun) -> None:
+    run = stored.run
 
     def line(name: str, value: Any) -> None:
         if value not in (None, "", (), [], {}):
             print(f"{name:<14}{value}")
 
-    line("run", run.id)
-    line("dataset", summary.get("dataset"))
-    line("profile", summary.get("profile"))
-    line("status", f"{summary['status']} in {summary.get('wall_seconds', 0):.1f} s")
-    line("error", summary.get("error"))
-    line("code", summary.get("code"))
-    line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in summary.get("metrics", {}).items()))
-    if summary.get("metrics"):
-        line("blessed", "yes" if summary.get("blessed") else "no")
-    for refusal in summary.get("refusals", ()):
+    line("run", stored.id)
+    line("dataset", run.dataset)
+    line("profile", run.profile)
+    line("status", f"{run.status} in {run.wall_seconds:.1f} s")
+    line("error", run.error)
+    line("code", run.code)
+    line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
+    if run.metrics:
+        line("blessed", "yes" if run.blessed else "no")
+    for refusal in run.refusals:
         line("", refusal)
     line(
         "trained",
-        ", ".join(f"{k} {v}" for k, v in summary.get("distribution", {}).items() if "reason" not in k),
+        ", ".join(f"{k} {v}" for k, v in run.distribution.items() if "reason" not in k),
     )
-    for node in summary.get("nodes", ()):
-        if node["state"] != "skipped":
-            line("", f"{node['id']:<18}{node['state']:<10}{node['seconds']:7.1f} s")
-    for note in summary.get("notes", ()):
+    for node in run.nodes:
+        if node.state != "skipped":
+            line("", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s")
+    for note in run.notes:
         line("note", note)
-    line("pushed model", summary.get("pushed_model"))
-    line("command", summary.get("command"))
-    line("log", summary.get("log"))
-    line("report", run.report if run.report.is_file() else "none")
+    line("pushed model", run.pushed_model)
+    line("command", run.command)
+    line("log", run.log)
+    line("report", stored.report if stored.report.is_file() else "none")
 
 
-def _compare(first: Run, second: Run) -> None:
+def _compare(first: StoredRun, second: StoredRun) -> None:
     if (first.root, first.id) == (second.root, second.id):
         raise ConfigurationError(f"Both are run {first.id}: give two runs.")
-    sections = compare(first.summary, second.summary)
+    sections = compare(first.run, second.run)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column, how in (("", "left"), (first.id, "right"), (second.id, "right"), ("change", "right")):
         table.add_column(column, justify=how)  # type: ignore[arg-type]

@@ -8,55 +8,45 @@ from typing import Any, Protocol
 from components.run_report import FORMAT, rendering
 from components.run_report.text import duration, number
 from foundation.replacing import replace_file
+from pipeline.runs.run import Run
 
-_MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
 Rows = list[dict[str, Any]]
 """[{name, first, second, change: texts, differs}]."""
 
 
 class Compared(Protocol):
-    """See `pipeline.runs.Run`."""
+    """See `pipeline.runs.__main__.StoredRun`."""
 
     id: str
     root: Path
-    summary: dict[str, Any]
+    run: Run
 
 
-def main_metric(summary: Mapping[str, Any]) -> tuple[str, float | None]:
-    """The metric that runs are listed by, and its value; ("", None) where the run has none."""
-    metrics = summary.get("metrics", {})
-    name = next((name for name in _MAIN if name in metrics), next(iter(metrics), ""))
-    return name, metrics.get(name)
-
-
-def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Rows]:
-    """Section → its rows, from two summaries.
-
-    Keys that only one of them has (another task, an older version of this program) count as different.
-    """
+def compare(first: Run, second: Run) -> dict[str, Rows]:
+    """Section → its rows. Metrics that only one of them has (another task) count as different."""
     run = [
-        _row(name, first.get(name), second.get(name))
+        _row(name, getattr(first, name), getattr(second, name))
         for name in ("dataset", "profile", "status", "code", "command", "error", "pushed_model")
     ]
-    judged = [_row("blessed", first.get("blessed"), second.get("blessed"))]
-    judged += _rows(first.get("metrics", {}), second.get("metrics", {}))
+    judged = [_row("blessed", first.blessed, second.blessed)]
+    judged += _rows(first.metrics, second.metrics)
     slices = [
         _row(f"{where}: {metric}", a.get(where, {}).get(metric), b.get(where, {}).get(metric))
-        for a, b in [(first.get("slice_metrics") or {}, second.get("slice_metrics") or {})]
+        for a, b in [(first.slice_metrics, second.slice_metrics)]
         for where in {**a, **b}
         for metric in {**a.get(where, {}), **b.get(where, {})}
     ]
-    times = [{node["id"]: node for node in one.get("nodes", ())} for one in (first, second)]
-    timing = [_time("whole run", first.get("wall_seconds"), second.get("wall_seconds"))]
+    times = [{node.id: node for node in one.nodes} for one in (first, second)]
+    timing = [_time("whole run", first.wall_seconds, second.wall_seconds)]
     for node in {**times[0], **times[1]}:
-        seconds = [one[node]["seconds"] if node in one else None for one in times]
-        states = [one[node]["state"] if node in one else None for one in times]
+        seconds = [one[node].seconds if node in one else None for one in times]
+        states = [one[node].state if node in one else None for one in times]
         timing.append(_time(node, *seconds, *states))
     return {
         "Run": run,
         "Evaluation": judged,
         "Slices": slices,
-        "Training": _rows(first.get("distribution", {}), second.get("distribution", {})),
+        "Training": _rows(first.distribution, second.distribution),
         "Timing": timing,
     }
 

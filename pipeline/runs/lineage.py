@@ -20,7 +20,7 @@ def read_lineage(store: mlmd.MetadataStore, run: int) -> dict[str, Any]:
 
     Args:
       store: The workspace's.
-      run: Id of the run's context, see `record.read_run`.
+      run: Id of the run's context, see `metadata.read_run`.
 
     Returns:
       ``boxes`` and ``edges`` as `components.run_report.diagram.draw` takes them, and ``source``, a caption.

@@ -12,47 +12,50 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.evaluator.verdict import Verdict, read_verdict
 from components.run_report import FORMAT, rendering
 from components.run_report.decision import decide, key_figures
-from components.run_report.text import last_lines, number
-from pipeline.runs import record
-from pipeline.config import Config
-from pipeline.runs.record import NodeRecord
-from pipeline.runs.reproduction import reproduction
-from pipeline.runs.summary import Summary
-from pipeline.workspace import Workspace
+from components.run_report.evaluation import main_result, present
+from components.run_report.text import last_lines
 from foundation.replacing import replace_file
+from foundation.sections import UserError
+from pipeline.config import Config
+from pipeline.runs import metadata
+from pipeline.runs.metadata import NodeExecution
+from pipeline.runs.reproduction import reproduction
+from pipeline.runs.run import SUCCEEDED, Run
+from pipeline.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
 _LOG_LINES = 40
 
 
-def write_report(summary: Summary, config: Config, workspace: Workspace) -> Path:
+def write_report(run: Run, config: Config, workspace: Workspace) -> Path:
     """Writes `<run id>.html`, and `<run id>.json` with what it shows, which `pipeline.runs compare` reads.
 
     Returns:
       The HTML file.
     """
     started = time.monotonic()
-    document = gather(summary, config, workspace)
-    path = workspace.reports / f"{summary.run_id}.html"
+    document = gather(run, config, workspace)
+    path = workspace.reports / f"{run.run_id}.html"
     replace_file(path.with_suffix(".json"), json.dumps(document) + "\n")
     replace_file(path, rendering.render(document))
     _LOG.info("The report took %.2f s", time.monotonic() - started)
     return path
 
 
-def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, Any]:
+def gather(run: Run, config: Config, workspace: Workspace) -> dict[str, Any]:
     """Everything that the report shows, as `rendering.render` takes it."""
-    records: dict[str, NodeRecord] = {}
+    executions: dict[str, NodeExecution] = {}
     store = None
-    if summary.metadata_run:
-        store = record.open_store(workspace)
-        records = record.read_run(store, summary.metadata_run)
+    if run.metadata_run:
+        store = metadata.open_store(workspace)
+        executions = metadata.read_run(store, run.metadata_run)
     missing: dict[str, str] = {}
 
     def section(name: str, node: str, output: str, read: Callable[[Path], Any]) -> Any:
-        made = records.get(node)
+        made = executions.get(node)
         artifact = made.outputs.get(output) if made and made.state in ("executed", "cached") else None
         if artifact is None:
             missing[name] = _why_absent(node, made)
@@ -61,35 +64,35 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
 
     statistics = section("statistics", "StatisticsGen", "statistics", _statistics)
     training = section("training", "Trainer", "model_run", _training)
-    evaluation = section("evaluation", "Evaluator", "evaluation", _evaluation)
+    verdict = section("evaluation", "Evaluator", "evaluation", read_verdict)
     anomalies = section("anomalies", "ExampleValidator", "anomalies", _anomalies)
-    drift = _drift(summary, records, missing)
+    drift = _drift(run, executions, missing)
     lineage = None
     if store is not None:
-        lineage = _read("lineage", missing, lambda: _lineage(store, summary.metadata_run, evaluation))
+        lineage = _read("lineage", missing, lambda: _lineage(store, run.metadata_run, verdict))
     decision = decide(
-        status=summary.status,
-        error=summary.error,
-        judged=evaluation is not None,
-        blessed=summary.blessed,
-        refusals=summary.refusals,
-        pushed_version=Path(summary.pushed_model).name if summary.pushed_model else None,
-        notes=summary.notes,
+        status=run.status,
+        error=run.error,
+        judged=verdict is not None,
+        blessed=run.blessed,
+        refusals=run.refusals,
+        pushed_version=Path(run.pushed_model).name if run.pushed_model else None,
+        notes=run.notes,
     )
-    decision["figures"] = key_figures(evaluation, statistics, training, summary.wall_seconds)
+    decision["figures"] = key_figures(verdict, statistics, training, run.wall_seconds)
     return {
         "format": FORMAT,
-        "run": _run(summary, config),
+        "run": _run(run, config),
         "decision": decision,
         "statistics": statistics,
-        "spans": _spans(summary),
+        "spans": _spans(run),
         "anomalies": anomalies,
         "drift": drift,
         "training": training,
-        "evaluation": evaluation,
-        "timing": [asdict(node) for node in summary.nodes if node.id in config.nodes],
+        "evaluation": present(verdict) if verdict else None,
+        "timing": [asdict(node) for node in run.nodes if node.id in config.nodes],
         "lineage": lineage,
-        "reproduction": _read("reproduction", missing, lambda: reproduction(summary, config, workspace)),
+        "reproduction": _read("reproduction", missing, lambda: reproduction(run, config, workspace)),
         "missing": missing,
     }
 
@@ -97,6 +100,9 @@ def gather(summary: Summary, config: Config, workspace: Workspace) -> dict[str, 
 def _read(name: str, missing: dict[str, str], read: Callable[[], Any]) -> Any:
     try:
         return read()
+    except UserError as error:
+        missing[name] = str(error)
+        return None
     except Exception as error:
         _LOG.warning("The report's section %s could not be read", name, exc_info=True)
         missing[name] = f"Could not be read ({type(error).__name__}: {error})."
@@ -122,30 +128,23 @@ def _training(path: Path) -> Any:
     return read_training(path)
 
 
-def _evaluation(path: Path) -> Any:
-    from components.run_report.evaluation import read_evaluation
-
-    return read_evaluation(path)
-
-
-def _lineage(store: Any, run: int, evaluation: Mapping[str, Any] | None) -> Any:
+def _lineage(store: Any, metadata_run: int, verdict: Verdict | None) -> Any:
     from pipeline.runs.lineage import read_lineage
 
-    lineage = read_lineage(store, run)
+    lineage = read_lineage(store, metadata_run)
     for box in lineage["boxes"]:
-        if box["id"] == "Evaluator" and evaluation and evaluation["slices"]:
-            value = evaluation["slices"][0]["candidate"].get(evaluation["main"])
-            box["lines"].insert(0, f"{evaluation['main']} {number(value)}")
+        if box["id"] == "Evaluator" and verdict and (result := main_result(verdict)):
+            box["lines"].insert(0, result)
     return lineage
 
 
-def _drift(summary: Summary, records: Mapping[str, NodeRecord], missing: dict[str, str]) -> Any:
+def _drift(run: Run, executions: Mapping[str, NodeExecution], missing: dict[str, str]) -> Any:
     """What the data gate measured; the summary has it also where the gate stopped the run."""
     from components.run_report.anomalies import order_drift, read_drift
 
-    if measured := getattr(summary, "drift", ()):
+    if measured := run.drift:
         return order_drift(measured)
-    gate = records.get("DataGate")
+    gate = executions.get("DataGate")
     report = gate.outputs.get("report") if gate else None
     if report is None:
         missing["drift"] = "The data gate compared nothing with earlier data."
@@ -153,32 +152,32 @@ def _drift(summary: Summary, records: Mapping[str, NodeRecord], missing: dict[st
     return _read("drift", missing, lambda: read_drift(Path(report.uri)))
 
 
-def _why_absent(node: str, made: NodeRecord | None) -> str:
+def _why_absent(node: str, made: NodeExecution | None) -> str:
     if made is None:
         return f"{node} did not run in this run."
     return f"{node} failed, and left nothing to show."
 
 
-def _run(summary: Summary, config: Config) -> dict[str, Any]:
-    failed = summary.status != "succeeded"
+def _run(run: Run, config: Config) -> dict[str, Any]:
+    failed = run.status != SUCCEEDED
     tail: list[str] = []
-    if failed and summary.log and Path(summary.log).is_file():
-        with Path(summary.log).open(errors="replace") as log:
+    if failed and run.log and Path(run.log).is_file():
+        with Path(run.log).open(errors="replace") as log:
             tail = last_lines(log, _LOG_LINES)
-    day, _, time = summary.started.partition("T")
+    day, _, time = run.started.partition("T")
     return {
-        "id": summary.run_id,
-        "title": f"{config.name}: run {summary.run_id}",
+        "id": run.run_id,
+        "title": f"{config.name}: run {run.run_id}",
         "subtitle": f"{day} {time[:5]} UTC, profile {config.profile}, dataset {config.dataset_file.name}",
-        "wall_seconds": summary.wall_seconds,
-        "log": summary.log,
+        "wall_seconds": run.wall_seconds,
+        "log": run.log,
         "log_tail": tail,
-        "footer": f"Report of run {summary.run_id}. It needs no network and runs no script.",
+        "footer": f"Report of run {run.run_id}. It needs no network and runs no script.",
     }
 
 
-def _spans(summary: Summary) -> str:
-    spans = getattr(summary, "spans", None) or {}
+def _spans(run: Run) -> str:
+    spans = run.spans
     if not spans.get("window"):
         return ""
     window = spans["window"]

@@ -5,25 +5,29 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import ROOT, Config
-from pipeline.runs.summary import Summary
+from pipeline.runs.run import Run
 from pipeline.workspace import Workspace
+from trainer_module.settings import Settings
 
 _PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
+# Of the configuration: what the page names anyway, what only a cluster reads, and who hears of runs, whose
+# addresses may be secrets.
+_NOT_SHOWN = ("name", "profile", "dataset_file", "kubeflow", "steps", "notify")
 
 
-def reproduction(summary: Summary, config: Config, workspace: Workspace) -> dict[str, Any]:
+def reproduction(run: Run, config: Config, workspace: Workspace) -> dict[str, Any]:
     """{commands: [text], facts: [(name, value)], configuration: [a setting a line]}."""
     commit = _commit()
     facts = [
         ("dataset", str(config.dataset_file)),
         ("profile", config.profile),
-        ("code fingerprint", summary.code),
+        ("code fingerprint", run.code),
         ("commit", commit or "not a git checkout"),
         ("work directory", str(workspace.root)),
         ("Python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"),
@@ -31,20 +35,23 @@ def reproduction(summary: Summary, config: Config, workspace: Workspace) -> dict
     ]
     commands = [f"git checkout {commit.split()[0]}"] if commit else []
     return {
-        "commands": [*commands, summary.command],
+        "commands": [*commands, run.command],
         "facts": facts,
-        "configuration": _configuration(config),
+        "configuration": settings_of(config),
     }
 
 
-def _configuration(config: Config) -> list[str]:
-    """The configuration that the run had, a line a setting; what only a cluster reads is left out."""
-    tables = {
-        **{name: asdict(getattr(config, name)) for name in ("source", "splits")},
-        **config.settings.to_json(),
-        **{name: asdict(getattr(config, name)) for name in ("evaluation", "beam", "serving", "app")},
-        "gates": {metric: _given(asdict(gate)) for metric, gate in config.gates.items()},
-    }
+def settings_of(config: Config) -> list[str]:
+    """Every setting that the run had, a line each."""
+    tables: dict[str, Any] = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if isinstance(value, Settings):
+            tables |= value.to_json()
+        elif each.name == "gates":
+            tables["gates"] = {metric: _given(asdict(gate)) for metric, gate in value.items()}
+        elif each.name not in _NOT_SHOWN:
+            tables[each.name] = asdict(value)
     return [
         f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}"
         for section, table in tables.items()

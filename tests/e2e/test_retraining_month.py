@@ -25,7 +25,7 @@ import pytest
 from components.example_gen import span_store
 from components.pusher.versions import list_versions
 from pipeline.config import ROOT
-from pipeline.runs import history
+from pipeline.runs.run import last_success, read_runs, whole_runs
 from pipeline.workspace import Workspace, workspace_of
 from tests.listener import Listener
 
@@ -158,13 +158,13 @@ class Month:
             assert status == 0 and "Nothing to do" in shown, shown
             return
         assert status == outcome and "Nothing to do" not in shown, shown
-        newest = history.read_records(self.workspace)[-1]
+        newest = read_runs(self.workspace)[-1]
         if outcome == REFUSED:
-            assert newest["status"] == "failed", newest
+            assert newest.status == "failed", newest
             self.events["failed"] += 1
             return
-        assert newest["status"] == "succeeded"
-        self.seconds = newest["wall_seconds"]
+        assert newest.status == "succeeded"
+        self.seconds = newest.wall_seconds
         self.note(outcome, window or [])
 
     def note(self, outcome: int | str, window: list[int]) -> None:
@@ -178,7 +178,7 @@ class Month:
     def expect_with_company(self, outcome: int, window: list[int]) -> None:
         """One night's run, and a second one that is started while it goes on."""
         self.start()
-        while not any(each["status"] == "running" for each in history.read_records(self.workspace)):
+        while not any(each.status == "running" for each in read_runs(self.workspace)):
             time.sleep(0.05)
         second = subprocess.run(
             [sys.executable, "-m", "pipeline.retrain", *self.arguments],
@@ -195,8 +195,8 @@ class Month:
             time.sleep(0.05)
         os.kill(pid, signal.SIGTERM)
         assert self.answer()["status"] == TRY_LATER, self.output.read_text()
-        newest = history.read_records(self.workspace)[-1]
-        assert newest["status"] == "failed" and newest["interrupted"]
+        newest = read_runs(self.workspace)[-1]
+        assert newest.status == "failed" and newest.interrupted
         self.events["failed"] += 1
 
     def kill(self) -> None:
@@ -206,23 +206,23 @@ class Month:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         status = self.answer()["status"]
-        newest = history.read_records(self.workspace)[-1:]
-        if status == -signal.SIGKILL and newest and newest[0]["status"] == "running":
+        newest = read_runs(self.workspace)[-1:]
+        if status == -signal.SIGKILL and newest and newest[0].status == "running":
             # Perhaps the record of the run before, which this one had not got to.
-            self.killed.add(newest[0]["run_id"])
+            self.killed.add(newest[0].run_id)
             self.events["killed"] = len(self.killed)
 
     def expect_after_kill(self, window: list[int]) -> None:
         """The run after killed ones: it trains, unless the kill came too late."""
-        before = len(history.whole_runs(history.read_records(self.workspace)))
-        last = history.last_success(history.read_records(self.workspace))
-        done = last is not None and last["spans"]["window"] == [name_of(day) for day in window]
+        before = len(whole_runs(read_runs(self.workspace)))
+        last = last_success(read_runs(self.workspace))
+        done = last is not None and last.spans["window"] == [name_of(day) for day in window]
         self.start()
         status = self.answer()["status"]
         shown = self.output.read_text()
         assert status == 0, shown
         assert ("Nothing to do" in shown) == done, shown
-        assert done or len(history.whole_runs(history.read_records(self.workspace))) > before
+        assert done or len(whole_runs(read_runs(self.workspace))) > before
         self.note(TRAINED, window)
 
 
@@ -247,11 +247,9 @@ def month(tmp_path: Path) -> Iterator[Month]:
 def test_after_a_month_of_trouble_spans_versions_metadata_and_records_agree(month: Month) -> None:
     live_through(month)
 
-    records = history.read_records(month.workspace)
-    assert [
-        record["spans"]["window"] for record in records if record["status"] == "succeeded"
-    ] == month.windows
-    statuses = Counter(record["status"] for record in records)
+    records = read_runs(month.workspace)
+    assert [record.spans["window"] for record in records if record.status == "succeeded"] == month.windows
+    statuses = Counter(record.status for record in records)
     outcomes = {
         "succeeded": len(month.windows),
         "failed": month.events["failed"],
@@ -383,9 +381,9 @@ def trained_windows(workspace: Workspace) -> list[list[str]]:
     """The window of every training that ML Metadata has as complete, by the lineage of its examples."""
     from ml_metadata.proto import metadata_store_pb2
 
-    from pipeline.runs import record
+    from pipeline.runs import metadata
 
-    store = record.open_store(workspace)
+    store = metadata.open_store(workspace)
     complete, output = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Event.OUTPUT
 
     def inputs_of(execution: int, key: str) -> list[int]:

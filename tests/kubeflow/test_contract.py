@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.evaluator.verdict import read_verdict
 from components.pusher.versions import identity
 from pipeline.config import ROOT
 from tests.kubeflow.conftest import GRAPH, STRONG, WEAK, Site
@@ -179,12 +180,8 @@ def test_the_cluster_pushes_the_model_that_a_laptop_pushes(
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "taxi" / "run_summary.json").read_text())
 
-    from pipeline.runs import results
-    from pipeline.runs.record import NodeRecord
-
     stored = cluster.store.directory(second_run.outputs["Evaluator"]["evaluation"].uri)
-    evaluation = {"evaluation": SimpleNamespace(uri=str(stored))}
-    metrics = results.overall_metrics({"Evaluator": NodeRecord("executed", 0.0, evaluation)})
+    metrics = read_verdict(stored).whole.metrics
     assert metrics["auc"] == pytest.approx(summary["metrics"]["auc"], abs=0.02)
     assert metrics["example_count"] == summary["metrics"]["example_count"]
 

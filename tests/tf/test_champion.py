@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +10,12 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator.component import Executor
+from components.evaluator.verdict import read_verdict
 from components.pusher.component import Executor as PusherExecutor
 from components.pusher.component import push
 from components.pusher.versions import newest_version
 from pipeline import config
 from pipeline.quality import evaluation_config
-from pipeline.runs import results
-from pipeline.runs.record import NodeRecord
 from trainer_module.settings import LABEL
 
 DATASET = """
@@ -136,13 +134,10 @@ class Judge:
                 "custom_config": "null",
             },
         )
-        evaluation = SimpleNamespace(uri=outputs["evaluation"][0].uri)
-        records = {"Evaluator": NodeRecord("executed", 0.0, {"evaluation": evaluation})}
-        return (
-            blessing.get_int_custom_property("blessed") == 1,
-            results.refusals(records),
-            newest_version(serving),
-        )
+        self.verdict = read_verdict(self.directory / "evaluation")
+        blessed = blessing.get_int_custom_property("blessed") == 1
+        assert blessed == self.verdict.passed
+        return blessed, self.verdict.refusals, newest_version(serving)
 
 
 @pytest.fixture
@@ -154,6 +149,10 @@ def test_a_candidate_that_is_worse_on_one_slice_only_is_not_pushed(judge: Judge)
     blessed, refusals, live = judge(candidate="south", live="nowhere")
     assert not blessed and live is not None
     (refusal,) = refusals
+    (failing,) = [gate for gate in judge.verdict.gates if not gate.passed]
+    assert failing.worst == (("zone", "south"),) and [each.slice for each in failing.failures] == [
+        failing.worst
+    ]
     assert refusal.startswith("auc on zone = south: changed by -0.")
     assert refusal.endswith("against the live model, the gate allows -0.05")
     assert [path.name for path in (judge.directory / "serving").iterdir()] == [live.name]
@@ -162,11 +161,30 @@ def test_a_candidate_that_is_worse_on_one_slice_only_is_not_pushed(judge: Judge)
 def test_a_candidate_that_is_as_good_everywhere_is_pushed(judge: Judge) -> None:
     blessed, refusals, live = judge(candidate="nowhere", live="elsewhere")
     assert blessed and refusals == () and live is not None
+    whole, *zones = judge.verdict.slices
+    assert judge.verdict.main_metric == "auc"
+    assert (whole.slice, whole.metrics["example_count"]) == ((), 600)
+    assert [each.slice for each in zones] == [(("zone", zone),) for zone in ZONES]
+    assert whole.baseline == pytest.approx(whole.metrics)
+    for each in judge.verdict.slices:
+        low, high = each.intervals["auc"]
+        # Scores lie in buckets, and the interval is of those.
+        assert low - 0.01 < each.metrics["auc"] < high + 0.01 and high - low < 0.25, each.slice
+    at_least, drop, by_zone = judge.verdict.gates
+    assert (at_least.asked, at_least.value, at_least.slices) == ("at least 0.6", whole.metrics["auc"], 1)
+    assert drop.asked == "a drop of at most 0.2 against the live model" and drop.value == pytest.approx(0)
+    assert (by_zone.where, by_zone.slices) == ("every zone", 3)
+    assert all(gate.passed for gate in judge.verdict.gates)
+    counts = judge.verdict.curves["candidate"].confusion
+    assert counts.true_positives + counts.false_negatives == 300
 
 
 def test_without_a_live_model_only_absolute_bounds_hold(judge: Judge) -> None:
     blessed, refusals, live = judge(candidate="south", live=None)
     assert blessed and refusals == () and live is not None
+    assert all(each.baseline == {} for each in judge.verdict.slices)
+    assert [gate.passed for gate in judge.verdict.gates] == [True, None, None]
+    assert set(judge.verdict.curves) == {"candidate"}
 
 
 def test_gates_for_slices_are_changes_on_every_value(judge: Judge) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from pipeline.running.retention import remove_old_artifacts
-from pipeline.runs import record
+from pipeline.runs import metadata
 from pipeline.workspace import Workspace, workspace_of
 
 NODES = {"ExampleGen": "Examples", "Trainer": "Model", "Pusher": "PushedModel"}
@@ -20,7 +20,7 @@ class History:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         workspace.root.mkdir(parents=True)
-        self.store: mlmd.MetadataStore = record.open_store(workspace)
+        self.store: mlmd.MetadataStore = metadata.open_store(workspace)
         self.types = {
             name: self.store.put_artifact_type(
                 proto.ArtifactType(name=name, properties={}), can_add_fields=True

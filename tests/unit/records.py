@@ -1,6 +1,5 @@
-"""Records of runs as `pipeline.runs.summary` writes them, and news of them, for the tests of what is made of them."""
+"""Runs as they are read, and news of them, for the tests of what is made of them."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -8,20 +7,19 @@ from typing import Any
 from pipeline.notify.announcement import notify_channels
 from pipeline.notify.channel import News
 from pipeline.notify.settings import Notify
-from pipeline.runs.history import Record
-from pipeline.runs.summary import NodeSummary, Summary
+from pipeline.runs.run import NodeRun, Run
 
 INPUTS = {"data": "d", "code": "c", "configuration": "f"}
 
 
-def make_record(began: float, **changes: Any) -> Record:
+def make_record(began: float, **changes: Any) -> Run:
     """A run of taxi that began at `began` (seconds since 1970), took a minute and pushed a model."""
     values: dict[str, Any] = {
         "status": "succeeded",
         "dataset": "taxi",
         "profile": "laptop",
         "wall_seconds": 60.0,
-        "nodes": (NodeSummary("Trainer", "executed", 40.5), NodeSummary("AppExporter", "skipped", 0.0)),
+        "nodes": (NodeRun("Trainer", "executed", 40.5), NodeRun("AppExporter", "skipped", 0.0)),
         "metrics": {"auc": 0.94, "example_count": 100.0},
         "slice_metrics": {'payment_type="Cash"\\n': {"auc": 0.9}},
         "examples": {"train": 200, "eval": 100},
@@ -32,16 +30,14 @@ def make_record(began: float, **changes: Any) -> Record:
         "inputs": INPUTS,
         **changes,
     }
-    known = {field.name for field in dataclasses.fields(Summary)}
-    record = dataclasses.asdict(Summary(**{key: values[key] for key in values if key in known}))
-    return {**record, **values, "nodes": record["nodes"]}
+    return Run(**values)
 
 
-def publish_metrics(notify: Notify, pipeline: str, records: Sequence[Record], checked: float) -> list[str]:
-    """Tells every channel of the records of all runs, none of which has just ended."""
-    return notify_channels(notify, News(pipeline, (), records, checked, {}))
+def publish_metrics(notify: Notify, pipeline: str, runs: Sequence[Run], checked: float) -> list[str]:
+    """Tells every channel of all runs, none of which has just ended."""
+    return notify_channels(notify, News(pipeline, (), runs, checked, {}))
 
 
-def send_messages(notify: Notify, runs: Sequence[Record], environment: Mapping[str, str]) -> list[str]:
+def send_messages(notify: Notify, runs: Sequence[Run], environment: Mapping[str, str]) -> list[str]:
     """Tells every channel of runs that have just ended."""
     return notify_channels(notify, News("taxi", runs, runs, 1.0, environment))

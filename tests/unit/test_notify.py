@@ -13,7 +13,7 @@ from pipeline.notify.channel import find_channels
 from pipeline.notify.events import event_of
 from pipeline.notify.settings import NOTIFY_SECTION as Notify
 from pipeline.notify.settings import check
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run
 from tests.extension import copy_tree, run_python, write_from_readme
 from tests.listener import SECRET, Listener
 
@@ -50,7 +50,7 @@ DRIFT = [
         (make_record(1, drift=DRIFT[1:]), None),
     ],
 )
-def test_people_hear_of_what_is_wrong_and_of_nothing_else(run: Record, event: str | None) -> None:
+def test_people_hear_of_what_is_wrong_and_of_nothing_else(run: Run, event: str | None) -> None:
     assert event_of(run) == event
 
 

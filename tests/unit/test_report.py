@@ -1,5 +1,6 @@
 """The report's parts that need no TensorFlow: reading, arithmetic, charts, and a page for anything."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,14 +14,16 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.run_report import charts, diagram, gates, rendering
+from components.evaluator.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.run_report import charts, diagram, rendering
 from components.run_report.anomalies import order_drift, read_anomalies, read_drift
-from components.run_report.decision import decide, refusals
-from components.run_report.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.run_report.decision import decide
+from components.run_report.lineage import make_box
 from components.run_report.statistics import read_statistics
 from components.run_report.text import clean, duration, number, percent
 from components.run_report.training import read_training
-from pipeline.config import ROOT
+from pipeline.config import ROOT, load
+from pipeline.runs.reproduction import settings_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -196,32 +199,6 @@ def test_a_slice_with_too_few_of_a_class_has_no_interval() -> None:
     assert intervals(scores_of(labels, np.linspace(0, 0.9, 6)), 0.5) == {}
 
 
-def test_gates_say_what_was_asked_and_name_the_worst_slice(tmp_path: Path) -> None:
-    threshold = {"valueThreshold": {"lowerBound": 0.8}}
-    change = {"changeThreshold": {"absolute": -0.01, "direction": "HIGHER_IS_BETTER"}}
-    metric = {
-        "className": "AUC",
-        "config": '{"name": "auc"}',
-        "perSliceThresholds": [
-            {"slicingSpecs": [{}], "threshold": {**threshold, **change}},
-            {"slicingSpecs": [{"featureKeys": ["day"]}], "threshold": threshold},
-        ],
-    }
-    config = {"evalConfig": {"metricsSpecs": [{"metrics": [metric]}]}}
-    (tmp_path / "eval_config.json").write_text(json.dumps(config))
-    monday, tuesday = (("day", "1"),), (("day", "2"),)
-    slices = {
-        (): {"candidate": {"auc": 0.9}},
-        monday: {"candidate": {"auc": 0.85}},
-        tuesday: {"candidate": {"auc": 0.7}},
-    }
-    whole, against, sliced = gates.read_gates(tmp_path, slices, {(tuesday, "auc", False)})
-    assert (whole["asked"], whole["value"], whole["passed"]) == ("at least 0.8", 0.9, True)
-    assert against["passed"] is None and "against the live model" in against["asked"]
-    assert (sliced["value"], sliced["found"], sliced["passed"]) == (0.7, "day = 2", False)
-    assert refusals([whole, against, sliced]) == ["auc on day = 2: 0.7000, the gate asks for at least 0.8"]
-
-
 @pytest.mark.parametrize(
     ("case", "tone", "words"),
     [
@@ -249,7 +226,7 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
         {"where": t, "rows": 9.0, "candidate": {"auc": 0.5}, "baseline": {}, "intervals": {}} for t in HOSTILE
     ]
     evaluation = {
-        "main": "auc", "threshold": 0.5, "slices": slices, "slice_count": 9, "gates": [], "curves": {},
+        "main": "auc", "slices": slices, "slice_count": 9, "gates": [], "curves": {},
     }  # fmt: skip
     page = rendering.render(
         document(
@@ -321,8 +298,34 @@ def test_figures_read_as_a_person_writes_them(shown: str, expected: str) -> None
 
 def test_rendering_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from components.run_report import rendering, statistics, anomalies, training, gates\n"
+        "import sys; from components.run_report import rendering, statistics, anomalies, training, evaluation\n"
         "sys.exit(', '.join({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_reproduce_lists_every_setting_of_every_section() -> None:
+    """Sections that the configuration gets later are in it by themselves, or this test asks about them."""
+    loaded = load("taxi", "laptop", ["window.spans=7", "retention.spans=20", "drift.label_shift=0.25"])
+    lines = settings_of(loaded)
+    assert {"window.spans = 7", "retention.spans = 20", "drift.label_shift = 0.25"} <= set(lines)
+    expected = {
+        (section.name, setting.name)
+        for section in dataclasses.fields(loaded)
+        if dataclasses.is_dataclass(value := getattr(loaded, section.name)) and section.name != "settings"
+        for setting in dataclasses.fields(value)
+        if getattr(value, setting.name) is not None
+    }
+    given = {tuple(line.split(" = ")[0].split(".", 1)) for line in lines}
+    learner = {section for section, _ in given} & {"label", "features", "model", "training"}
+    assert expected - given == {("notify", f.name) for f in dataclasses.fields(loaded.notify)} & expected
+    assert len(learner) == 4 and ("gates", "auc") in given
+
+
+def test_the_datas_box_says_which_spans_and_which_content(tmp_path: Path) -> None:
+    table = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 0})
+    assert table["lines"] == ["content 0123456789ab"]
+    (tmp_path / "window.json").write_text(json.dumps({"window": ["2026-01-01", "2026-01-02"]}))
+    spans = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 2})
+    assert spans["lines"] == ["2 span(s), 2026-01-01 to 2026-01-02", "content 0123456789ab"]

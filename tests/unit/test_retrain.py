@@ -17,8 +17,7 @@ from foundation.lock import locked
 from pipeline import config, retrain
 from pipeline.config import ROOT
 from pipeline.running import inputs
-from pipeline.runs import history
-from pipeline.runs.summary import NodeSummary, Summary
+from pipeline.runs.run import NodeRun, Run, read_runs
 from pipeline.workspace import Workspace, workspace_of
 
 from .records import make_record
@@ -69,8 +68,7 @@ class Shop:
         """Leaves the record of a run that used everything as it is now."""
         loaded = config.load(str(self.dataset), "laptop")
         now = inputs.read_inputs(loaded, inputs.read_data(loaded, self.workspace, self.table.parent))
-        record = make_record(began, **{"inputs": now, "dataset": "shop", **changes})
-        history.write_record(self.workspace.runs / f"{record['run_id']}.json", record)
+        make_record(began, **{"inputs": now, "dataset": "shop", **changes}).write(self.workspace)
 
 
 @pytest.fixture
@@ -275,7 +273,7 @@ def test_the_lock_is_for_one_process_at_a_time(shop: Shop) -> None:
 
 
 def failed(node: str, **changes: Any) -> dict[str, Any]:
-    return {"status": "failed", "nodes": (NodeSummary(node, "failed", 1.0),), **changes}
+    return {"status": "failed", "nodes": (NodeRun(node, "failed", 1.0),), **changes}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +288,7 @@ def failed(node: str, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_the_exit_status_says_what_a_scheduler_can_act_on(run: dict[str, Any], status: int) -> None:
-    assert retrain.exit_status(Summary(dataset="shop", profile="laptop", wall_seconds=1.0, **run)) == status
+    assert retrain.exit_status(Run(dataset="shop", profile="laptop", wall_seconds=1.0, **run)) == status
 
 
 def test_the_help_names_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,5 +307,5 @@ def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop
     second, first = error.splitlines()
     assert "has no file that matches" in first
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
-    (record,) = history.read_records(shop.workspace)
-    assert record["status"] == "failed" and record["error"] == first
+    (run,) = read_runs(shop.workspace)
+    assert run.status == "failed" and run.error == first

@@ -10,8 +10,10 @@ import pytest
 
 from pipeline.config import ROOT
 from pipeline.runs import __main__ as runs
-from pipeline.runs.summary import NodeSummary, Summary
+from pipeline.runs.run import NodeRun, Run, read_run, read_runs, settle_killed
 from pipeline.workspace import workspace_of
+
+from .records import make_record
 
 IDS = ("20260101-080000-000", "20260102-080000-000", "20260102-090000-000")
 
@@ -21,13 +23,13 @@ def workdir(tmp_path: Path) -> Path:
     """Three runs of two pipelines: good, worse, failed; and files that are no summaries."""
 
     def leave(pipeline: str, run_id: str, **changes: Any) -> None:
-        made = Summary(
+        made = Run(
             **{
                 "status": "succeeded",
                 "dataset": pipeline,
                 "profile": "laptop",
                 "wall_seconds": 56.7,
-                "nodes": (NodeSummary("Trainer", "executed", 9.0),),
+                "nodes": (NodeRun("Trainer", "executed", 9.0),),
                 "metrics": {"auc": 0.94, "recall": 0.9},
                 "blessed": True,
                 "distribution": {"strategy": "mirrored"},
@@ -37,12 +39,10 @@ def workdir(tmp_path: Path) -> Path:
                 **changes,
             }
         )
-        made.write_record(workspace_of(str(tmp_path), pipeline))
+        made.write(workspace_of(str(tmp_path), pipeline))
 
     leave("taxi", IDS[0])
-    leave(
-        "taxi", IDS[1], metrics={"auc": 0.93}, blessed=False, nodes=(NodeSummary("Trainer", "cached", 0.0),)
-    )
+    leave("taxi", IDS[1], metrics={"auc": 0.93}, blessed=False, nodes=(NodeRun("Trainer", "cached", 0.0),))
     leave("shop", IDS[2], status="failed", metrics={}, error="DataGate: [red]no[/red] <b>")
     (tmp_path / "taxi" / "runs" / "broken.json").write_text("{")
     (tmp_path / "taxi" / "runs" / "other.json").write_text("[]")
@@ -137,3 +137,35 @@ def test_summaries_of_older_versions_are_listed_too(
     (tmp_path / "taxi" / "runs").mkdir(parents=True)
     (tmp_path / "taxi" / "runs" / f"{IDS[0]}.json").write_text(json.dumps({"status": "succeeded"}))
     assert IDS[0] in ask(tmp_path, capsys)
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    workspace = workspace_of(str(tmp_path), "taxi")
+    run = make_record(
+        1000.0, refusals=("auc on day = 1: no",), drift=({"feature": "fare"},), notes=("cached",)
+    )
+    run.write(workspace)
+    assert read_runs(workspace) == [run]
+    assert workspace.summary.read_text() == (workspace.runs / "run-1000.json").read_text()
+
+
+def test_runs_of_other_versions_are_read_without_what_this_one_does_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"status": "failed", "mood": "grim", "slice_metrics": None, "nodes": []}))
+    assert read_run(path) == Run("failed")
+    for text in ("{", "[]", "{}", '{"status": "failed", "nodes": [{}]}'):
+        path.write_text(text)
+        assert read_run(path) is None
+
+
+def test_only_a_run_that_ended_as_such_is_the_summary(tmp_path: Path) -> None:
+    workspace = workspace_of(str(tmp_path), "taxi")
+    make_record(1000.0).write(workspace)
+    before = workspace.summary.read_text()
+    make_record(2000.0, status="running").write(workspace)
+    (killed,) = settle_killed(workspace)
+    assert (killed.run_id, killed.status) == (
+        "run-2000",
+        "killed",
+    ) and workspace.summary.read_text() == before
+    assert [run.status for run in read_runs(workspace)] == ["succeeded", "killed"]

@@ -10,7 +10,7 @@ from foundation.sections import ConfigurationError, require
 from pipeline.notify.channel import News, NotificationChannel
 from pipeline.notify.delivery import attempt, is_url, post_json, without_secrets
 from pipeline.notify.events import TITLES, Event, event_of, reasons_of
-from pipeline.runs.history import Record
+from pipeline.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Channel(NotificationChannel):
         url = self._url(news.environment)
         if url is None:
             return []
-        for run in news.runs:
+        for run in news.ended:
             event = event_of(run)
             if event is None:
                 continue
@@ -67,20 +67,20 @@ class Channel(NotificationChannel):
         return url
 
 
-def _message(event: Event, run: Record, form: Literal["json", "slack"]) -> dict[str, Any]:
+def _message(event: Event, run: Run, form: Literal["json", "slack"]) -> dict[str, Any]:
     """For "slack" one text; for "json" the event, what a person needs to know, and the metrics."""
     reasons, title = reasons_of(event, run), TITLES[event]
     if form == "slack":
-        lines = [f"*{run['dataset']}*: {title}", *(f"• {_escaped(reason)}" for reason in reasons)]
-        return {"text": "\n".join([*lines, f"run {run['run_id']} on {socket.gethostname()}"])}
+        lines = [f"*{run.dataset}*: {title}", *(f"• {_escaped(reason)}" for reason in reasons)]
+        return {"text": "\n".join([*lines, f"run {run.run_id} on {socket.gethostname()}"])}
     kept = ("run_id", "profile", "status", "started", "wall_seconds", "metrics", "pushed_model", "log")
     return {
         "event": event,
-        "pipeline": run["dataset"],
-        "message": f"{run['dataset']}: {title}",
+        "pipeline": run.dataset,
+        "message": f"{run.dataset}: {title}",
         "reasons": reasons,
         "host": socket.gethostname(),
-        **{key: run.get(key) for key in kept},
+        **{key: getattr(run, key) for key in kept},
     }
 
 

@@ -16,7 +16,7 @@ Artifact = metadata_store_pb2.Artifact
 
 
 @dataclass(frozen=True)
-class NodeRecord:
+class NodeExecution:
     """One node of one run."""
 
     state: str
@@ -39,19 +39,19 @@ def open_store(workspace: Workspace) -> mlmd.MetadataStore:
     return mlmd.MetadataStore(metadata.sqlite_metadata_connection_config(str(workspace.metadata)))
 
 
-def read_run(store: mlmd.MetadataStore, run_id: int) -> dict[str, NodeRecord]:
-    """Node id → its record, for the nodes that the run reached. Failed and interrupted: "failed"."""
-    records = {}
+def read_run(store: mlmd.MetadataStore, run_id: int) -> dict[str, NodeExecution]:
+    """Node id → its execution, for the nodes that the run reached. Failed and interrupted: "failed"."""
+    nodes_run = {}
     for execution in store.get_executions_by_context(run_id):
         nodes = [c for c in store.get_contexts_by_execution(execution.id) if c.type == "node"]
         if nodes:
             # The name is "<pipeline name>.<node id>".
-            records[nodes[0].name.rpartition(".")[2]] = NodeRecord(
+            nodes_run[nodes[0].name.rpartition(".")[2]] = NodeExecution(
                 state=_STATES.get(execution.last_known_state, "failed"),
                 seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
                 outputs=_outputs(store, execution.id),
             )
-    return records
+    return nodes_run
 
 
 def _outputs(store: mlmd.MetadataStore, execution_id: int) -> dict[str, Artifact]:

@@ -1,0 +1,140 @@
+"""One model of a run, and the only place that reads and writes its file, `WORKDIR/<pipeline>/runs/<run id>.json`.
+
+A run writes its file when it begins, with the status "running", and replaces it when it ends; then
+`run_summary.json` beside the folder has the same contents. Who holds the workspace's lock and finds a run
+that still says "running" knows that it was killed. Standard library only.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from components.evaluator.verdict import main_metric
+from foundation.replacing import replace_file
+from pipeline.workspace import Workspace
+
+RUNNING, SUCCEEDED, FAILED, KILLED = "running", "succeeded", "failed", "killed"
+
+
+@dataclass(frozen=True)
+class NodeRun:
+    """One node: its state is "executed", "cached", "skipped" or "failed"."""
+
+    id: str
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run did and left. Runs of earlier versions lack fields, which have their defaults here."""
+
+    status: str
+    dataset: str = ""
+    profile: str = ""
+    wall_seconds: float = 0.0
+    nodes: tuple[NodeRun, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    main_metric: str = ""
+    """The one of `metrics` that runs are listed by."""
+    slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    examples: dict[str, int] = field(default_factory=dict)
+    blessed: bool = False
+    refusals: tuple[str, ...] = ()
+    pushed_model: str | None = None
+    app_export: str | None = None
+    distribution: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, Any] = field(default_factory=dict)
+    drift: tuple[dict[str, Any], ...] = ()
+    error: str | None = None
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    log: str | None = None
+    run_id: str = ""
+    started: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """From `pipeline.running.inputs`; empty where only a part of the graph was asked for."""
+    metadata_run: int = 0
+    """Id of the run's context in ML Metadata; 0 where it has none."""
+    code: str = ""
+    """Fingerprint of the learner's code, as versions of the model carry it."""
+    command: str = ""
+    report: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was of the whole graph and has ended; `--from` and `--to` leave no inputs behind."""
+        return bool(self.inputs) and self.status != RUNNING
+
+    @property
+    def ended(self) -> float:
+        """When it ended, in seconds since 1970; when it began, where nobody saw it end."""
+        return datetime.fromisoformat(self.started).timestamp() + self.wall_seconds
+
+    @property
+    def result(self) -> tuple[str, float | None]:
+        """The main metric and its value; ("", None) where there is none."""
+        name = self.main_metric or main_metric(self.metrics)
+        return name, self.metrics.get(name)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Run":
+        """The run of a file's contents, without what this version does not know."""
+        names = {each.name for each in fields(cls)}
+        given = {key: value for key, value in values.items() if key in names and value is not None}
+        given |= {key: tuple(given[key]) for key in ("refusals", "drift", "notes") if key in given}
+        given["nodes"] = tuple(
+            NodeRun(node["id"], node["state"], node["seconds"]) for node in given.get("nodes", ())
+        )
+        return cls(**given)
+
+    def write(self, workspace: Workspace) -> None:
+        """Writes the run's file, and `run_summary.json` if the run ended as such."""
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        replace_file(workspace.runs / f"{self.run_id}.json", text)
+        if self.status in (SUCCEEDED, FAILED):
+            replace_file(workspace.summary, text)
+
+
+def read_run(path: Path) -> Run | None:
+    """The run of a file; None where it cannot be read or is none, since a run may be writing it."""
+    try:
+        values = json.loads(path.read_text())
+        return Run.from_json(values) if isinstance(values, dict) and "status" in values else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_runs(workspace: Workspace) -> list[Run]:
+    """Every run of a workspace, the oldest first. A file that cannot be read is left out."""
+    return [run for path in sorted(workspace.runs.glob("*.json")) if (run := read_run(path)) is not None]
+
+
+def settle_killed(workspace: Workspace) -> list[Run]:
+    """Marks as "killed" every run that began and never ended; call it with the lock held.
+
+    Returns:
+      Those runs.
+    """
+    for unfinished in workspace.runs.glob("*.unfinished"):
+        unfinished.unlink()
+    error = "the process ended without a word: it was killed, or the machine went down."
+    killed = [
+        replace(run, status=KILLED, error=error) for run in read_runs(workspace) if run.status == RUNNING
+    ]
+    for run in killed:
+        run.write(workspace)
+    return killed
+
+
+def whole_runs(runs: Sequence[Run]) -> list[Run]:
+    """Those of the whole graph that have ended."""
+    return [run for run in runs if run.is_whole]
+
+
+def last_success(runs: Sequence[Run]) -> Run | None:
+    """The newest run of the whole graph that succeeded."""
+    return next((run for run in reversed(runs) if run.is_whole and run.status == SUCCEEDED), None)

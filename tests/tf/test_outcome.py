@@ -1,0 +1,57 @@
+"""What a run is told of its artifacts: from the Evaluator's verdict, and a sentence where there is none."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from components.evaluator.verdict import Gate, SliceMetrics, Verdict, fill_gate, write_verdict
+from pipeline import config
+from pipeline.nodes import NODES
+from pipeline.runs import metadata, outcome
+from pipeline.runs.metadata import NodeExecution
+from pipeline.runs.report import gather
+from pipeline.runs.run import Run
+from pipeline.workspace import workspace_of
+
+BEGUN = Run("succeeded", "taxi", "laptop", started="2026-01-01T08:00:00+00:00", run_id="20260101-080000-000")
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only artifact of a run that ended after the Evaluator."""
+    made = tmp_path / "evaluation"
+    made.mkdir()
+    executions = {"Evaluator": NodeExecution("cached", 2.0, {"evaluation": SimpleNamespace(uri=str(made))})}
+    monkeypatch.setattr(metadata, "latest_run", lambda workspace: 1)
+    monkeypatch.setattr(metadata, "open_store", lambda workspace: None)
+    monkeypatch.setattr(metadata, "read_run", lambda store, run: executions)
+    monkeypatch.setattr(outcome, "blessed", lambda executions: False)
+    return made
+
+
+def test_a_run_says_what_the_verdict_says(evaluation: Path, tmp_path: Path) -> None:
+    gate = fill_gate(Gate("auc", ("day",), 0.8), {(("day", "1"),): 0.7}, [(("day", "1"),)])
+    slices = (SliceMetrics((), {"recall": 0.5, "auc": 0.9}), SliceMetrics((("day", "1"),), {"auc": 0.7}))
+    write_verdict(Verdict(False, "auc", slices, (gate,), tuple(gate.refusals())), evaluation)
+    workspace = workspace_of(str(tmp_path), "taxi")
+    run = outcome.describe(BEGUN, workspace, frozenset(NODES), earlier=0)
+    assert run.result == ("auc", 0.9) and run.metrics["recall"] == 0.5
+    assert run.slice_metrics == {"day=1": {"auc": 0.7}}
+    assert run.refusals == ("auc on day = 1: 0.7000, the gate asks for at least 0.8",)
+    report = gather(run, config.load("taxi", "laptop"), workspace)
+    assert report["evaluation"]["slice_count"] == 2
+    assert report["decision"]["sentences"][0] == run.refusals[0]
+    assert report["decision"]["figures"][0]["value"] == "0.9000"
+
+
+def test_an_evaluation_of_an_earlier_version_costs_a_sentence_and_not_the_run(
+    evaluation: Path, tmp_path: Path
+) -> None:
+    workspace = workspace_of(str(tmp_path), "taxi")
+    run = outcome.describe(BEGUN, workspace, frozenset(NODES), earlier=0)
+    (note,) = run.notes
+    assert "has no verdict.json" in note and note.endswith("run again with --no-cache.")
+    assert run.metrics == {} and run.status == "succeeded"
+    report = gather(run, config.load("taxi", "laptop"), workspace)
+    assert report["evaluation"] is None and report["missing"]["evaluation"] == note
