@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.app_exporter.settings import App
+from components.data_gate.settings import Drift
+from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
     Tables,
@@ -22,12 +25,11 @@ from foundation.sections import (
     refuse_unknown_keys,
 )
 from pipeline.config.dataset import Evaluation, Gate, Source, Splits
-from pipeline.config.drift import Drift
 from pipeline.config.metrics import METRIC_CLASSES
-from pipeline.config.profile import App, Beam, Serving
+from pipeline.config.profile import Beam
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
-from pipeline.nodes import NODES
+from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import Notify
 from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
 
@@ -59,7 +61,7 @@ class Config:
     @property
     def nodes(self) -> tuple[str, ...]:
         """Ids of the nodes that the graph has under this configuration."""
-        return tuple(node for node in NODES if node != "AppExporter" or self.app.formats)
+        return tuple(node for node in NODES if STEPS[node].is_wanted(self))
 
     @property
     def schema_file(self) -> Path | None:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from components.example_gen import span_store
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import CONVERTER_FILES, fingerprint
+from pipeline.fingerprint import fingerprint, step_fingerprint
+from pipeline.nodes import STEPS
 from pipeline.running import preflight
 from pipeline.workspace import Workspace
 
-# The graph names the learner's entry points by import path, so that importing the graph does not lead there.
-_ENTRY_POINTS = ("pipeline.graph", "trainer_module.preprocessing", "trainer_module.run")
+# How the steps are wired and what they are told; what a step does is its own code, and its settings' values
+# are the configuration's.
+_WIRING = ("pipeline/graph.py", "pipeline/quality.py", "pipeline/config/metrics.py")
 # These decide where a run happens and who hears of it, not what comes out.
 _WITHOUT_EFFECT = ("profile", "dataset_file", "kubeflow", "steps", "notify")
 
@@ -57,10 +59,9 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = [fingerprint(ROOT, name) for name in _ENTRY_POINTS]
-    if config.app.formats:
-        code.append(fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES))
-    return {"code": _digest(code), "configuration": _configuration(config)}
+    code = {node: step_fingerprint(STEPS[node], root=ROOT) for node in config.nodes}
+    wiring = fingerprint(ROOT, files=_WIRING)
+    return {"code": _digest([code, wiring]), "configuration": _configuration(config)}
 
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 
 from pipeline import config
-from pipeline.graph import build
+from pipeline.graph import Surroundings, build
 from pipeline.nodes import CLUSTER_NODES, NODES
 from pipeline.quality import evaluation_config
 from pipeline.running import preflight
@@ -25,18 +25,24 @@ def taxi() -> config.Config:
 
 def test_the_nodes_are_those_that_the_command_line_knows(taxi: config.Config, tmp_path: Path) -> None:
     apps = config.load("taxi", "laptop", ['app.formats=["float32"]'])
-    pipeline = build(apps, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    pipeline = build(
+        apps, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi)))
+    )
     ids = [component.id for component in pipeline.components]
     assert sorted(ids) == sorted(NODES)
-    without = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    without = build(taxi, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi))))
     assert sorted(component.id for component in without.components) == sorted({*NODES} - {"AppExporter"})
-    cluster = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)), report=True)
+    cluster = build(
+        taxi, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi))), report=True
+    )
     assert [component.id for component in cluster.components[len(without.components) :]] == [*CLUSTER_NODES]
     assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9]*", node) for node in ids)
 
 
 def test_no_resolver_and_no_module_file(taxi: config.Config, tmp_path: Path) -> None:
-    pipeline = build(taxi, workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi)))
+    pipeline = build(
+        taxi, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi)))
+    )
     for component in pipeline.components:
         assert not isinstance(component, Resolver)
         assert not component.exec_properties.get("module_file")
@@ -65,12 +71,12 @@ def test_the_data_gate_gets_what_it_compares_and_keeps_a_history_of_spans_only(
     taxi: config.Config, tmp_path: Path
 ) -> None:
     workspace, source = workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi))
-    gate = component(build(taxi, workspace, source), "DataGate")
+    gate = component(build(taxi, workspace, Surroundings(source)), "DataGate")
     assert set(gate.inputs) == {"statistics", "anomalies", "schema", "examples"} and "report" in gate.outputs
     assert gate.exec_properties["history_directory"] == gate.exec_properties["serving_logs"] == ""
     assert json.loads(gate.exec_properties["drift"])["action"] == "fail"
     logs = config.load("taxi", "laptop", [f"drift.serving_logs={tmp_path}", "drift.window=3"])
-    gate = component(build(logs, workspace, source, serving_logs_state="today"), "DataGate")
+    gate = component(build(logs, workspace, Surroundings(source, serving_logs_state="today")), "DataGate")
     assert gate.exec_properties["serving_logs"] == str(tmp_path)
     assert gate.exec_properties["serving_logs_state"] == "today"
     assert json.loads(gate.exec_properties["drift"])["window"] == 3
@@ -83,6 +89,6 @@ def test_the_trainer_knows_the_live_model_only_where_it_starts_from_it(
     workspace, source = workspace_of(str(tmp_path), "taxi"), str(preflight.find_source(taxi))
     for asked in (False, True):
         settings = config.load("taxi", "laptop", [f"training.warm_start={str(asked).lower()}"])
-        pipeline = build(settings, workspace, source, live_model="abc")
+        pipeline = build(settings, workspace, Surroundings(source, live_model="abc"))
         trainer, baseline = (component(pipeline, node) for node in ("Trainer", "BaselineModel"))
         assert ("base_model" in trainer.inputs) == (baseline in trainer.upstream_nodes) == asked

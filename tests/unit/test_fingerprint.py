@@ -48,10 +48,10 @@ def test_the_trainer_depends_on_the_model_and_transform_does_not() -> None:
 
 def test_a_file_that_is_not_python_counts_where_it_is_named(project: Path) -> None:
     (project / "table.json").write_text("1")
-    before = fingerprint(project, "learner.run", "table.json")
+    before = fingerprint(project, "learner.run", files=["table.json"])
     assert before != fingerprint(project, "learner.run")
     (project / "table.json").write_text("2")
-    assert fingerprint(project, "learner.run", "table.json") != before
+    assert fingerprint(project, "learner.run", files=["table.json"]) != before
 
 
 def test_the_serving_check_notices_an_edit_of_the_process_that_it_starts() -> None:
