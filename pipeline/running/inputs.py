@@ -19,8 +19,6 @@ from pipeline.workspace import Workspace
 # How the steps are wired and what they are told; what a step does is its own code, and its settings' values
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py", "pipeline/config/metrics.py")
-# These decide where a run happens and who hears of it, not what comes out.
-_WITHOUT_EFFECT = ("profile", "dataset_file", "kubeflow", "steps", "notify")
 
 DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the configuration"}
 """Key of `read_inputs` → what to call it."""
@@ -74,7 +72,7 @@ def _configuration(config: Config) -> str:
     decisive = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
-        if field.name not in _WITHOUT_EFFECT
+        if field.name == "name" or any(table.steps for table in field.metadata.values())
     }
     schema = config.schema_file.read_text() if config.schema_file else None
     return _digest([decisive, schema])

@@ -1,5 +1,6 @@
 """The wiring: what every runner needs to be true of the graph."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.nodes import CLUSTER_NODES, NODES
 from pipeline.quality import evaluation_config
 from pipeline.running import preflight
 from pipeline.workspace import workspace_of
+from trainer_module.settings import Label
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,50 @@ def test_the_trainer_knows_the_live_model_only_where_it_starts_from_it(
         pipeline = build(settings, workspace, Surroundings(source, live_model="abc"))
         trainer, baseline = (component(pipeline, node) for node in ("Trainer", "BaselineModel"))
         assert ("base_model" in trainer.inputs) == (baseline in trainer.upstream_nodes) == asked
+
+
+CHANGES = {
+    "source": ["source.pattern='day-{SPAN}/*.csv'", "source.schema={schema}"],
+    "splits": ["splits.train=5"],
+    "window": ["window.spans=3"],
+    "retention": ["retention.spans=9"],
+    "features": ["features.pickup_latitude.buckets=7", "features.tolls={kind='numeric'}"],
+    "label": [],
+    "model": ["model.dropout=0.5"],
+    "training": ["training.epochs=3"],
+    "evaluation": ["evaluation.slices=['trip_start_day']"],
+    "gates": ["gates.auc.min=0.1"],
+    "drift": ["drift.window=3"],
+    "serving": ["serving.large_batch=7", "serving.keep_versions=9"],
+    "app": ["app.max_quality_drop=0.5"],
+}
+"""Table → overrides that change it in all the ways that a step may see."""
+
+
+def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
+    """Those of the graph with all its steps; Beam's options are no step's parameters."""
+    schema = tmp_path / "other.pbtxt"
+    schema.write_text((config.ROOT / "datasets" / "taxi.schema.pbtxt").read_text() + "# reviewed again\n")
+    base = ["source.pattern='{SPAN}/*.csv'", "app.formats=['tfjs']"]
+
+    def parameters(loaded: config.Config) -> dict[str, dict[str, object]]:
+        pipeline = build(loaded, workspace_of(str(tmp_path), "taxi"), Surroundings("/data"), report=True)
+        return {step.id: step.exec_properties for step in pipeline.components}
+
+    before, found = parameters(config.load("taxi", "laptop", base)), {}
+    for table, overrides in CHANGES.items():
+        given = [text.replace("{schema}", str(schema)) for text in overrides]
+        changed = config.load("taxi", "laptop", [*base, *given])
+        if table == "label":
+            # No override changes the task alone: the dataset's gates are those of its task.
+            settings = dataclasses.replace(changed.settings, label=Label("regression", column="tips"))
+            changed = dataclasses.replace(changed, settings=settings)
+        after = parameters(changed)
+        found[table] = {step for step in before if after[step] != before[step]}
+    declared = {
+        name: set(table.steps)
+        for each in dataclasses.fields(config.Config)
+        for name, table in each.metadata.items()
+        if table.steps and name != "beam"
+    }
+    assert found == declared
