@@ -16,6 +16,7 @@ class Step:
       id: The step's id in the graph.
       after: The step that it follows in listings and in ranges (``--from``, ``--to``); "" for the first.
       code: Dotted names of the modules that are its code, with all they import; empty for TFX's own code.
+      chosen: Modules that the configuration names and the code runs, which no import statement shows.
       files: Paths, from the project's root, of files that are its code and not Python.
       is_wanted: Whether the graph has the step.
       on_cluster_only: Whether it is a step on Kubeflow Pipelines alone, after all others.
@@ -28,6 +29,7 @@ class Step:
     id: str
     after: str
     code: tuple[str, ...] = ()
+    chosen: Callable[[Any], tuple[str, ...]] = lambda _: ()
     files: tuple[str, ...] = ()
     is_wanted: Callable[[Any], bool] = lambda _: True
     on_cluster_only: bool = False

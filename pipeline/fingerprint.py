@@ -15,25 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from components.step import Step
-from pipeline.config import ROOT
+from pipeline.config import ROOT, Config
 
 CODE = "code_fingerprint"
 """Name of the parameter that holds the fingerprint of a step's code."""
 
 
-def step_fingerprint(step: Step, *also: str, root: Path = ROOT) -> str:
+def step_fingerprint(step: Step, config: Config, *also: str, root: Path = ROOT) -> str:
     """A hash of the code of a step and of what it imports; "" where all of it is TFX's.
 
     Args:
       step: The step's declaration.
+      config: What the run does, and with it which modules.
       also: Modules that it runs besides, by their dotted names.
       root: The directory that imports are resolved against.
     """
-    modules = (*step.code, *filter(None, also))
+    modules = (*step.code, *step.chosen(config), *filter(None, also))
     return fingerprint(root, *modules, files=step.files) if modules else ""
 
 
-def add_code(parameters: dict[str, Any], step: Step) -> None:
+def add_code(parameters: dict[str, Any], step: Step, config: Config) -> None:
     """Adds the fingerprint of the code of a step to its parameters, so to its cache key.
 
     A step that is given a `custom_config` finds it there too: a training on pods tells from it whether
@@ -42,8 +43,9 @@ def add_code(parameters: dict[str, Any], step: Step) -> None:
     Args:
       parameters: The component's `exec_properties`, which every runner reads, declared or not.
       step: The step's declaration.
+      config: What the run does.
     """
-    code = step_fingerprint(step, str(parameters.get("run_fn") or "").rpartition(".")[0])
+    code = step_fingerprint(step, config, str(parameters.get("run_fn") or "").rpartition(".")[0])
     if code and "custom_config" in parameters:
         given = json.loads(parameters["custom_config"]) or {}
         parameters["custom_config"] = json.dumps({**given, CODE: code}, sort_keys=True)

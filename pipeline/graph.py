@@ -74,7 +74,7 @@ def build(
       report: Whether the report is a step; a local run makes its own, also where a step failed.
     """
     settings = config.settings
-    learner_code = step_fingerprint(STEPS["Trainer"])
+    learner_code = step_fingerprint(STEPS["Trainer"], config)
 
     examples = _examples(config, workspace, now)
     raw = examples.outputs["examples"]
@@ -120,7 +120,7 @@ def build(
         steps.append(_report(config, steps, learner_code))
 
     for step in steps:
-        add_code(step.exec_properties, STEPS[step.id])
+        add_code(step.exec_properties, STEPS[step.id], config)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(workspace.artifacts),

@@ -73,7 +73,7 @@ def compile_pipeline(config: Config) -> str:
     kubeflow = require_cluster(config)
     parameters = run_parameters(config)
     compiled = _compile(config, kubeflow, parameters)
-    spec = specification.complete(compiled, config, parameters, _code_versions(compiled))
+    spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
     platform = specification.platform(config, kubeflow)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
@@ -137,13 +137,13 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
     return runner.run(pipeline, write_out=False)["pipelineSpec"]
 
 
-def _code_versions(compiled: Mapping[str, Any]) -> dict[str, str]:
+def _code_versions(compiled: Mapping[str, Any], config: Config) -> dict[str, str]:
     """Node → a hash of this repository's code that its step runs, and of the TFX it was compiled with."""
     same_for_all = [compiled["sdkVersion"], fingerprint(ROOT, ENTRYPOINT)]
     return {
-        node: hashlib.sha256(json.dumps([*same_for_all, step_fingerprint(STEPS[node])]).encode()).hexdigest()[
-            :16
-        ]
+        node: hashlib.sha256(
+            json.dumps([*same_for_all, step_fingerprint(STEPS[node], config)]).encode()
+        ).hexdigest()[:16]
         for node in compiled["root"]["dag"]["tasks"]
     }
 

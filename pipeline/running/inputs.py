@@ -57,7 +57,7 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = {node: step_fingerprint(STEPS[node], root=ROOT) for node in config.nodes}
+    code = {node: step_fingerprint(STEPS[node], config, root=ROOT) for node in config.nodes}
     wiring = fingerprint(ROOT, files=_WIRING)
     return {"code": _digest([code, wiring]), "configuration": _configuration(config)}
 

@@ -165,7 +165,7 @@ def begin_summary(config: Config, request: Request) -> Summary:
         started=begun.isoformat(timespec="seconds"),
         notes=request.notes,
         # Versions of the model carry the same.
-        code=step_fingerprint(STEPS["Trainer"]),
+        code=step_fingerprint(STEPS["Trainer"], config),
         command=request.command,
     )
 

@@ -69,7 +69,7 @@ def read_state(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict
     loaded = config.load("taxi", "laptop", ["app.formats=['tfjs']"])
 
     def read() -> dict[str, str]:
-        code = {node: step_fingerprint(step, root=tree) for node, step in STEPS.items()}
+        code = {node: step_fingerprint(step, loaded, root=tree) for node, step in STEPS.items()}
         return {**code, TRAINS: inputs.read_without_data(loaded)["code"]}
 
     return read
