@@ -1,7 +1,8 @@
-"""A step is one folder and one line in the graph, for both runners: written for real into a copy of the tree."""
+"""A step is one folder and one line in the graph, for both runners: README's own, in a copy of the tree."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,33 +12,7 @@ import pytest
 
 from pipeline.config import ROOT
 
-DECLARATION = """
-from components.step import MODELS, Step
-
-STEP = Step(
-    "RowCount",
-    after="ExampleGen",
-    code=("components.row_count.component",),
-    never_cached=True,
-    shown_outputs={"count": "system.Metrics"},
-    directories=lambda config: (MODELS,),
-)
-"""
-COMPONENT = """
-from pathlib import Path
-
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
-from tfx.dsl.component.experimental.decorators import component
-from tfx.types.experimental.simple_artifacts import Metrics
-from tfx.types.standard_artifacts import Examples
-
-
-@component
-def RowCount(examples: InputArtifact[Examples], count: OutputArtifact[Metrics]) -> None:
-    (Path(count.uri) / "count.json").write_text("{}")
-"""
-IMPORT = "from components.row_count.component import RowCount\n"
-LINE = "    steps.append(RowCount(examples=raw))\n"
+README = (ROOT / "README.md").read_text()
 
 LOOK = """
 import json
@@ -61,16 +36,17 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
         )
     shutil.copy(ROOT / "local_runner.py", root)
-    folder = root / "components" / "row_count"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "step.py").write_text(DECLARATION)
-    (folder / "component.py").write_text(COMPONENT)
+    (root / "components" / "row_count").mkdir()
+    (root / "components" / "row_count" / "__init__.py").touch()
+    for name, text in re.findall(r"```python\n# (components/row_count/\w+\.py)\n(.*?)```", README, re.DOTALL):
+        (root / name).write_text(text)
+    (line,) = re.findall(r"`(steps\.append\(RowCount.*?)`", README)
     graph = root / "pipeline" / "graph.py"
     text = graph.read_text()
     assert text.count("    if report:\n") == 1
-    text = text.replace("    if report:\n", LINE + "    if report:\n")
-    graph.write_text(text.replace("from components.schema", IMPORT + "from components.schema"))
+    text = text.replace("    if report:\n", f"    {line}\n    if report:\n")
+    imported = "from components.row_count.component import RowCount\n"
+    graph.write_text(text.replace("from components.schema", imported + "from components.schema"))
     return root
 
 
