@@ -71,13 +71,14 @@ def fingerprint(root: Path, *modules: str, files: Sequence[str] = ()) -> str:
 def imported_files(root: Path, *modules: str) -> list[Path]:
     """The files below `root` that importing `modules` loads, sorted; nothing is executed."""
     found: set[Path] = set()
-    pending = list(modules)
+    pending, seen = list(modules), set(modules)
     while pending:
-        name = pending.pop()
-        for path in _files_of(root, name):
+        for path in _files_of(root, pending.pop()):
             if path not in found:
                 found.add(path)
-                pending += _imports(path.read_bytes())
+                imported = _imports(path.read_bytes()) - seen
+                seen |= imported
+                pending += imported
     return sorted(found)
 
 
@@ -91,12 +92,12 @@ def _files_of(root: Path, module: str) -> list[Path]:
 
 # Most files belong to the code of several steps.
 @functools.cache
-def _imports(source: bytes) -> list[str]:
-    names = []
+def _imports(source: bytes) -> frozenset[str]:
+    names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from package import name`: the name may be a module, or something inside the package.
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return frozenset(names)
