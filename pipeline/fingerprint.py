@@ -7,43 +7,78 @@ of the model re-trains, and does not transform again.
 """
 
 import ast
+import functools
 import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-CONVERTER_FILES = (
-    "components/app_exporter/encoding.mjs",
-    "components/app_exporter/converter/uv.lock",
-    "components/app_exporter/runtime/package-lock.json",
-    "components/app_exporter/runtime/predict.mjs",
-)
-"""What decides about an export for apps besides Python."""
+from components.step import Step
+from pipeline.config import ROOT, Config
+
+CODE = "code_fingerprint"
+"""Name of the parameter that holds the fingerprint of a step's code."""
 
 
-def fingerprint(root: Path, module: str, *also: str) -> str:
-    """A hash of `module` and of all it imports from below `root`.
+def step_fingerprint(step: Step, config: Config, *also: str, root: Path = ROOT) -> str:
+    """A hash of the code of a step and of what it imports; "" where all of it is TFX's.
+
+    Args:
+      step: The step's declaration.
+      config: What the run does, and with it which modules.
+      also: Modules that it runs besides, by their dotted names.
+      root: The directory that imports are resolved against.
+    """
+    modules = (*step.code, *step.chosen(config), *filter(None, also))
+    return fingerprint(root, *modules, files=step.files) if modules else ""
+
+
+def add_code(parameters: dict[str, Any], step: Step, config: Config) -> None:
+    """Adds the fingerprint of the code of a step to its parameters, so to its cache key.
+
+    A step that is given a `custom_config` finds it there too: a training on pods tells from it whether
+    checkpoints are its own. A `run_fn` may be other code than the step declares.
+
+    Args:
+      parameters: The component's `exec_properties`, which every runner reads, declared or not.
+      step: The step's declaration.
+      config: What the run does.
+    """
+    code = step_fingerprint(step, config, str(parameters.get("run_fn") or "").rpartition(".")[0])
+    if code and "custom_config" in parameters:
+        given = json.loads(parameters["custom_config"]) or {}
+        parameters["custom_config"] = json.dumps({**given, CODE: code}, sort_keys=True)
+    elif code:
+        parameters[CODE] = code
+
+
+def fingerprint(root: Path, *modules: str, files: Sequence[str] = ()) -> str:
+    """A hash of `modules` and of all they import from below `root`.
 
     Args:
       root: The directory that imports are resolved against.
-      module: A dotted name, for example "trainer_module.preprocessing".
-      also: Paths below `root` of files that decide too and are not Python.
+      modules: Dotted names, for example "trainer_module.preprocessing".
+      files: Paths below `root` of files that decide too and are not Python.
     """
     digest = hashlib.sha256()
-    for path in [*imported_files(root, module), *(root / name for name in also)]:
+    for path in [*imported_files(root, *modules), *(root / name for name in files)]:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def imported_files(root: Path, module: str) -> list[Path]:
-    """The files below `root` that importing `module` loads, sorted; nothing is executed."""
+def imported_files(root: Path, *modules: str) -> list[Path]:
+    """The files below `root` that importing `modules` loads, sorted; nothing is executed."""
     found: set[Path] = set()
-    pending = [module]
+    pending, seen = list(modules), set(modules)
     while pending:
-        name = pending.pop()
-        for path in _files_of(root, name):
+        for path in _files_of(root, pending.pop()):
             if path not in found:
                 found.add(path)
-                pending += _imports(ast.parse(path.read_bytes(), str(path)))
+                imported = _imports(path.read_bytes()) - seen
+                seen |= imported
+                pending += imported
     return sorted(found)
 
 
@@ -55,12 +90,14 @@ def _files_of(root: Path, module: str) -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
-def _imports(tree: ast.AST) -> list[str]:
-    names = []
-    for node in ast.walk(tree):
+# Most files belong to the code of several steps.
+@functools.cache
+def _imports(source: bytes) -> frozenset[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from package import name`: the name may be a module, or something inside the package.
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return frozenset(names)

@@ -22,6 +22,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.app_exporter import encoding, tfjs, tflite
 from components.app_exporter.metadata import describe, transform_of
 from components.app_exporter.parity import Answers, compare
+from components.app_exporter.settings import App
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.model import PREDICTIONS
@@ -40,13 +41,12 @@ class AppExportError(UserError, RuntimeError):
 
 
 @component
-def AppExporter(
+def AppExporterStep(
     examples: InputArtifact[standard_artifacts.Examples],
     app_model: OutputArtifact[standard_artifacts.Model],
     settings: Parameter[str],
     formats: Parameter[str],
     max_quality_drop: Parameter[float],
-    code_fingerprint: Parameter[str],
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
     """Writes the app's files into `app_model`, or nothing where no model was pushed.
@@ -57,14 +57,12 @@ def AppExporter(
       settings: `Settings.to_json` as JSON text, in the order that TFX gave them to the Trainer.
       formats: Space-separated: "float32", "dynamic" and "int8" are TFLite variants, "tfjs" is TF.js.
       max_quality_drop: How much worse a variant may be.
-      code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
       pushed_model: From the Pusher: what was not good enough for a server is not for an app either. None
         where a cluster hands on no directory, because nothing is in it.
 
     Raises:
       AppExportError: If a variant loses too much.
     """
-    del code_fingerprint
     if pushed_model is None or not pushed_model.get_int_custom_property("pushed"):
         _LOG.info("nothing is exported: the model was not pushed")
         return
@@ -83,6 +81,20 @@ def AppExporter(
             report["quality"], variant["quality"],
         )  # fmt: skip
     refuse_losses(report, max_quality_drop)
+
+
+class AppExporter(AppExporterStep):
+    """See `AppExporterStep`."""
+
+    def __init__(self, settings: Settings, app: App, **inputs: Any) -> None:
+        """Takes the sections for `settings`, `formats` and `max_quality_drop`, and all else as `AppExporterStep` does."""
+        super().__init__(
+            # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
+            settings=json.dumps(settings.to_json(), sort_keys=True),
+            formats=" ".join(app.formats),
+            max_quality_drop=app.max_quality_drop,
+            **inputs,
+        )
 
 
 def export_app(

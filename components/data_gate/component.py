@@ -27,9 +27,10 @@ from components.data_gate.drift_description import PREVIOUS, SERVING
 from components.data_gate.label_statistics import LABEL, label_name, label_statistics
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.serving_logs import serving_statistics
+from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
 from foundation.sections import UserError
-from trainer_module.settings import Label
+from trainer_module.settings import Label, Settings
 
 REPORT = "report.json"
 """File in the output: what was found, whatever became of it."""
@@ -52,7 +53,7 @@ class DataGateError(UserError, RuntimeError):
 
 
 @component
-def DataGate(
+def DataGateStep(
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     schema: InputArtifact[standard_artifacts.Schema],
@@ -63,7 +64,6 @@ def DataGate(
     history_directory: Parameter[str],
     serving_logs: Parameter[str],
     serving_logs_state: Parameter[str],
-    code_fingerprint: Parameter[str],
 ) -> None:
     """Passes, and keeps the statistics for later spans; or raises DataGateError.
 
@@ -79,9 +79,8 @@ def DataGate(
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
       serving_logs: Directory of logged requests, or "".
       serving_logs_state: Part of the cache key, so that new requests are looked at.
-      code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
     """
-    del serving_logs_state, code_fingerprint
+    del serving_logs_state
     by_split = {
         split: tfdv.load_stats_binary(
             str(Path(artifact_utils.get_split_uri([statistics], split)) / "FeatureStats.pb")
@@ -129,6 +128,19 @@ def DataGate(
     if history_directory:
         for number, new in judged:
             statistics_history.store(Path(history_directory), number, new)
+
+
+class DataGate(DataGateStep):
+    """See `DataGateStep`. What it does not read of the sections repeats nothing when it changes."""
+
+    def __init__(self, settings: Settings, drift: Drift, **inputs: Any) -> None:
+        """Takes the sections for `columns` and `drift`, and all else as `DataGateStep` does."""
+        columns = {
+            "features": sorted(feature.name for feature in settings.features),
+            "label": settings.to_json()["label"],
+        }
+        limits = {name: value for name, value in asdict(drift).items() if name != "serving_logs"}
+        super().__init__(columns=json.dumps(columns), drift=json.dumps(limits), **inputs)
 
 
 def _spans(

@@ -43,7 +43,6 @@ _PARAMETERS = (
     "window_fingerprint",
     "store",
     "conversion_fingerprint",
-    "code_fingerprint",
 )
 
 
@@ -173,7 +172,6 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         splits: Mapping[str, int],
         column_types: Mapping[str, ColumnType],
         conversion_fingerprint: str,
-        code_fingerprint: str,
         window: Mapping[str, Any],
         store: str,
         window_end: str | RuntimeParameter = "",
@@ -188,7 +186,6 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
           splits: Shares of the rows by split, by hash of the row.
           column_types: The narrowest types that columns may have; see `schema_types`.
           conversion_fingerprint: Of the code that converts; spans are converted again where it changes.
-          code_fingerprint: Of this module, so that the runner's cache notices an edit of it.
           window: How many "spans", and what to do about "missing" and "duplicate" ones.
           store: The folder of converted spans.
           window_end: Name of the window's newest span; "" for the newest of all.
@@ -209,7 +206,6 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
                 window_fingerprint=window_fingerprint,
                 store=store,
                 conversion_fingerprint=conversion_fingerprint,
-                code_fingerprint=code_fingerprint,
                 examples=examples,
                 newest=newest,
             )

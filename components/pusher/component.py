@@ -59,7 +59,8 @@ class Executor(executor.Executor):
         window = _blessing_file(input_dict, WINDOW)
         notes = {
             "metrics": _blessing_file(input_dict, METRICS),
-            "code_fingerprint": settings.get("code_fingerprint", ""),
+            # The learner's, not this step's: it tells which model code a version is of.
+            "code_fingerprint": settings.get("learner_code", ""),
             **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
         }
         version = push(model, directory, notes)
@@ -74,6 +75,25 @@ class Pusher(component.Pusher):
     """See the module."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self, directory: str, keep_versions: int, learner_code: str, spans: Mapping[str, Any], **inputs: Any
+    ) -> None:
+        """Configures the component.
+
+        Args:
+          directory: Of the pushed versions.
+          keep_versions: How many of them stay.
+          learner_code: Fingerprint of the code that made the model; a version carries it.
+          spans: Of a table with spans, the `span_store` and how many to keep, `keep_spans`; else empty.
+          inputs: Channels, as TFX's Pusher takes them.
+        """
+        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=directory)
+        super().__init__(
+            push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
+            custom_config={"keep_versions": keep_versions, "learner_code": learner_code, **spans},
+            **inputs,
+        )
 
 
 def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -> Path:

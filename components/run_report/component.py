@@ -7,7 +7,7 @@ on a cluster, so everything comes from the step's inputs; times are what KFP sho
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ from components.run_report.training import read_training
 from components.serving_check.component import REFUSED
 from foundation.replacing import replace_file
 from foundation.sections import UserError
+from trainer_module.settings import Settings
 
 PAGE = "report.html"
 METRICS = "metrics.json"
 
 
 @component
-def RunReport(
+def RunReportStep(
     examples: InputArtifact[standard_artifacts.Examples],
     schema: InputArtifact[standard_artifacts.Schema],
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
@@ -52,7 +53,6 @@ def RunReport(
     configuration: Parameter[str],
     edges: Parameter[str],
     code: Parameter[str],
-    code_fingerprint: Parameter[str],
     gate: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
     baseline_model: InputArtifact[standard_artifacts.Model] = None,
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
@@ -76,12 +76,10 @@ def RunReport(
       configuration: The run's, as JSON text.
       edges: [[step, step]] of the graph, as JSON text: whose output goes into which.
       code: Fingerprint of the learner's code.
-      code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
       gate: The data gate's report; None where it compares nothing.
       baseline_model: None where nothing had been pushed.
       pushed_model: None where nothing was pushed.
     """
-    del code_fingerprint
     missing: dict[str, str] = {
         "drift": "The data gate compared nothing with earlier data.",
         "timing": "Kubeflow Pipelines shows each step's time itself.",
@@ -159,6 +157,16 @@ def RunReport(
     replace_file(Path(metrics.uri) / METRICS, json.dumps(numbers, indent=1) + "\n")
     for key, value in numbers.items():
         metrics.set_float_custom_property(key, value)
+
+
+class RunReport(RunReportStep):
+    """See `RunReportStep`."""
+
+    def __init__(self, settings: Settings, edges: Sequence[tuple[str, str]], **inputs: Any) -> None:
+        """Takes the sections for `configuration`, `edges` as they are, and all else as `RunReportStep` does."""
+        super().__init__(
+            configuration=json.dumps(settings.to_json(), sort_keys=True), edges=json.dumps(edges), **inputs
+        )
 
 
 def _is_blessed(artifact: Artifact) -> bool:

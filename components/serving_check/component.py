@@ -13,7 +13,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -34,6 +36,7 @@ from components.serving_check.requests import (
     read_rows,
     read_signatures,
 )
+from components.serving_check.settings import Serving
 from components.serving_check.warmup import write_warmup
 from trainer_module.settings import Settings
 
@@ -44,7 +47,7 @@ REFUSED = "INFRA_NOT_BLESSED"
 
 
 @component
-def ServingCheck(
+def ServingCheckStep(
     model: InputArtifact[standard_artifacts.Model],
     examples: InputArtifact[standard_artifacts.Examples],
     schema: InputArtifact[standard_artifacts.Schema],
@@ -53,7 +56,6 @@ def ServingCheck(
     settings: Parameter[str],
     limits: Parameter[str],
     large_batch: Parameter[int],
-    code_fingerprint: Parameter[str],
 ) -> None:
     """Blesses the model, or says in `REFUSED` why not; never fails for what a model does.
 
@@ -66,9 +68,7 @@ def ServingCheck(
       settings: `Settings.to_json` as JSON text.
       limits: `Limits` as JSON text.
       large_batch: Rows of the largest request.
-      code_fingerprint: Part of the cache key, so that an edit of this file takes effect.
     """
-    del code_fingerprint
     files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))
     exported = Path(path_utils.serving_model_dir(model.uri))
     schema_text = (Path(schema.uri) / "schema.pbtxt").read_text()
@@ -100,6 +100,20 @@ def ServingCheck(
     write_warmup(stamped, [replay.request for replay in replays])
     blessing.set_int_custom_property("has_model", 1)
     (directory / "INFRA_BLESSED").touch()
+
+
+class ServingCheck(ServingCheckStep):
+    """See `ServingCheckStep`."""
+
+    def __init__(self, settings: Settings, serving: Serving, **inputs: Any) -> None:
+        """Takes the sections for `settings`, `limits` and `large_batch`, and all else as `ServingCheckStep` does."""
+        limits = Limits(serving.load_seconds, serving.answer_seconds, serving.memory_mib)
+        super().__init__(
+            settings=json.dumps(settings.to_json(), sort_keys=True),
+            limits=json.dumps(asdict(limits)),
+            large_batch=serving.large_batch,
+            **inputs,
+        )
 
 
 def check_model(model: Path, replays: Sequence[Replay], limits: Limits) -> tuple[list[Replay], list[str]]:

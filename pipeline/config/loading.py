@@ -7,10 +7,13 @@ which is bound by the same rule: features, label, model and training are defined
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from components.app_exporter.settings import App
+from components.data_gate.settings import Drift
+from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
     Tables,
@@ -22,44 +25,80 @@ from foundation.sections import (
     refuse_unknown_keys,
 )
 from pipeline.config.dataset import Evaluation, Gate, Source, Splits
-from pipeline.config.drift import Drift
 from pipeline.config.metrics import METRIC_CLASSES
-from pipeline.config.profile import App, Beam, Serving
+from pipeline.config.profile import Beam
+from pipeline.config.tables import DATASET, PROFILE, Table, read_table
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
-from pipeline.nodes import NODES
+from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
-from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
+from trainer_module.settings import Label, Model, Settings, Training, read_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _read_kubeflow(table: Any, where: str) -> Kubeflow | None:
+    return read_section(Kubeflow, table, f"{where} [kubeflow]") if table else None
+
+
+def _read_features(table: Any, where: str) -> Any:
+    return read_features(table, f"{where} [features]")
+
+
+def _read_gates(table: Any, where: str) -> dict[str, Gate]:
+    if not isinstance(table, Mapping) or not table:
+        raise ConfigurationError(
+            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
+            "example [gates.auc] min = 0.7."
+        )
+    return {metric: read_section(Gate, gate, f"{where} [gates.{metric}]") for metric, gate in table.items()}
+
+
+_LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
+_READ_ROWS = ("DataGate", "Transform", *_LEARN)
+_USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
+
+
 @dataclass(frozen=True)
 class Config:
-    """All that decides what a run does, except where its files lie (`pipeline.workspace`)."""
+    """All that decides what a run does, except where its files lie (`pipeline.workspace`).
+
+    This is the one declaration of each table of the TOML files: see `pipeline.config.tables`.
+    """
 
     name: str
     profile: str
     dataset_file: Path
-    source: Source
-    splits: Splits
-    window: Window
-    retention: Retention
-    settings: Settings
-    evaluation: Evaluation
-    gates: dict[str, Gate]
-    drift: Drift
-    beam: Beam
-    serving: Serving
-    app: App
-    kubeflow: Kubeflow | None
-    steps: dict[str, Step]
-    notify: Notify
+    source: Source = field(metadata={"source": Table((DATASET,), ("ExampleGen", "SchemaGen"), Source)})
+    splits: Splits = field(metadata={"splits": Table((DATASET,), ("ExampleGen",), Splits)})
+    window: Window = field(metadata={"window": Table((DATASET,), ("ExampleGen",), Window)})
+    retention: Retention = field(metadata={"retention": Table((DATASET, PROFILE), ("Pusher",), Retention)})
+    settings: Settings = field(
+        metadata={
+            "features": Table((DATASET,), _READ_ROWS, read=_read_features),
+            "label": Table((DATASET,), (*_READ_ROWS, "Evaluator"), Label),
+            "model": Table((DATASET,), _LEARN, Model),
+            "training": Table((DATASET, PROFILE), _LEARN, Training),
+        }
+    )
+    evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
+    gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), read=_read_gates)})
+    drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
+    beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
+    serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
+    app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
+    kubeflow: Kubeflow | None = field(
+        metadata={"kubeflow": Table((PROFILE,), (), Kubeflow, read=_read_kubeflow)}
+    )
+    steps: dict[str, Step] = field(
+        metadata={"steps": Table((PROFILE,), (), read=read_steps, check=check_steps)}
+    )
+    notify: Notify = field(metadata={"notify": Table((PROFILE,), (), NOTIFY_SECTION)})
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Ids of the nodes that the graph has under this configuration."""
-        return tuple(node for node in NODES if node != "AppExporter" or self.app.formats)
+        return tuple(node for node in NODES if STEPS[node].is_wanted(self))
 
     @property
     def schema_file(self) -> Path | None:
@@ -74,37 +113,10 @@ class Config:
         return self.dataset_file.parent / self.drift.serving_logs
 
 
-_DATASET_SECTIONS = (
-    "name",
-    "source",
-    "splits",
-    "window",
-    "retention",
-    "label",
-    "features",
-    "model",
-    "training",
-    "evaluation",
-    "gates",
-    "drift",
-)
-_PROFILE_SECTIONS = (
-    "extends", "training", "retention", "drift", "beam", "serving", "app", "kubeflow", "steps", "notify",
-)  # fmt: skip
-_SECTIONS: dict[str, type] = {
-    "source": Source,
-    "splits": Splits,
-    "window": Window,
-    "retention": Retention,
-    **SECTIONS,
-    "evaluation": Evaluation,
-    "drift": Drift,
-    "beam": Beam,
-    "serving": Serving,
-    "app": App,
-    "kubeflow": Kubeflow,
-    "notify": NOTIFY_SECTION,
+_TABLES: dict[str, Table] = {
+    name: declared for each in fields(Config) for name, declared in each.metadata.items()
 }
+_KINDS = {name: declared.kind for name, declared in _TABLES.items() if declared.kind}
 
 
 def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
@@ -123,17 +135,16 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     dataset_file = find("dataset", dataset, ROOT / "datasets")
     profile_file = find("profile", profile, ROOT / "profiles")
     layers = [
-        (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
+        (_shown(dataset_file), _read_layer(dataset_file, DATASET)),
         *_read_profile(profile_file, seen=()),
-        *(
-            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates", "steps"}))
-            for text in overrides
-        ),
+        *((f"--set {text}", parse_override(text, _TABLES)) for text in overrides),
     ]
     tables: Tables = {}
     for where, layer in layers:
-        check_tables(layer, _SECTIONS, where)
-        check_steps(layer.get("steps", {}), f"{where}:")
+        check_tables(layer, _KINDS, where)
+        for key, declared in _TABLES.items():
+            if declared.check and key in layer:
+                declared.check(layer[key], f"{where}:")
         merge_tables(tables, layer)
     return _build(tables, dataset_file, profile_file.stem)
 
@@ -157,16 +168,17 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def _read_layer(path: Path, sections: Sequence[str]) -> Tables:
+def _read_layer(path: Path, owner: str) -> Tables:
     tables = read_toml(path, _shown(path))
-    refuse_unknown_keys(tables, sections, f"{_shown(path)}:")
+    known = [key for key, declared in _TABLES.items() if owner in declared.owners]
+    refuse_unknown_keys(tables, [*known, {DATASET: "name", PROFILE: "extends"}[owner]], f"{_shown(path)}:")
     return tables
 
 
 def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]]:
     if path in seen:
         raise ConfigurationError(f"{_shown(path)} extends itself: remove one 'extends'.")
-    tables = _read_layer(path, _PROFILE_SECTIONS)
+    tables = _read_layer(path, PROFILE)
     extended = tables.pop("extends", None)
     if extended is None:
         return [(_shown(path), tables)]
@@ -185,44 +197,16 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
             f"{where} name is {name!r}; it must be lower-case letters, digits and hyphens, for example 'taxi'."
         )
 
-    def section(kind: type, key: str) -> Any:
-        return read_section(kind, tables.get(key, {}), f"{where} [{key}]")
-
-    config = Config(
-        name=name,
-        profile=profile,
-        dataset_file=dataset_file,
-        source=section(Source, "source"),
-        splits=section(Splits, "splits"),
-        window=section(Window, "window"),
-        retention=section(Retention, "retention"),
-        settings=Settings(
-            features=read_features(tables.get("features", {}), f"{where} [features]"),
-            label=section(Label, "label"),
-            model=section(Model, "model"),
-            training=read_section(Training, tables.get("training", {}), "[training]"),
-        ),
-        evaluation=section(Evaluation, "evaluation"),
-        gates=_read_gates(tables.get("gates", {}), where),
-        drift=read_section(Drift, tables.get("drift", {}), "[drift]"),
-        beam=section(Beam, "beam"),
-        serving=section(Serving, "serving"),
-        app=section(App, "app"),
-        kubeflow=read_section(Kubeflow, tables["kubeflow"], "[kubeflow]") if "kubeflow" in tables else None,
-        steps=read_steps(tables.get("steps", {}), f"profile {profile}:"),
-        notify=read_section(NOTIFY_SECTION, tables.get("notify", {}), "[notify]"),
-    )
+    # What both kinds of file may have is named without one: `load` has checked each file's own part.
+    named: dict[tuple[str, ...], str] = {(DATASET,): where, (PROFILE,): f"profile {profile}:"}
+    values = {
+        key: read_table(key, declared, tables.get(key, {}), named.get(declared.owners, ""))
+        for key, declared in _TABLES.items()
+    }
+    settings = Settings(**{key: values.pop(key) for key in ("features", "label", "model", "training")})
+    config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
     _check_across(config, where)
     return config
-
-
-def _read_gates(table: Any, where: str) -> dict[str, Gate]:
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(
-            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
-            "example [gates.auc] min = 0.7."
-        )
-    return {metric: read_section(Gate, gate, f"{where} [gates.{metric}]") for metric, gate in table.items()}
 
 
 def _check_across(config: Config, where: str) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, step_fingerprint
 from pipeline.kubeflow import lint, specification
 from pipeline.kubeflow.settings import Kubeflow
+from pipeline.nodes import STEPS
 from pipeline.workspace import workspace_of
 
 ENTRYPOINT = "pipeline.kubeflow.entrypoint"
@@ -72,7 +73,7 @@ def compile_pipeline(config: Config) -> str:
     kubeflow = require_cluster(config)
     parameters = run_parameters(config)
     compiled = _compile(config, kubeflow, parameters)
-    spec = specification.complete(compiled, config, parameters, _code_versions(compiled))
+    spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
     platform = specification.platform(config, kubeflow)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
@@ -113,7 +114,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         KubeflowV2DagRunnerConfig,
     )
 
-    from pipeline.graph import build
+    from pipeline.graph import Surroundings, build
 
     given = {
         name: RuntimeParameter(name, str, default=declared["defaultValue"])
@@ -122,8 +123,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
     pipeline = build(
         config,
         workspace_of(kubeflow.models_directory, config.name),
-        given[DATA_DIRECTORY],
-        window_end=given.get(WINDOW_END, ""),
+        Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
         worker_pods=specification.worker_pods(config, kubeflow),
         report=True,
     )
@@ -137,24 +137,15 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
     return runner.run(pipeline, write_out=False)["pipelineSpec"]
 
 
-def _code_versions(compiled: Mapping[str, Any]) -> dict[str, str]:
-    """Node → a hash of this repository's code that its step runs, and of the TFX it was compiled with.
-
-    User code that Transform and Trainer import is in their parameters already.
-    """
-    versions = {}
-    for label, executor in compiled["deploymentSpec"]["executors"].items():
-        arguments = executor.get("container", {}).get("args", [])
-        if "--executor_class_path" in arguments:
-            path = arguments[arguments.index("--executor_class_path") + 1]
-            parts = [
-                compiled["sdkVersion"],
-                fingerprint(ROOT, ENTRYPOINT),
-                fingerprint(ROOT, path.rpartition(".")[0]),
-            ]
-            digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-            versions[label.removesuffix("_executor")] = digest[:16]
-    return versions
+def _code_versions(compiled: Mapping[str, Any], config: Config) -> dict[str, str]:
+    """Node → a hash of this repository's code that its step runs, and of the TFX it was compiled with."""
+    same_for_all = [compiled["sdkVersion"], fingerprint(ROOT, ENTRYPOINT)]
+    return {
+        node: hashlib.sha256(
+            json.dumps([*same_for_all, step_fingerprint(STEPS[node], config)]).encode()
+        ).hexdigest()[:16]
+        for node in compiled["root"]["dag"]["tasks"]
+    }
 
 
 def _to_yaml(

@@ -66,7 +66,7 @@ def _executors(spec: Document) -> Iterator[str]:
         if kind not in ("container", "importer"):
             yield (
                 f"{label} is a {kind}, which open-source Kubeflow Pipelines does not run: replace it by an "
-                "ordinary component, as components/pusher/baseline_model.py replaces the model resolver."
+                "ordinary component, as components/baseline_model/component.py replaces the model resolver."
             )
 
 

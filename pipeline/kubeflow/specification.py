@@ -11,30 +11,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from components.step import DATA, MODELS, SERVING_LOGS, TRAINING
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.kubeflow import wire_format
 from pipeline.kubeflow.settings import Kubeflow, Step, Toleration
-from pipeline.nodes import CLUSTER_NODES
+from pipeline.nodes import CLUSTER_NODES, STEPS
 
 Document = dict[str, Any]
-
-NEVER_CACHED = frozenset({"ExampleGen", "DataGate", "BaselineModel", "Pusher"})
-"""Steps that look at directories: KFP's cache key does not hold what lies in them."""
-
-OPTIONAL_INPUTS = {
-    "AppExporter": ("pushed_model",),
-    "Evaluator": ("baseline_model",),
-    "RunReport": ("baseline_model", "pushed_model"),
-    "Trainer": ("base_model",),
-}
-"""Inputs that may hold nothing: before the first push there is no baseline."""
-
-SHOWN_OUTPUTS = {
-    ("RunReport", "report"): {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"},
-    ("RunReport", "metrics"): {"schemaTitle": "system.Metrics", "schemaVersion": "0.0.1"},
-}
-"""Outputs that KFP's page shows, which it does by KFP's own types alone. Each is one file."""
 
 # Argo counts it from the start of the first attempt (argo-workflows 3.7.8 and 4.0.5,
 # workflow/controller/operator.go, `processNodeRetries`): once it is over, a step that fails is not retried,
@@ -169,11 +153,14 @@ def _with_defaults(root: Document, parameters: Document) -> Document:
 
 
 def _with_shown_outputs(name: str, component: Document) -> Document:
-    shown = {key: kind for (node, key), kind in SHOWN_OUTPUTS.items() if node == name}
+    shown = STEPS[name].shown_outputs
     if not shown:
         return component
     outputs = component["outputDefinitions"]
-    typed = {key: {**outputs["artifacts"][key], "artifactType": kind} for key, kind in shown.items()}
+    typed = {
+        key: {**outputs["artifacts"][key], "artifactType": {"schemaTitle": kind, "schemaVersion": "0.0.1"}}
+        for key, kind in shown.items()
+    }
     return {
         **component,
         "outputDefinitions": {**outputs, "artifacts": {**outputs["artifacts"], **typed}},
@@ -199,7 +186,7 @@ def _packed(task: Document) -> tuple[Document, dict[str, str]]:
 
 def _task(node: str, task: Document, step: Step) -> Document:
     task = dict(task)
-    if node in NEVER_CACHED:
+    if STEPS[node].never_cached:
         task.pop("cachingOptions", None)
     if step.retries:
         # All four fields: an unset factor reaches Argo as "0".
@@ -233,8 +220,8 @@ def _executor(
         *(part if part == "{{$}}" else wire_format.escape(part) for part in container["args"]),
         "--json_serialized_outputs_spec_args",
         json.dumps(outputs, sort_keys=True),
-        *(f"--optional_input={key}" for key in OPTIONAL_INPUTS.get(node, ())),
-        *(f"--file_output={key}" for owner, key in SHOWN_OUTPUTS if owner == node),
+        *(f"--optional_input={key}" for key in STEPS[node].optional_inputs),
+        *(f"--file_output={key}" for key in STEPS[node].shown_outputs),
         f"--node_id={node}",
         f"--code_version={code_versions[node]}",
     ]
@@ -283,30 +270,13 @@ def quantity(text: str) -> float:
 
 def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str]:
     """Setting → directory outside the artifact store that the node's step reads or writes."""
-    match node:
-        case "ExampleGen" if config.source.has_spans:
-            # Beside the models it keeps what it has converted.
-            return {
-                "data_directory": kubeflow.data_directory,
-                "models_directory": kubeflow.models_directory,
-            }
-        case "ExampleGen":
-            return {"data_directory": kubeflow.data_directory}
-        case "DataGate":
-            # The statistics of past spans are kept beside the models.
-            logs = {"serving_logs of [drift]": str(config.serving_logs)} if config.serving_logs else {}
-            return {
-                **({"models_directory": kubeflow.models_directory} if config.source.has_spans else {}),
-                **logs,
-            }
-        case "BaselineModel" | "Pusher":
-            return {"models_directory": kubeflow.models_directory}
-        case "Trainer" if config.settings.training.workers > 1:
-            return {"training_directory": kubeflow.training_directory or ""}
-        case "Trainer":
-            # It keeps there what it needs to continue after a retry.
-            return {"models_directory": kubeflow.models_directory}
-    return {}
+    known = {
+        DATA: kubeflow.data_directory,
+        MODELS: kubeflow.models_directory,
+        TRAINING: kubeflow.training_directory or "",
+        SERVING_LOGS: str(config.serving_logs or ""),
+    }
+    return {setting: known[setting] for setting in STEPS[node].directories(config)}
 
 
 def volumes(kubeflow: Kubeflow, directories: Mapping[str, str]) -> dict[str, str]:

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.example_gen import span_store
-from components.example_gen.source_format import format_module, source_format
+from components.example_gen.source_format import source_format
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import CONVERTER_FILES, fingerprint
+from pipeline.fingerprint import fingerprint, step_fingerprint
+from pipeline.nodes import STEPS
 from pipeline.running import preflight
 from pipeline.workspace import Workspace
 
-# The graph names the learner's entry points by import path, so that importing the graph does not lead there.
-_ENTRY_POINTS = ("pipeline.graph", "trainer_module.preprocessing", "trainer_module.run")
-# These decide where a run happens and who hears of it, not what comes out.
-_WITHOUT_EFFECT = ("profile", "dataset_file", "kubeflow", "steps", "notify")
+# How the steps are wired and what they are told; what a step does is its own code, and its settings' values
+# are the configuration's.
+_WIRING = ("pipeline/graph.py", "pipeline/quality.py", "pipeline/config/metrics.py")
 
 DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the configuration"}
 """Key of `read_inputs` → what to call it."""
@@ -62,10 +62,9 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = [fingerprint(ROOT, name) for name in (*_ENTRY_POINTS, format_module(config.source.format))]
-    if config.app.formats:
-        code.append(fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES))
-    return {"code": _digest(code), "configuration": _configuration(config)}
+    code = {node: step_fingerprint(STEPS[node], config, root=ROOT) for node in config.nodes}
+    wiring = fingerprint(ROOT, files=_WIRING)
+    return {"code": _digest([code, wiring]), "configuration": _configuration(config)}
 
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
@@ -78,7 +77,7 @@ def _configuration(config: Config) -> str:
     decisive = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
-        if field.name not in _WITHOUT_EFFECT
+        if field.name == "name" or any(table.steps for table in field.metadata.values())
     }
     schema = config.schema_file.read_text() if config.schema_file else None
     return _digest([decisive, schema])

@@ -18,9 +18,9 @@ from rich.console import Console
 from foundation.lock import locked
 from foundation.process import uncollected
 from foundation.sections import ConfigurationError
-from pipeline.config import ROOT, Config
-from pipeline.fingerprint import fingerprint
-from pipeline.nodes import NODES
+from pipeline.config import Config
+from pipeline.fingerprint import step_fingerprint
+from pipeline.nodes import NODES, STEPS
 from pipeline.notify import settings as notify_settings
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
@@ -168,7 +168,7 @@ def begin_run(config: Config, request: Request) -> Run:
         started=begun.isoformat(timespec="seconds"),
         notes=request.notes,
         # Versions of the model carry the same.
-        code=fingerprint(ROOT, "trainer_module.run"),
+        code=step_fingerprint(STEPS["Trainer"], config),
         command=request.command,
     )
 
@@ -202,20 +202,18 @@ def _run_graph(
     from tfx.orchestration.pipeline import RunOptions
 
     from components.pusher.versions import identity, newest_version
-    from pipeline.graph import build
+    from pipeline.graph import Surroundings, build
 
     logging.set_verbosity(logging.INFO)
     _link_tensorboard(workspace)
-    pipeline = build(
-        config,
-        workspace,
+    now = Surroundings(
         str(source),
-        live_model=identity(newest_version(workspace.serving)),
-        serving_logs_state=preflight.state_of(config.serving_logs),
-        cache=request.cache,
         window_end=data.window_end,
         window_fingerprint=data.fingerprint,
+        live_model=identity(newest_version(workspace.serving)),
+        serving_logs_state=preflight.state_of(config.serving_logs),
     )
+    pipeline = build(config, workspace, now, cache=request.cache)
     options = None
     if request.is_partial:
         options = RunOptions(

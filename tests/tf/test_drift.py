@@ -151,7 +151,6 @@ class Gate:
                 "history_directory": str(self.history) if self.spans else "",
                 "serving_logs": self.serving_logs,
                 "serving_logs_state": "",
-                "code_fingerprint": "",
             },
         )
         return json.loads((Path(report.uri) / REPORT).read_text())

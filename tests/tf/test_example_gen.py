@@ -51,7 +51,6 @@ def run(tmp_path: Path) -> Run:
                 "window_fingerprint": fingerprint,
                 "store": str(tmp_path / "store"),
                 "conversion_fingerprint": "1",
-                "code_fingerprint": "1",
             },
         )
         return outputs

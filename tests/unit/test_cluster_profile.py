@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from components.data_gate.settings import Drift
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.config import ROOT
-from pipeline.config.drift import Drift
 from pipeline.kubeflow import specification
 from pipeline.kubeflow.compile import require_cluster
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.profile import Serving
+from components.serving_check.settings import Serving
 from tests.debian import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

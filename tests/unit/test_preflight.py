@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from components.data_gate.settings import Drift
 from foundation.sections import ConfigurationError
 from pipeline import config
-from pipeline.config.drift import Drift
 from pipeline.running import preflight
 from pipeline.workspace import workspace_of
 

@@ -267,7 +267,6 @@ def run_component(release, directory: Path, model: Path) -> standard_artifacts.I
             "settings": json.dumps(release.settings.to_json()),
             "limits": json.dumps(vars(LIMITS)),
             "large_batch": 50,
-            "code_fingerprint": "",
         },
     )
     return blessing

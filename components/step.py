@@ -1,0 +1,45 @@
+"""What a step's folder declares about the step: `STEP` in its module `step`, read without importing TFX.
+
+The declaration is no part of the step's code: an edit of it repeats nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the graph. Functions are given the run's `pipeline.config.Config`.
+
+    Attributes:
+      id: The step's id in the graph.
+      after: The step that it follows in listings and in ranges (``--from``, ``--to``); "" for the first.
+      code: Dotted names of the modules that are its code, with all they import; empty for TFX's own code.
+      chosen: Modules that the configuration names and the code runs, which no import statement shows.
+      files: Paths, from the project's root, of files that are its code and not Python.
+      is_wanted: Whether the graph has the step.
+      on_cluster_only: Whether it is a step on Kubeflow Pipelines alone, after all others.
+      never_cached: Whether it looks at directories: what lies in them is not in KFP's cache key.
+      optional_inputs: Those that may hold nothing.
+      shown_outputs: Output → KFP's own type of artifact, which KFP's page shows; each is one file.
+      directories: Settings that name directories outside the artifact store that the step's pod mounts.
+    """
+
+    id: str
+    after: str
+    code: tuple[str, ...] = ()
+    chosen: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    files: tuple[str, ...] = ()
+    is_wanted: Callable[[Any], bool] = lambda _: True
+    on_cluster_only: bool = False
+    never_cached: bool = False
+    optional_inputs: tuple[str, ...] = ()
+    shown_outputs: Mapping[str, str] = field(default_factory=dict)
+    directories: Callable[[Any], tuple[str, ...]] = lambda _: ()
+
+
+DATA = "data_directory"
+MODELS = "models_directory"
+TRAINING = "training_directory"
+SERVING_LOGS = "serving_logs of [drift]"
