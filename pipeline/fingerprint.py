@@ -8,6 +8,7 @@ of the model re-trains, and does not transform again.
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 CONVERTER_FILES = (
@@ -19,25 +20,26 @@ CONVERTER_FILES = (
 """What decides about an export for apps besides Python."""
 
 
-def fingerprint(root: Path, module: str, *also: str) -> str:
+def fingerprint(root: Path, module: str, *also: str, chosen: Iterable[str] = ()) -> str:
     """A hash of `module` and of all it imports from below `root`.
 
     Args:
       root: The directory that imports are resolved against.
       module: A dotted name, for example "trainer_module.preprocessing".
       also: Paths below `root` of files that decide too and are not Python.
+      chosen: Modules that the configuration names (`foundation.registry`), which no import statement shows.
     """
     digest = hashlib.sha256()
-    for path in [*imported_files(root, module), *(root / name for name in also)]:
+    for path in [*imported_files(root, module, *chosen), *(root / name for name in also)]:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def imported_files(root: Path, module: str) -> list[Path]:
-    """The files below `root` that importing `module` loads, sorted; nothing is executed."""
+def imported_files(root: Path, *modules: str) -> list[Path]:
+    """The files below `root` that importing `modules` loads, sorted; nothing is executed."""
     found: set[Path] = set()
-    pending = [module]
+    pending = list(modules)
     while pending:
         name = pending.pop()
         for path in _files_of(root, name):

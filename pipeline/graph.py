@@ -112,7 +112,9 @@ def build(
         history_directory=str(workspace.statistics) if config.source.has_spans else "",
         serving_logs=str(config.serving_logs or ""),
         serving_logs_state=serving_logs_state,
-        code_fingerprint=fingerprint(ROOT, "components.data_gate.component"),
+        code_fingerprint=fingerprint(
+            ROOT, "components.data_gate.component", chosen=[type(config.settings.label.rules).__module__]
+        ),
     )
 
     transform = Transform(
@@ -122,7 +124,9 @@ def build(
         custom_config={
             "features": settings["features"],
             "label": settings["label"],
-            "code_fingerprint": fingerprint(ROOT, "trainer_module.preprocessing"),
+            "code_fingerprint": fingerprint(
+                ROOT, "trainer_module.preprocessing", chosen=config.settings.preprocessing_modules
+            ),
         },
         # Statistics of the transformed examples would cost a third of the step; nothing reads them.
         disable_statistics=True,
@@ -147,7 +151,7 @@ def build(
         custom_config={
             **settings,
             "recovery_root": str(workspace.recovery),
-            "code_fingerprint": fingerprint(ROOT, "trainer_module.run"),
+            "code_fingerprint": fingerprint(ROOT, "trainer_module.run", chosen=config.settings.modules),
             **_pods_config(worker_pods),
         },
     )
@@ -230,7 +234,7 @@ def build(
             name=config.name,
             configuration=settings_text,
             edges=json.dumps(_edges(before_report)),
-            code=fingerprint(ROOT, "trainer_module.run"),
+            code=fingerprint(ROOT, "trainer_module.run", chosen=config.settings.modules),
             code_fingerprint=fingerprint(
                 ROOT,
                 "components.run_report.component",

@@ -31,13 +31,6 @@ A sparse gradient is for tables of which a batch touches little. In a small one,
 the whole table in either case.
 """
 
-_LOSSES = {
-    "binary": "binary_crossentropy",
-    "multiclass": "sparse_categorical_crossentropy",
-    "regression": "mean_squared_error",
-}
-_ACTIVATIONS = {"binary": "sigmoid", "multiclass": "softmax", "regression": None}
-
 
 def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") -> keras.Model:
     """An uncompiled model under the current precision policy.
@@ -72,9 +65,8 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
             output = keras.layers.Dropout(settings.model.dropout)(output)
         hidden = {HIDDEN: output}
     logits = _Dense(outputs, dtype="float32", name="logits")(hidden)
-    predictions = keras.layers.Activation(
-        _ACTIVATIONS[settings.label.task], dtype="float32", name=PREDICTIONS
-    )(logits)
+    activation = settings.label.rules.activation
+    predictions = keras.layers.Activation(activation, dtype="float32", name=PREDICTIONS)(logits)
     return keras.Model(inputs, predictions, name="perceptron")
 
 
@@ -129,16 +121,8 @@ def compile_model(
     # batch has different ids, another number in every step, and each would be compiled anew.
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, jit_compile=False),
-        loss=_LOSSES[settings.label.task],
+        loss=settings.label.rules.loss,
         # Weighted, because batches are filled up with rows of weight 0.
-        weighted_metrics=_metrics(settings.label.task),
+        weighted_metrics=settings.label.rules.training_metrics(),
         steps_per_execution=steps_per_execution,
     )
-
-
-def _metrics(task: str) -> list[keras.metrics.Metric]:
-    if task == "binary":
-        return [keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="binary_accuracy")]
-    if task == "multiclass":
-        return [keras.metrics.SparseCategoricalAccuracy(name="sparse_categorical_accuracy")]
-    return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]

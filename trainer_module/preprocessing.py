@@ -16,24 +16,20 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from foundation.sections import read_section
-from trainer_module.inputs.raw_columns import Column, first_values, label_value, numbers_of, texts_of
+from trainer_module.inputs.raw_columns import Column, first_values, numbers_of, texts_of
+from trainer_module.label import LABEL, Label
 from trainer_module.settings import (
     CATEGORICAL,
-    LABEL,
     NUMERIC,
     Bucketized,
     Categorical,
     Hashed,
-    Label,
     Numeric,
     Vocabulary,
     by_kind,
     read_features,
     request_name,
 )
-
-LABEL_VOCABULARY = "label_classes"
-"""Vocabulary asset with the classes of a multiclass label, most frequent first."""
 
 # Error of approximate quantiles, as a share of the rows: TFT's own default for bucketize.
 _QUANTILE_ERROR = 0.01
@@ -52,7 +48,7 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
     """
     features = read_features(custom_config["features"], "[features]")
     label = read_section(Label, custom_config["label"], "[label]")
-    outputs = {LABEL: _label(label, inputs)}
+    outputs = {LABEL: label.rules.transformed(label.rules.value(label, inputs))}
     numeric = [feature for feature in features if isinstance(feature, Numeric)]
     if numeric:
         outputs[NUMERIC] = _scale(numbers_of([inputs[feature.name] for feature in numeric]))
@@ -130,10 +126,3 @@ _IDS: dict[type, Callable[[Any, Sequence[Column]], tf.Tensor]] = {
     Hashed: _hash_ids,
     Categorical: _given_ids,
 }
-
-
-def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
-    value = label_value(label, inputs)
-    if label.task == "multiclass":
-        return tft.compute_and_apply_vocabulary(value, vocab_filename=LABEL_VOCABULARY)
-    return value

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
-from trainer_module import expression
+from trainer_module.label import Label
 
-LABEL = "label"
-"""Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
 CATEGORICAL = "categorical"
@@ -117,39 +115,6 @@ _KINDS: dict[str, type] = {
     kind.kind: kind  # type: ignore[attr-defined]
     for kind in (Numeric, Bucketized, Vocabulary, Hashed, Categorical)
 }
-
-
-@dataclass(frozen=True)
-class Label:
-    """What is predicted: a column, or an expression over columns, and the task it makes."""
-
-    task: Literal["binary", "multiclass", "regression"]
-    column: str | None = None
-    expression: str | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            (self.column is None) != (self.expression is None),
-            "needs either 'column' or 'expression', and not both.",
-        )
-        if self.expression is not None:
-            require(
-                bool(expression.columns_of(self.expression)),
-                f"expression {self.expression!r} reads no column.",
-            )
-        if self.task == "multiclass":
-            require(
-                self.column is not None,
-                "with task 'multiclass' needs 'column', whose values are the classes.",
-            )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The raw columns that the label is made of."""
-        if self.column is not None:
-            return (self.column,)
-        assert self.expression is not None
-        return expression.columns_of(self.expression)
 
 
 @dataclass(frozen=True)
@@ -267,6 +232,16 @@ class Settings:
     def categorical(self) -> tuple[Bucketized | Vocabulary | Hashed | Categorical, ...]:
         """Features that reach the model as ids, in their column order: see `by_kind`."""
         return tuple(feature for alike in by_kind(self.features).values() for feature in alike)
+
+    @property
+    def preprocessing_modules(self) -> tuple[str, ...]:
+        """The modules that the configuration chose and that decide what Transform makes."""
+        return (type(self.label.rules).__module__,)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """All modules that the configuration chose; no import statement names them."""
+        return self.preprocessing_modules
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from components.app_exporter.encoding import encode
 from components.serving_check.requests import Row, serialize
 from foundation.sections import UserError
-from trainer_module.preprocessing import CATEGORICAL, LABEL_VOCABULARY, NUMERIC
+from trainer_module.preprocessing import CATEGORICAL, NUMERIC
 from trainer_module.settings import (
     Bucketized,
     Categorical,
@@ -55,11 +55,11 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
         name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
     }
     probe = _Probe(transform, rows[0], integers)
-    classes = model / "assets" / LABEL_VOCABULARY
+    named = settings.label.rules.class_vocabulary
     description = {
         "format": 1,
         "task": settings.label.task,
-        "classes": _words(classes) if settings.label.task == "multiclass" else None,
+        "classes": _words(model / "assets" / named) if named else None,
         NUMERIC: [
             _describe_numeric(probe, feature.name, column) for column, feature in enumerate(settings.numeric)
         ],

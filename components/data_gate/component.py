@@ -29,7 +29,7 @@ from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.serving_logs import serving_statistics
 from components.example_gen.span_conversion import WINDOW
 from foundation.sections import UserError
-from trainer_module.settings import Label
+from trainer_module.label import Label
 
 REPORT = "report.json"
 """File in the output: what was found, whatever became of it."""

@@ -23,7 +23,6 @@ from foundation.sections import (
 )
 from pipeline.config.dataset import Evaluation, Gate, Source, Splits
 from pipeline.config.drift import Drift
-from pipeline.config.metrics import METRIC_CLASSES
 from pipeline.config.profile import App, Beam, Serving
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
@@ -228,6 +227,7 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 def _check_across(config: Config, where: str) -> None:
     """Checks that span sections."""
     settings, task = config.settings, config.settings.label.task
+    metrics = config.settings.label.rules.metrics
     if not config.source.has_spans and config.window != Window():
         raise ConfigurationError(
             f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
@@ -243,7 +243,7 @@ def _check_across(config: Config, where: str) -> None:
             raise ConfigurationError(
                 f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
             )
-    refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
+    refuse_unknown_keys(config.gates, metrics, f"{where} [gates] for a {task} label")
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
             if column not in config.evaluation.slices:

@@ -57,7 +57,7 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = [fingerprint(ROOT, name) for name in _ENTRY_POINTS]
+    code = [fingerprint(ROOT, name, chosen=config.settings.modules) for name in _ENTRY_POINTS]
     if config.app.formats:
         code.append(fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES))
     return {"code": _digest(code), "configuration": _configuration(config)}

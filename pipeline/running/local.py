@@ -165,7 +165,7 @@ def begin_summary(config: Config, request: Request) -> Summary:
         started=begun.isoformat(timespec="seconds"),
         notes=request.notes,
         # Versions of the model carry the same.
-        code=fingerprint(ROOT, "trainer_module.run"),
+        code=fingerprint(ROOT, "trainer_module.run", chosen=config.settings.modules),
         command=request.command,
     )
 

@@ -18,7 +18,7 @@ from pipeline import config
 from pipeline.quality import evaluation_config
 from pipeline.runs import results
 from pipeline.runs.record import NodeRecord
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
 
 DATASET = """
 name = "zones"

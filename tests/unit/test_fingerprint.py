@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import config
 from pipeline.config import ROOT
 from pipeline.fingerprint import fingerprint, imported_files
 
@@ -40,9 +41,11 @@ def test_imports_inside_functions_count(project: Path) -> None:
 
 
 def test_the_trainer_depends_on_the_model_and_transform_does_not() -> None:
-    trained = {path.name for path in imported_files(ROOT, "trainer_module.run")}
+    chosen = config.load("taxi", "laptop").settings.modules
+    trained = {path.name for path in imported_files(ROOT, "trainer_module.run", *chosen)}
     transformed = {path.name for path in imported_files(ROOT, "trainer_module.preprocessing")}
-    assert {"model.py", "loop.py", "export.py", "preprocessing.py", "worker.py"} - trained == {"worker.py"}
+    assert {"model.py", "loop.py", "export.py", "binary.py", "worker.py"} - trained == {"worker.py"}
+    assert "multiclass.py" not in trained
     assert "preprocessing.py" in transformed and "model.py" not in transformed
 
 

@@ -33,7 +33,7 @@ def axes(
     Args:
       settings: What the model was built from.
       vocabularies: Feature name → its terms in the order of their ids.
-      classes: Those of a multiclass label in the order of their ids; empty for other tasks.
+      classes: The label's in the order of their ids; empty where they have no names.
 
     Returns:
       Variable name → (rows,) or (rows, columns).

@@ -20,7 +20,6 @@ import tf_keras as keras
 
 from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER
-from trainer_module.preprocessing import LABEL_VOCABULARY
 from trainer_module.settings import Settings, Vocabulary, request_name
 from trainer_module.warm_start.axes import TABLE, Labels, axes
 
@@ -125,8 +124,8 @@ def _read(base_model: str) -> _Live:
             for feature in settings.features
             if isinstance(feature, Vocabulary)
         }
-        multiclass = settings.label.task == "multiclass"
-        classes = _terms(directory / "assets" / LABEL_VOCABULARY) if multiclass else []
+        named = settings.label.rules.class_vocabulary
+        classes = _terms(directory / "assets" / named) if named else []
     except (OSError, ValueError, KeyError, tf.errors.OpError, ConfigurationError) as error:
         raise _Unusable(f"the live model cannot be read ({error})") from error
     return _Live(settings, variables, axes(settings, vocabularies, classes))
@@ -143,7 +142,8 @@ def _vocabularies(
         for feature in settings.features
         if isinstance(feature, Vocabulary)
     }
-    return vocabularies, terms(LABEL_VOCABULARY) if settings.label.task == "multiclass" else []
+    named = settings.label.rules.class_vocabulary
+    return vocabularies, terms(named) if named else []
 
 
 def _terms(path: Path) -> list[bytes]:
