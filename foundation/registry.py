@@ -41,7 +41,7 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
     path = f"{package}.{name}" if name in known else name
     try:
         module = importlib.import_module(path)
-    except ImportError as error:
+    except Exception as error:  # whatever is wrong with a module of the user's own
         raise ConfigurationError(f"{where} is {name!r}, which cannot be imported: {error}.") from error
     return _only_class(module, base, f"{where} is {name!r}, whose module")
 
@@ -55,7 +55,7 @@ def _only_class(module: ModuleType, base: type[Choice], where: str) -> type[Choi
     classes = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+        if isinstance(value, type) and value.__module__ == module.__name__ and issubclass(value, base)
     ]
     if len(classes) != 1:
         raise ConfigurationError(

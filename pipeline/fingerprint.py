@@ -8,6 +8,7 @@ of the model re-trains, and does not transform again.
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def fingerprint(root: Path, module: str, *also: str, chosen: Iterable[str] = ())
     for path in [*imported_files(root, module, *chosen), *(root / name for name in also)]:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
+    for name in chosen:
+        if not _files_of(root, name) and (spec := importlib.util.find_spec(name)) and spec.origin:
+            # A module that is installed: its own file, not all that it imports.
+            digest.update(Path(spec.origin).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -19,8 +19,9 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module.distribution import precision
+from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.model import PREDICTIONS, build_model
-from trainer_module.settings import CATEGORICAL, NUMERIC, Bucketized, Numeric, Settings, request_name
+from trainer_module.settings import Bucketized, Numeric, Settings, request_name
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]

@@ -16,11 +16,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from foundation.sections import read_section
+from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.inputs.raw_columns import Column, first_values, numbers_of, texts_of
 from trainer_module.label import LABEL, Label
 from trainer_module.settings import (
-    CATEGORICAL,
-    NUMERIC,
     Bucketized,
     Categorical,
     Hashed,

@@ -13,11 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 from trainer_module.label import Label
-
-NUMERIC = "numeric"
-"""Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
-CATEGORICAL = "categorical"
-"""Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
+from trainer_module.models import Model, read_model, write_model
 
 
 @dataclass(frozen=True)
@@ -118,23 +114,6 @@ _KINDS: dict[str, type] = {
 
 
 @dataclass(frozen=True)
-class Model:
-    """Size of the network; see `trainer_module.model`."""
-
-    embedding_dim: int = 8
-    hidden_units: tuple[int, ...] = (128, 64)
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(self.embedding_dim >= 1, f"embedding_dim is {self.embedding_dim}; it must be at least 1.")
-        require(
-            bool(self.hidden_units) and min(self.hidden_units) >= 1,
-            f"hidden_units is {list(self.hidden_units)}; give at least one layer of at least 1 unit.",
-        )
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
-
-
-@dataclass(frozen=True)
 class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
@@ -210,8 +189,8 @@ class Training:
         )
 
 
-SECTIONS: dict[str, type] = {"label": Label, "model": Model, "training": Training}
-"""The tables besides ``features`` that the learner reads."""
+SECTIONS: dict[str, type] = {"label": Label, "training": Training}
+"""The tables that the learner reads besides ``features`` and ``model``, whose keys depend on their kinds."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +220,7 @@ class Settings:
     @property
     def modules(self) -> tuple[str, ...]:
         """All modules that the configuration chose; no import statement names them."""
-        return self.preprocessing_modules
+        return (*self.preprocessing_modules, type(self.model).__module__)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
@@ -252,7 +231,7 @@ class Settings:
         return {
             "features": features,
             "label": _given(self.label),
-            "model": _given(self.model),
+            "model": write_model(self.model, _given(self.model)),
             "training": _given(self.training),
         }
 
@@ -266,7 +245,7 @@ class Settings:
         return cls(
             features=read_features(tables.get("features", {}), f"{where} [features]"),
             label=read_section(Label, tables.get("label", {}), f"{where} [label]"),
-            model=read_section(Model, tables.get("model", {}), f"{where} [model]"),
+            model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
         )
 

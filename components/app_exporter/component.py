@@ -24,9 +24,9 @@ from components.app_exporter.metadata import describe, transform_of
 from components.app_exporter.parity import Answers, compare
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
+from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import LABEL
 from trainer_module.model import PREDICTIONS
-from trainer_module.preprocessing import CATEGORICAL, NUMERIC
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from components.app_exporter.encoding import encode
 from components.serving_check.requests import Row, serialize
 from foundation.sections import UserError
-from trainer_module.preprocessing import CATEGORICAL, NUMERIC
+from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.settings import (
     Bucketized,
     Categorical,

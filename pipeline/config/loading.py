@@ -28,7 +28,9 @@ from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.nodes import NODES
 from pipeline.notify.settings import Notify
-from trainer_module.settings import SECTIONS, Label, Model, Settings, Training, read_features
+from trainer_module.label import Label
+from trainer_module.models import check_model, read_model
+from trainer_module.settings import SECTIONS, Settings, Training, read_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,13 +127,14 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
         (_shown(dataset_file), _read_layer(dataset_file, _DATASET_SECTIONS)),
         *_read_profile(profile_file, seen=()),
         *(
-            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "gates", "steps"}))
+            (f"--set {text}", parse_override(text, {*_SECTIONS, "features", "model", "gates", "steps"}))
             for text in overrides
         ),
     ]
     tables: Tables = {}
     for where, layer in layers:
         check_tables(layer, _SECTIONS, where)
+        check_model(layer, tables, where)
         check_steps(layer.get("steps", {}), f"{where}:")
         merge_tables(tables, layer)
     return _build(tables, dataset_file, profile_file.stem)
@@ -198,7 +201,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         settings=Settings(
             features=read_features(tables.get("features", {}), f"{where} [features]"),
             label=section(Label, "label"),
-            model=section(Model, "model"),
+            model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), "[training]"),
         ),
         evaluation=section(Evaluation, "evaluation"),

@@ -20,8 +20,9 @@ import tf_keras as keras
 
 from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER
+from trainer_module.models import Labels
 from trainer_module.settings import Settings, Vocabulary, request_name
-from trainer_module.warm_start.axes import TABLE, Labels, axes
+from trainer_module.warm_start.axes import axes
 
 _LOG = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ def _carry(
             raise _Unusable(f"{name} of the live model has values that are not finite")
         ours, theirs = new.get(name), old.axes.get(name)
         if ours is None or theirs is None or _shape(ours) != value.shape or _shape(theirs) != source.shape:
-            # Another architecture than `trainer_module.model` has: name and shape must do.
+            # The model does not say what it stands for: name and shape must do.
             fits = source.shape == value.shape
             if fits:
                 value[...] = source
@@ -178,7 +179,7 @@ def _carry(
             continue
         matches = [_match(here, there) for here, there in zip(ours, theirs)]
         value[np.ix_(*(here for here, _ in matches))] = source[np.ix_(*(there for _, there in matches))]
-        if name == TABLE:
+        if name in settings.model.tables:
             groups += _rows(ours[0], theirs[0], same_width=bool(matches[1][0]))
         else:
             carried = int(np.prod([len(here) for here, _ in matches]))
