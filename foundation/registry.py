@@ -28,7 +28,7 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
       package: Where our own choices are, for example "trainer_module.models".
       name: One of `names(package)`, or the import path of a module, which has a dot.
       base: What a choice is a subclass of.
-      where: What names the choice, for errors, for example "datasets/shop.toml: [model]".
+      where: What names the choice, for errors, for example "datasets/shop.toml: [model] kind is".
 
     Raises:
       ConfigurationError: If there is no such module, or it does not define exactly one such class.
@@ -36,14 +36,14 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
     known = names(package)
     if name not in known and "." not in name:
         raise ConfigurationError(
-            f"{where} is {name!r}; it must be one of {', '.join(known)}, or the import path of a module of your own."
+            f"{where} {name!r}; it must be one of {', '.join(known)}, or the import path of a module of your own."
         )
     path = f"{package}.{name}" if name in known else name
     try:
         module = importlib.import_module(path)
     except Exception as error:  # whatever is wrong with a module of the user's own
-        raise ConfigurationError(f"{where} is {name!r}, which cannot be imported: {error}.") from error
-    return _only_class(module, base, f"{where} is {name!r}, whose module")
+        raise ConfigurationError(f"{where} {name!r}, which cannot be imported: {error}.") from error
+    return _only_class(module, base, f"{where} {name!r}, whose module")
 
 
 def name_of(choice: type, package: str) -> str:

@@ -27,7 +27,7 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
     # Layers without a name are numbered through by the process: the exported copy's would be other numbers than
     # the next training's, whose warm start would find none of them.
     keras.backend.reset_uids()
-    numbers = tuple(feature.name for feature in settings.numeric)
+    numbers = tuple(feature.name for feature in settings.numeric for _ in range(feature.width))
     ids = {feature.name: feature.ids for feature in settings.categorical}
     tensors = {}
     if numbers:

@@ -28,9 +28,10 @@ from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.nodes import NODES
 from pipeline.notify.settings import Notify
+from trainer_module.features import read_features
 from trainer_module.label import Label
 from trainer_module.models import check_model, read_model
-from trainer_module.settings import SECTIONS, Settings, Training, read_features
+from trainer_module.settings import SECTIONS, Settings, Training
 
 ROOT = Path(__file__).resolve().parents[2]
 

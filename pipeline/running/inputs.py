@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.example_gen import span_store
+from foundation import registry
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import CONVERTER_FILES, fingerprint
 from pipeline.running import preflight
@@ -17,6 +18,7 @@ from pipeline.workspace import Workspace
 
 # The graph names the learner's entry points by import path, so that importing the graph does not lead there.
 _ENTRY_POINTS = ("pipeline.graph", "trainer_module.preprocessing", "trainer_module.run")
+_ROOMS = ("trainer_module.features", "trainer_module.tasks", "trainer_module.models")
 # These decide where a run happens and who hears of it, not what comes out.
 _WITHOUT_EFFECT = ("profile", "dataset_file", "kubeflow", "steps", "notify")
 
@@ -57,7 +59,10 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = [fingerprint(ROOT, name, chosen=config.settings.modules) for name in _ENTRY_POINTS]
+    # All that can be chosen, so that another choice is a change of the configuration alone.
+    known = {f"{room}.{name}" for room in _ROOMS for name in registry.names(room)}
+    chosen = sorted(known | set(config.settings.modules))
+    code = [fingerprint(ROOT, name, chosen=chosen) for name in _ENTRY_POINTS]
     if config.app.formats:
         code.append(fingerprint(ROOT, "components.app_exporter.component", *CONVERTER_FILES))
     return {"code": _digest(code), "configuration": _configuration(config)}

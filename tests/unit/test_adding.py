@@ -1,5 +1,6 @@
 """A newcomer adds a task, a model, a kind of feature: these files, and no edit of any other."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,37 +13,21 @@ from pipeline import config
 from pipeline.config import ROOT
 from pipeline.fingerprint import fingerprint
 
-TASK = """
-from trainer_module.tasks.regression import Regression
-
-class Count(Regression):
-    loss = "poisson"
-    metrics = {"poisson": "Poisson", "mine": "own.metrics.Mine"}
-"""
-MODEL = """
-from dataclasses import dataclass
-from foundation.sections import require
-from trainer_module.models import Model
-
-@dataclass(frozen=True)
-class Linear(Model):
-    bias: bool = True
-    scale: float = 1.0
-
-    def __post_init__(self):
-        require(self.scale > 0, f"scale is {self.scale}; it must be above 0.")
-
-    def build(self, inputs, outputs):
-        import tf_keras as keras
-        return keras.layers.Dense(outputs, use_bias=self.bias)(inputs.tensors["numeric"])
-"""
+BLOCKS = re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+FILES = {Path(path): text for path, text in BLOCKS}
+"""The files that README's "Extend it" shows."""
+LINEAR = FILES[Path("trainer_module/models/linear.py")]
+CYCLIC = FILES[Path("trainer_module/features/cyclic.py")]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the tree."""
+    """A copy of the tree, with README's files in it."""
     for part in ("pipeline", "components", "trainer_module", "foundation", "datasets", "profiles"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, text in FILES.items():
+        assert not (ROOT / path).exists()
+        (tmp_path / path).write_text(text)
     return tmp_path
 
 
@@ -51,7 +36,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of the user's own, with a model in it."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "__init__.py").touch()
-    (tmp_path / "own" / "linear.py").write_text(MODEL)
+    (tmp_path / "own" / "linear.py").write_text(LINEAR)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(
         sys, "modules", {k: v for k, v in sys.modules.items() if k.partition(".")[0] != "own"}
@@ -70,39 +55,56 @@ def ask(project: Path, code: str) -> str:
 
 
 def test_a_task_is_one_file(project: Path) -> None:
-    (project / "trainer_module" / "tasks" / "count.py").write_text(TASK)
     code = """
 table = open("datasets/taxi.toml").read().partition("[gates")[0] + "[gates.poisson]\\nmax = 1\\n"
 open("datasets/count.toml", "w").write(table.replace('"binary"', '"count"'))
 task = config.load("count", "laptop").settings.label.rules
 print(task.loss, task.main_metric, task.has_classes)
 """
-    assert ask(project, code) == "poisson poisson False"
+    assert ask(project, code) == "poisson mean_absolute_error False"
 
 
 def test_a_model_is_one_file_and_its_settings_are_validated(project: Path) -> None:
-    (project / "trainer_module" / "models" / "linear.py").write_text(MODEL)
     code = """
-loaded = config.load("taxi", "laptop", ["model.kind=linear", "model.bias=false"])
+loaded = config.load("taxi", "laptop", ["model.kind=linear", "model.l2=0.5"])
 print(loaded.settings.model, type(loaded.settings).from_json(loaded.settings.to_json()) == loaded.settings)
-for wrong in ("model.scale=0", "model.biass=true", "model.hidden_units=[3]", "model.scale=wide"):
+for wrong in ("model.l2=-1", "model.l1=1", "model.hidden_units=[3]", "model.l2=wide"):
     try:
         config.load("taxi", "laptop", ["model.kind=linear", wrong])
     except ValueError as error:
         print(str(error).partition(": ")[2])
 """
     assert ask(project, code).splitlines() == [
-        "Linear(bias=False, scale=1.0) True",
-        "[model] scale is 0.0; it must be above 0.",
-        "[model] has no key 'biass': did you mean 'bias'?",
-        "[model] has no key 'hidden_units': known keys: bias, scale.",
-        "[model] scale is 'wide', a text; it must be a number.",
+        "Linear(l2=0.5) True",
+        "[model] l2 is -1.0; it must be 0 or more.",
+        "[model] has no key 'l1': known keys: l2.",
+        "[model] has no key 'hidden_units': known keys: l2.",
+        "[model] l2 is 'wide', a text; it must be a number.",
+    ]
+
+
+def test_a_kind_of_feature_is_one_file_and_decides_about_transform(project: Path) -> None:
+    code = """
+loaded = config.load("taxi", "laptop", ["features.hour={kind='cyclic', period=24}"])
+hour = next(feature for feature in loaded.settings.numeric if feature.kind == "cyclic")
+print(hour, hour.width, "trainer_module.features.cyclic" in loaded.settings.preprocessing_modules)
+for wrong in (", period=0", ", perio=1", ""):
+    try:
+        config.load("taxi", "laptop", ["features.hour={kind='cyclic'%s}" % wrong])
+    except ValueError as error:
+        print(str(error).partition("[features] ")[2])
+"""
+    assert ask(project, code).splitlines() == [
+        "Cyclic(name='hour', period=24.0) 2 True",
+        "hour period is 0.0; it must be above 0.",
+        "hour has no key 'perio': did you mean 'period'?",
+        "hour lacks the required key 'period': add it.",
     ]
 
 
 def test_a_model_may_be_named_by_its_import_path_and_its_edit_is_noticed(own: Path) -> None:
     settings = config.load("taxi", "laptop", ["model.kind=own.linear"]).settings
-    assert settings.model.bias and "own.linear" in settings.modules
+    assert settings.model.l2 == 0 and "own.linear" in settings.modules
     assert settings.to_json()["model"]["kind"] == "own.linear"
     for root in (own, ROOT):
         before = fingerprint(root, "trainer_module.run", chosen=settings.modules)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from trainer_module import expression
+from trainer_module.features import Feature
 from trainer_module.label import Label
 
 Column: TypeAlias = tf.SparseTensor | tf.Tensor
@@ -55,6 +56,12 @@ def texts_of(columns: Sequence[Column]) -> tf.Tensor:
         ],
         "",
     )
+
+
+def with_missing(features: Sequence[Feature], ids: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
+    """`ids`, int64 [batch, features], with each feature's last id where `missing`, bool of the same shape."""
+    last = tf.constant([feature.ids - 1 for feature in features], tf.int64)
+    return tf.where(missing, last, ids)
 
 
 def _map_values(function: Callable[..., tf.Tensor], column: Column, *arguments: Any) -> Column:

@@ -6,17 +6,15 @@ of your own may be named by its import path. Settings are read without TensorFlo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from foundation import registry
 from foundation.sections import ConfigurationError, Tables, check_keys, read_section
+from trainer_module.features import Labels
 
 DEFAULT = "perceptron"
-
-Labels = list[Hashable]
-"""What each place of an axis stands for; None for a place that nothing can be looked up in."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def find_model(kind: Any, where: str) -> type[Model]:
     """
     if not isinstance(kind, str):
         raise ConfigurationError(f"{where} kind is {kind!r}; it must be a text.")
-    return registry.load(__name__, kind, Model, f"{where} kind")  # type: ignore[type-abstract]
+    return registry.load(__name__, kind, Model, f"{where} kind is")  # type: ignore[type-abstract]
 
 
 def read_model(table: Mapping[str, Any], where: str) -> Model:

@@ -18,8 +18,8 @@ from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.models import Inputs, Labels, Model
 
 _TABLE = "categories"
-_HIDDEN = "hidden"
 # What a layer calls the output of the layer before it, as the first one calls its inputs `NUMERIC` and so on.
+_HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)

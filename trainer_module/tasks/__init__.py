@@ -114,7 +114,7 @@ def find_task(name: str) -> Task:
     Raises:
       ConfigurationError: If there is none.
     """
-    return registry.load(__name__, name, Task, "task")()  # type: ignore[type-abstract]
+    return registry.load(__name__, name, Task, "task is")()  # type: ignore[type-abstract]
 
 
 def _is_finite(value: float) -> bool:

@@ -20,8 +20,8 @@ import tf_keras as keras
 
 from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER
-from trainer_module.models import Labels
-from trainer_module.settings import Settings, Vocabulary, request_name
+from trainer_module.features import Labels
+from trainer_module.settings import Settings
 from trainer_module.warm_start.axes import axes
 
 _LOG = logging.getLogger(__name__)
@@ -121,9 +121,9 @@ def _read(base_model: str) -> _Live:
             for index, name in enumerate(learner["variables"])
         }
         vocabularies = {
-            feature.name: _terms(directory / "assets" / request_name(feature.name))
+            feature.name: _terms(directory / "assets" / feature.vocabulary)
             for feature in settings.features
-            if isinstance(feature, Vocabulary)
+            if feature.vocabulary
         }
         named = settings.label.rules.class_vocabulary
         classes = _terms(directory / "assets" / named) if named else []
@@ -139,9 +139,7 @@ def _vocabularies(
         return _terms(Path(str(transform_output.vocabulary_file_by_name(name))))
 
     vocabularies = {
-        feature.name: terms(request_name(feature.name))
-        for feature in settings.features
-        if isinstance(feature, Vocabulary)
+        feature.name: terms(feature.vocabulary) for feature in settings.features if feature.vocabulary
     }
     named = settings.label.rules.class_vocabulary
     return vocabularies, terms(named) if named else []
