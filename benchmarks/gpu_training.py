@@ -41,9 +41,11 @@ def measure(setting: dict[str, Any]) -> float:
     from trainer_module.distribution import precision
     from trainer_module.distribution.cluster import Cluster
     from trainer_module.distribution.strategy import choose_distribution
+    from trainer_module.features import CATEGORICAL, NUMERIC
     from trainer_module.inputs.batches import make_batches
+    from trainer_module.label import LABEL
     from trainer_module.model import build_model, compile_model
-    from trainer_module.settings import CATEGORICAL, LABEL, NUMERIC, Settings
+    from trainer_module.settings import Settings
     from trainer_module.training import autograph
 
     autograph.leave_keras_alone()

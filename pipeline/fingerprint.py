@@ -9,6 +9,7 @@ of the model re-trains, and does not transform again.
 import ast
 import functools
 import hashlib
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,10 @@ def fingerprint(root: Path, *modules: str, files: Sequence[str] = ()) -> str:
     for path in [*imported_files(root, *modules), *(root / name for name in files)]:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
+    for name in modules:
+        if not _files_of(root, name) and (spec := importlib.util.find_spec(name)) and spec.origin:
+            # A module that is installed: its own file, not all that it imports.
+            digest.update(Path(spec.origin).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -14,7 +14,12 @@ from components.step import Step
 _WITHOUT_FOLDER = (
     Step("StatisticsGen", after="ExampleGen"),
     Step("ExampleValidator", after="SchemaGen"),
-    Step("Transform", after="DataGate", code=("trainer_module.preprocessing",)),
+    Step(
+        "Transform",
+        after="DataGate",
+        code=("trainer_module.preprocessing",),
+        chosen=lambda config: config.settings.preprocessing_modules,
+    ),
 )
 
 

@@ -19,11 +19,16 @@ def copy_tree(destination: Path) -> Path:
     return destination
 
 
-def write_from_readme(tree: Path, file: str) -> None:
-    """Writes the block of README whose first line is the name of `file`."""
+def readme_files() -> dict[str, str]:
+    """The blocks of README whose first line is the name of a file, by that name."""
     blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    return dict(blocks)
+
+
+def write_from_readme(tree: Path, file: str) -> None:
+    """Writes one of `readme_files`."""
     assert not (tree / file).exists(), "nothing is to be edited"
-    (tree / file).write_text(dict(blocks)[file])
+    (tree / file).write_text(readme_files()[file])
 
 
 def run_python(tree: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ from foundation.sections import ConfigurationError, check_tables, merge_tables, 
 from trainer_module.distribution.launcher import WorkerError
 from trainer_module.distribution.preemption import end_on_sigterm
 from trainer_module.job import Job, identity, recovery_below
+from trainer_module.models import check_model
 from trainer_module.run import run_job
 from trainer_module.settings import SECTIONS, Settings
 
@@ -57,12 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _job(options: argparse.Namespace) -> Job:
     where = str(options.dataset)
-    known = {*SECTIONS, "features"}
+    known = {*SECTIONS, "features", "model"}
     tables = {key: table for key, table in read_toml(options.dataset).items() if key in known}
     check_tables(tables, SECTIONS, where)
+    check_model(tables, {}, where)
     for text in options.set:
         override = parse_override(text, known)
         check_tables(override, SECTIONS, f"--set {text}")
+        check_model(override, tables, f"--set {text}")
         merge_tables(tables, override)
     graph = options.transform_graph
     if not (graph / "transform_fn").is_dir():

@@ -19,8 +19,9 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module.distribution import precision
+from trainer_module.features import CATEGORICAL, NUMERIC, request_name
 from trainer_module.model import PREDICTIONS, build_model
-from trainer_module.settings import CATEGORICAL, NUMERIC, Bucketized, Numeric, Settings, request_name
+from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
@@ -126,11 +127,10 @@ def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> 
     Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
     columns a negative integer or the empty text does.
     """
-    quantities = (Numeric, Bucketized)
     return {
         request_name(feature.name): tf.TensorSpec(
             [None],
-            tf.float32 if isinstance(feature, quantities) else spec[feature.name].dtype,
+            tf.float32 if feature.is_quantity else spec[feature.name].dtype,
             name=request_name(feature.name),
         )
         for feature in settings.features
@@ -161,7 +161,8 @@ def _with_missing(
 def _app_inputs(settings: Settings) -> dict[str, tf.TensorSpec]:
     inputs = {}
     if settings.numeric:
-        inputs[NUMERIC] = tf.TensorSpec([None, len(settings.numeric)], tf.float32, name=NUMERIC)
+        width = sum(feature.width for feature in settings.numeric)
+        inputs[NUMERIC] = tf.TensorSpec([None, width], tf.float32, name=NUMERIC)
     if settings.categorical:
         # int32: TF.js has no 64-bit integers.
         inputs[CATEGORICAL] = tf.TensorSpec([None, len(settings.categorical)], tf.int32, name=CATEGORICAL)

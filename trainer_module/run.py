@@ -92,6 +92,6 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
     distribution = choose_distribution(job.settings.training, cluster)
     chosen = choose_precision(
-        job.settings.training.precision, compute_capabilities(), job.settings.model.hidden_units
+        job.settings.training.precision, compute_capabilities(), job.settings.model.width
     )
     train(job, distribution, chosen)

@@ -6,171 +6,14 @@ the same tables through them, and TFX carries them to Transform and Trainer as p
 """
 
 import dataclasses
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal
 
-from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
-from trainer_module import expression
-
-LABEL = "label"
-"""Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
-NUMERIC = "numeric"
-"""Transformed feature: float32 [batch, number of numeric features], zero mean, unit variance."""
-CATEGORICAL = "categorical"
-"""Transformed feature: int64 [batch, number of other features], ids from 0 within each feature."""
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """A quantity, scaled to zero mean and unit variance over the training split; missing → 0."""
-
-    kind: ClassVar[str] = "numeric"
-    name: str
-
-
-@dataclass(frozen=True)
-class Bucketized:
-    """A quantity cut at its training quantiles into `buckets` ids; missing has an id of its own."""
-
-    kind: ClassVar[str] = "bucketized"
-    name: str
-    buckets: int = 10
-
-    def __post_init__(self) -> None:
-        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
-
-    @property
-    def ids(self) -> int:
-        """Number of ids: the buckets and missing."""
-        return self.buckets + 1
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """A category known from the training split: its `size` most frequent values, each with an id.
-
-    Unseen values share `oov_buckets` ids by hash; missing and empty have an id of their own.
-    """
-
-    kind: ClassVar[str] = "vocabulary"
-    name: str
-    size: int = 1000
-    oov_buckets: int = 1
-
-    def __post_init__(self) -> None:
-        require(self.size >= 1, f"size is {self.size}; it must be at least 1.")
-        require(
-            self.oov_buckets >= 1,
-            f"oov_buckets is {self.oov_buckets}; it must be at least 1, "
-            "because production meets values that training has not.",
-        )
-
-    @property
-    def ids(self) -> int:
-        """Number of ids: known values, out-of-vocabulary buckets, and missing."""
-        return self.size + self.oov_buckets + 1
-
-
-@dataclass(frozen=True)
-class Hashed:
-    """A category of too many values to list, hashed into `buckets` ids; missing has its own."""
-
-    kind: ClassVar[str] = "hashed"
-    name: str
-    buckets: int = 1000
-
-    def __post_init__(self) -> None:
-        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
-
-    @property
-    def ids(self) -> int:
-        """Number of ids: the hash buckets and missing."""
-        return self.buckets + 1
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """An integer that is already an id in [0, size); others share one id, missing has another."""
-
-    kind: ClassVar[str] = "categorical"
-    name: str
-    size: int
-
-    def __post_init__(self) -> None:
-        require(self.size >= 2, f"size is {self.size}; it must be at least 2.")
-
-    @property
-    def ids(self) -> int:
-        """Number of ids: the declared ones, unknown, and missing."""
-        return self.size + 2
-
-
-def request_name(column: str) -> str:
-    """What a column is called in requests and file names, where TensorFlow allows no spaces.
-
-    Nor does it export an input whose name begins with an underscore, as that of `_id` or `收入 2024` would.
-    """
-    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
-    return f"column{name}" if name.startswith("_") else name
-
-
-Feature: TypeAlias = Numeric | Bucketized | Vocabulary | Hashed | Categorical
-_KINDS: dict[str, type] = {
-    kind.kind: kind  # type: ignore[attr-defined]
-    for kind in (Numeric, Bucketized, Vocabulary, Hashed, Categorical)
-}
-
-
-@dataclass(frozen=True)
-class Label:
-    """What is predicted: a column, or an expression over columns, and the task it makes."""
-
-    task: Literal["binary", "multiclass", "regression"]
-    column: str | None = None
-    expression: str | None = None
-
-    def __post_init__(self) -> None:
-        require(
-            (self.column is None) != (self.expression is None),
-            "needs either 'column' or 'expression', and not both.",
-        )
-        if self.expression is not None:
-            require(
-                bool(expression.columns_of(self.expression)),
-                f"expression {self.expression!r} reads no column.",
-            )
-        if self.task == "multiclass":
-            require(
-                self.column is not None,
-                "with task 'multiclass' needs 'column', whose values are the classes.",
-            )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The raw columns that the label is made of."""
-        if self.column is not None:
-            return (self.column,)
-        assert self.expression is not None
-        return expression.columns_of(self.expression)
-
-
-@dataclass(frozen=True)
-class Model:
-    """Size of the network; see `trainer_module.model`."""
-
-    embedding_dim: int = 8
-    hidden_units: tuple[int, ...] = (128, 64)
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(self.embedding_dim >= 1, f"embedding_dim is {self.embedding_dim}; it must be at least 1.")
-        require(
-            bool(self.hidden_units) and min(self.hidden_units) >= 1,
-            f"hidden_units is {list(self.hidden_units)}; give at least one layer of at least 1 unit.",
-        )
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
+from foundation.sections import read_section, require
+from trainer_module.features import Feature, by_kind, read_features
+from trainer_module.label import Label
+from trainer_module.models import Model, read_model, write_model
 
 
 @dataclass(frozen=True)
@@ -249,8 +92,8 @@ class Training:
         )
 
 
-SECTIONS: dict[str, type] = {"label": Label, "model": Model, "training": Training}
-"""The tables besides ``features`` that the learner reads."""
+SECTIONS: dict[str, type] = {"label": Label, "training": Training}
+"""The tables that the learner reads besides ``features`` and ``model``, whose keys depend on their kinds."""
 
 
 @dataclass(frozen=True)
@@ -263,14 +106,29 @@ class Settings:
     training: Training
 
     @property
-    def numeric(self) -> tuple[Numeric, ...]:
+    def numeric(self) -> tuple[Feature, ...]:
         """Features that reach the model as numbers, in their column order."""
-        return tuple(feature for feature in self.features if isinstance(feature, Numeric))
+        return tuple(feature for feature in self._ordered if not feature.ids)
 
     @property
-    def categorical(self) -> tuple[Bucketized | Vocabulary | Hashed | Categorical, ...]:
-        """Features that reach the model as ids, in their column order: see `by_kind`."""
-        return tuple(feature for alike in by_kind(self.features).values() for feature in alike)
+    def categorical(self) -> tuple[Feature, ...]:
+        """Features that reach the model as ids, in their column order."""
+        return tuple(feature for feature in self._ordered if feature.ids)
+
+    @property
+    def _ordered(self) -> list[Feature]:
+        return [feature for alike in by_kind(self.features).values() for feature in alike]
+
+    @property
+    def preprocessing_modules(self) -> tuple[str, ...]:
+        """The modules that the configuration chose and that decide what Transform makes."""
+        chosen = {type(feature).__module__ for feature in self.features}
+        return (type(self.label.rules).__module__, *sorted(chosen))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """All modules that the configuration chose; no import statement names them."""
+        return (*self.preprocessing_modules, type(self.model).__module__)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
@@ -281,7 +139,7 @@ class Settings:
         return {
             "features": features,
             "label": _given(self.label),
-            "model": _given(self.model),
+            "model": write_model(self.model, _given(self.model)),
             "training": _given(self.training),
         }
 
@@ -295,49 +153,9 @@ class Settings:
         return cls(
             features=read_features(tables.get("features", {}), f"{where} [features]"),
             label=read_section(Label, tables.get("label", {}), f"{where} [label]"),
-            model=read_section(Model, tables.get("model", {}), f"{where} [model]"),
+            model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
         )
-
-
-def by_kind(features: Sequence[Feature]) -> dict[type, tuple[Any, ...]]:
-    """Those that become ids, the ones of a kind together: so they are neighbours in the matrix of ids.
-
-    Preprocessing makes ids for all features of a kind at once, and need not put them in another order.
-    """
-    kinds = (Bucketized, Vocabulary, Hashed, Categorical)
-    alike = {kind: tuple(feature for feature in features if isinstance(feature, kind)) for kind in kinds}
-    return {kind: found for kind, found in alike.items() if found}
-
-
-def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
-    """Reads ``name = { kind = "...", ... }`` entries.
-
-    Raises:
-      ConfigurationError: If a kind is unknown, a key is wrong, or there is no feature.
-    """
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(f"{where} is empty: name at least one feature and its kind.")
-    features: list[Feature] = []
-    columns: dict[str, str] = {}
-    for name, entry in table.items():
-        here = f"{where} {name}"
-        if not isinstance(entry, Mapping) or "kind" not in entry:
-            raise ConfigurationError(f'{here} needs a kind, for example {{ kind = "numeric" }}.')
-        if entry["kind"] not in _KINDS:
-            raise ConfigurationError(
-                f"{here} has kind {entry['kind']!r}; it must be one of {', '.join(sorted(_KINDS))}."
-            )
-        kind = _KINDS[entry["kind"]]
-        known = ["kind", *(field.name for field in dataclasses.fields(kind) if field.name != "name")]
-        refuse_unknown_keys(entry, known, here)
-        other = columns.setdefault(request_name(name), name)
-        if other != name:
-            raise ConfigurationError(
-                f"{here} and '{other}' are both called '{request_name(name)}' in requests: rename a column."
-            )
-        features.append(read_section(kind, {"name": name, **_without(entry, "kind")}, here))
-    return tuple(features)
 
 
 def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:

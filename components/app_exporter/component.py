@@ -25,9 +25,10 @@ from components.app_exporter.parity import Answers, compare
 from components.app_exporter.settings import App
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
+from trainer_module.features import CATEGORICAL, NUMERIC
+from trainer_module.label import LABEL
 from trainer_module.model import PREDICTIONS
-from trainer_module.preprocessing import CATEGORICAL, NUMERIC
-from trainer_module.settings import LABEL, Settings
+from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 10**9
@@ -139,7 +140,7 @@ def export_app(
             answers[name] = Answers(
                 variant.predict(inputs), path.stat().st_size, variant.milliseconds(inputs)
             )
-    report = compare(settings.label.task, transformed[LABEL], original, answers)
+    report = compare(settings.label.rules, transformed[LABEL], original, answers)
     (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
     return report
 

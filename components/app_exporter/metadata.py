@@ -8,7 +8,7 @@ the model itself: `transform_features` is monotonic in a quantity, so that bisec
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -16,16 +16,13 @@ import tensorflow as tf
 from components.app_exporter.encoding import encode
 from components.serving_check.requests import Row, serialize
 from foundation.sections import UserError
-from trainer_module.preprocessing import CATEGORICAL, LABEL_VOCABULARY, NUMERIC
-from trainer_module.settings import (
-    Bucketized,
-    Categorical,
-    Hashed,
-    Numeric,
-    Settings,
-    Vocabulary,
-    request_name,
-)
+from trainer_module.features import CATEGORICAL, NUMERIC, Feature
+from trainer_module.features.bucketized import Bucketized
+from trainer_module.features.categorical import Categorical
+from trainer_module.features.hashed import Hashed
+from trainer_module.features.numeric import Numeric
+from trainer_module.features.vocabulary import Vocabulary
+from trainer_module.settings import Settings
 
 Transform = Callable[[Sequence[Row]], Mapping[str, Any]]
 """Raw rows → the transformed arrays, `NUMERIC` and `CATEGORICAL`."""
@@ -50,18 +47,18 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
     Raises:
       EncodingError: If the encoding would give another input than the model's own preprocessing.
     """
-    quantities = [f.name for f in settings.features if isinstance(f, (Numeric, Bucketized))]
+    quantities = [feature.name for feature in settings.features if feature.is_quantity]
     integers = {
         name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
     }
     probe = _Probe(transform, rows[0], integers)
-    classes = model / "assets" / LABEL_VOCABULARY
+    named = settings.label.rules.class_vocabulary
     description = {
         "format": 1,
         "task": settings.label.task,
-        "classes": _words(classes) if settings.label.task == "multiclass" else None,
+        "classes": _words(model / "assets" / named) if named else None,
         NUMERIC: [
-            _describe_numeric(probe, feature.name, column) for column, feature in enumerate(settings.numeric)
+            _describe_numeric(probe, feature, column) for column, feature in enumerate(settings.numeric)
         ],
         CATEGORICAL: [
             _describe_categorical(probe, model, feature, column)
@@ -72,7 +69,18 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
     return description
 
 
-def _describe_numeric(probe: "_Probe", name: str, column: int) -> dict[str, Any]:
+def _refuse(feature: Feature) -> NoReturn:
+    raise EncodingError(
+        f"An app cannot encode the feature '{feature.name}', whose kind is '{feature.kind}': teach the kind to "
+        "components/app_exporter, or set [app] formats = []."
+    )
+
+
+def _describe_numeric(probe: "_Probe", feature: Feature, column: int) -> dict[str, Any]:
+    if not isinstance(feature, Numeric):
+        _refuse(feature)
+    name = feature.name
+
     def scaled(values: Sequence[float]) -> Any:
         return probe(name, values, NUMERIC)[:, column].astype(np.float64)
 
@@ -88,16 +96,14 @@ def _describe_numeric(probe: "_Probe", name: str, column: int) -> dict[str, Any]
     deviation = (np.float64(np.float32(far)) - np.float64(np.float32(below))) / (at_far - at_below)
     return {
         "name": name,
-        "kind": Numeric.kind,
+        "kind": feature.kind,
         "mean": float(np.float32(below) - at_below * deviation),
         "standard_deviation": float(deviation),
         "missing": 0.0,
     }
 
 
-def _describe_categorical(
-    probe: "_Probe", model: Path, feature: Bucketized | Vocabulary | Hashed | Categorical, column: int
-) -> dict[str, Any]:
+def _describe_categorical(probe: "_Probe", model: Path, feature: Feature, column: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind, "missing_id": feature.ids - 1}
     match feature:
         case Bucketized():
@@ -114,13 +120,15 @@ def _describe_categorical(
             # A bucket that no value reaches has no boundary that JSON could hold.
             entry["boundaries"] = [boundary for boundary in crossed if math.isfinite(boundary)]
         case Vocabulary():
-            entry["values"] = _words(model / "assets" / request_name(feature.name))
+            entry["values"] = _words(model / "assets" / feature.vocabulary)
             entry["oov_buckets"] = feature.oov_buckets
         case Hashed():
             entry["buckets"] = feature.buckets
         case Categorical():
             entry["size"] = feature.size
             entry["unknown_id"] = feature.size
+        case _:
+            _refuse(feature)
     return entry
 
 

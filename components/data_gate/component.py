@@ -30,7 +30,8 @@ from components.data_gate.serving_logs import serving_statistics
 from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
 from foundation.sections import UserError
-from trainer_module.settings import Label, Settings
+from trainer_module.label import Label
+from trainer_module.settings import Settings
 
 REPORT = "report.json"
 """File in the output: what was found, whatever became of it."""

@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2, statistics_pb2
 
-from trainer_module.inputs.raw_columns import label_value
-from trainer_module.settings import Label
+from trainer_module.label import Label
 
 LABEL = "(label)"
 """What the label is called among the columns."""
@@ -51,10 +50,10 @@ def label_statistics(
     # AutoGraph cannot read the expression's `match`, says so at length, and has nothing to do here.
     @tf.autograph.experimental.do_not_convert
     def value(batch: tf.Tensor) -> tf.Tensor:
-        return label_value(label, tf.io.parse_example(batch, spec))
+        return label.rules.value(label, tf.io.parse_example(batch, spec))
 
     values = records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE)
-    if label.task == "regression":
+    if not label.rules.has_classes:
         return _of_numbers(label_name(label), list(values.as_numpy_iterator()))
     counts: Counter[str] = Counter()
     for batch in values.as_numpy_iterator():
@@ -89,7 +88,7 @@ def _of_classes(name: str, counts: Counter[str]) -> statistics_pb2.FeatureNameSt
     feature = statistics_pb2.FeatureNameStatistics(
         path=path_pb2.Path(step=[name]), type=statistics_pb2.FeatureNameStatistics.STRING
     )
-    # A multiclass label is the empty text where it is missing.
+    # A class with a name is the empty text where it is missing.
     missing = counts.pop("", 0)
     rows = sum(counts.values())
     common = feature.string_stats.common_stats

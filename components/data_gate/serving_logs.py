@@ -13,7 +13,7 @@ from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 
 from components.data_gate.merged_statistics import Statistics, merge_statistics, name_of
 from foundation.sections import UserError
-from trainer_module.settings import request_name
+from trainer_module.features import request_name
 
 _TFRECORDS = ("*.tfrecord", "*.tfrecord.gz")
 

@@ -15,6 +15,7 @@ STEP = Step(
     "DataGate",
     after="ExampleValidator",
     code=("components.data_gate.component",),
+    chosen=lambda config: (type(config.settings.label.rules).__module__,),
     never_cached=True,
     directories=_directories,
 )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.serving_check.requests import Replay, SignatureDef
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
 
 # Kernels may add in another order for another batch size: float32 rounding, measured at 1e-7.
 _TOLERANCE = 1e-4

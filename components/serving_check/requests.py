@@ -15,7 +15,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from foundation.sections import UserError
-from trainer_module.settings import Bucketized, Numeric, Settings, request_name
+from trainer_module.features import request_name
+from trainer_module.settings import Settings
 
 ONE_ROW = "a batch of 1"
 """Name of the case whose requests are also the warm-up requests, together with the others."""
@@ -130,7 +131,7 @@ def _row(example: tf.train.Example) -> Row:
 
 def _without_negative_ids(row: Row, settings: Settings) -> Row:
     """Negative ids become missing: `predict_raw` takes a negative integer to mean just that."""
-    ids = {feature.name for feature in settings.categorical if not isinstance(feature, Bucketized)}
+    ids = {feature.name for feature in settings.categorical if not feature.is_quantity}
     return {
         name: [value for value in values if not (name in ids and isinstance(value, int) and value < 0)]
         for name, values in row.items()
@@ -138,9 +139,7 @@ def _without_negative_ids(row: Row, settings: Settings) -> Row:
 
 
 def _with_unseen(row: Row, settings: Settings) -> Row:
-    categories = {
-        feature.name for feature in settings.features if not isinstance(feature, (Numeric, Bucketized))
-    }
+    categories = {feature.name for feature in settings.features if not feature.is_quantity}
     return {
         name: [_UNSEEN_NUMBER if isinstance(value, int) else _UNSEEN_TEXT for value in values]
         if name in categories

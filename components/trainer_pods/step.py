@@ -6,6 +6,7 @@ STEP = Step(
     "Trainer",
     after="Transform",
     code=("trainer_module.run",),
+    chosen=lambda config: config.settings.modules,
     optional_inputs=("base_model",),
     # It keeps there what it needs to continue after a retry.
     directories=lambda config: (TRAINING,) if config.settings.training.workers > 1 else (MODELS,),

@@ -25,14 +25,16 @@ from foundation.sections import (
     refuse_unknown_keys,
 )
 from pipeline.config.dataset import Evaluation, Gate, Source, Splits
-from pipeline.config.metrics import METRIC_CLASSES
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table, read_table
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
 from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
-from trainer_module.settings import Label, Model, Settings, Training, read_features
+from trainer_module.features import read_features
+from trainer_module.label import Label
+from trainer_module.models import check_model, read_model
+from trainer_module.settings import Settings, Training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +45,10 @@ def _read_kubeflow(table: Any, where: str) -> Kubeflow | None:
 
 def _read_features(table: Any, where: str) -> Any:
     return read_features(table, f"{where} [features]")
+
+
+def _read_model(table: Any, where: str) -> Any:
+    return read_model(table, f"{where} [model]")
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
@@ -77,7 +83,7 @@ class Config:
         metadata={
             "features": Table((DATASET,), _READ_ROWS, read=_read_features),
             "label": Table((DATASET,), (*_READ_ROWS, "Evaluator"), Label),
-            "model": Table((DATASET,), _LEARN, Model),
+            "model": Table((DATASET,), _LEARN, read=_read_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training),
         }
     )
@@ -142,6 +148,7 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     tables: Tables = {}
     for where, layer in layers:
         check_tables(layer, _KINDS, where)
+        check_model(layer, tables, where)
         for key, declared in _TABLES.items():
             if declared.check and key in layer:
                 declared.check(layer[key], f"{where}:")
@@ -212,6 +219,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
 def _check_across(config: Config, where: str) -> None:
     """Checks that span sections."""
     settings, task = config.settings, config.settings.label.task
+    metrics = config.settings.label.rules.metrics
     if not config.source.has_spans and config.window != Window():
         raise ConfigurationError(
             f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
@@ -227,7 +235,7 @@ def _check_across(config: Config, where: str) -> None:
             raise ConfigurationError(
                 f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
             )
-    refuse_unknown_keys(config.gates, METRIC_CLASSES[task], f"{where} [gates] for a {task} label")
+    refuse_unknown_keys(config.gates, metrics, f"{where} [gates] for a {task} label")
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
             if column not in config.evaluation.slices:

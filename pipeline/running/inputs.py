@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.example_gen import span_store
-from components.example_gen.source_format import source_format
+from components.example_gen.source_format import format_module, source_format
+from foundation import registry
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import fingerprint, step_fingerprint
+from pipeline.fingerprint import fingerprint
 from pipeline.nodes import STEPS
 from pipeline.running import preflight
 from pipeline.workspace import Workspace
 
 # How the steps are wired and what they are told; what a step does is its own code, and its settings' values
 # are the configuration's.
-_WIRING = ("pipeline/graph.py", "pipeline/quality.py", "pipeline/config/metrics.py")
+_WIRING = ("pipeline/graph.py", "pipeline/quality.py")
+
+_ROOMS = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
 
 DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the configuration"}
 """Key of `read_inputs` → what to call it."""
@@ -62,9 +65,14 @@ def read_inputs(config: Config, data: Data) -> dict[str, str]:
 
 def read_without_data(config: Config) -> dict[str, str]:
     """Fingerprints of the code and the configuration."""
-    code = {node: step_fingerprint(STEPS[node], config, root=ROOT) for node in config.nodes}
+    steps = [STEPS[node] for node in config.nodes]
+    code = [fingerprint(ROOT, *step.code, files=step.files) for step in steps]
+    # All that the learner can be given, so that another choice is a change of the configuration alone.
+    choices = {f"{room}.{name}" for room in _ROOMS for name in registry.names(room)}
+    choices |= {*config.settings.modules, format_module(config.source.format)}
+    chosen = fingerprint(ROOT, *sorted(choices))
     wiring = fingerprint(ROOT, files=_WIRING)
-    return {"code": _digest([code, wiring]), "configuration": _configuration(config)}
+    return {"code": _digest([code, chosen, wiring]), "configuration": _configuration(config)}
 
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:

@@ -142,7 +142,7 @@ def test_the_run_after_that_is_fully_cached(first: Run, project: Project) -> Non
 
 
 def test_trap_3_an_edited_model_is_trained_again_and_nothing_before_it(first: Run, project: Project) -> None:
-    model = project.root / "trainer_module" / "model.py"
+    model = project.root / "trainer_module" / "models" / "perceptron.py"
     code = model.read_text()
     assert '"relu"' in code
     model.write_text(code.replace('"relu"', '"elu"'))

@@ -16,7 +16,7 @@ from components.pusher.component import push
 from components.pusher.versions import newest_version
 from pipeline import config
 from pipeline.quality import evaluation_config
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
 
 DATASET = """
 name = "zones"

@@ -10,7 +10,8 @@ import tensorflow as tf
 from foundation.sections import ConfigurationError
 from trainer_module.inputs import batches as data
 from trainer_module.inputs.batches import Shard
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
+from trainer_module.tasks import find_task
 from trainer_module.training.plan import steps_of_pass
 
 SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64), "numeric": tf.io.FixedLenFeature([1], tf.float32)}
@@ -151,10 +152,11 @@ def test_caches_hold_the_same_rows_in_file_order(tmp_path: Path, cache: str, siz
 def test_a_split_from_which_nothing_can_be_learned(labels: list[float], task: str, expected: str) -> None:
     rows = tf.data.Dataset.from_tensor_slices({LABEL: tf.constant(labels)}).batch(2)
     with pytest.raises(ConfigurationError, match=expected):
-        data.check_labels(rows, "eval", task)
+        find_task(task).check_labels(data.labels_of(rows), "eval")
 
 
 def test_two_classes_or_equal_numbers_are_enough() -> None:
     rows = tf.data.Dataset.from_tensor_slices({LABEL: [0, 1]}).batch(1)
-    data.check_labels(rows, "eval", "binary")
-    data.check_labels(tf.data.Dataset.from_tensors({LABEL: [2.0, 2.0]}), "eval", "regression")
+    find_task("binary").check_labels(data.labels_of(rows), "eval")
+    equal = tf.data.Dataset.from_tensors({LABEL: [2.0, 2.0]})
+    find_task("regression").check_labels(data.labels_of(equal), "eval")

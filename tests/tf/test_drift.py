@@ -32,7 +32,7 @@ from components.data_gate.merged_statistics import (
 from components.data_gate.serving_logs import ServingLogsError
 from components.example_gen.span_conversion import WINDOW
 from pipeline.schema import keep_comparators
-from trainer_module.settings import Label
+from trainer_module.label import Label
 
 SCHEMA = """
 feature { name: "fare" type: FLOAT

@@ -45,7 +45,7 @@ def test_equal_ids_of_different_features_are_different_rows_of_the_table() -> No
 def test_the_table_has_a_sparse_gradient_only_where_it_is_large(
     limit: int, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer_module.model._DENSE_GRADIENT", limit)
+    monkeypatch.setattr("trainer_module.layers._DENSE_GRADIENT", limit)
     model = build_model(settings())
     rows = {"numeric": np.ones([3, 2], np.float32), "categorical": np.array([[1, 0, 0, 0]] * 3)}
     with tf.GradientTape() as tape:
@@ -92,26 +92,26 @@ def test_the_policy_ends_with_its_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "gpus", "hidden", "policy"),
+    ("asked", "gpus", "width", "policy"),
     [
-        ("auto", [], [8192], "float32"),
-        ("auto", [(9, 0)], [128, 64], "float32"),
-        ("auto", [(9, 0)], [8192, 4096], "mixed_bfloat16"),
-        ("auto", [(7, 5)], [8192], "mixed_float16"),
-        ("auto", [(9, 0), (7, 0)], [8192], "mixed_float16"),
-        ("auto", [(6, 1)], [8192], "float32"),
-        ("mixed_float16", [], [8], "mixed_float16"),
+        ("auto", [], 8192, "float32"),
+        ("auto", [(9, 0)], 128, "float32"),
+        ("auto", [(9, 0)], 8192, "mixed_bfloat16"),
+        ("auto", [(7, 5)], 8192, "mixed_float16"),
+        ("auto", [(9, 0), (7, 0)], 8192, "mixed_float16"),
+        ("auto", [(6, 1)], 8192, "float32"),
+        ("mixed_float16", [], 8, "mixed_float16"),
     ],
 )
 def test_precision_follows_from_gpu_and_model(
-    asked: str, gpus: list[tuple[int, int]], hidden: list[int], policy: str
+    asked: str, gpus: list[tuple[int, int]], width: int, policy: str
 ) -> None:
-    chosen = precision.choose_precision(asked, gpus, hidden)
+    chosen = precision.choose_precision(asked, gpus, width)
     assert chosen.policy == policy and chosen.reason
 
 
 def test_half_precision_on_a_cpu_is_honoured_with_a_warning() -> None:
-    assert "slower than float32" in precision.choose_precision("mixed_float16", [], [8]).reason
+    assert "slower than float32" in precision.choose_precision("mixed_float16", [], 8).reason
 
 
 def test_loss_scaling_is_used_with_mixed_float16() -> None:

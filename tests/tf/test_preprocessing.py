@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
 
 from .conftest import TABLES, TYPES, Transformed, make_rows, transform
 

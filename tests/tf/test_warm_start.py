@@ -54,7 +54,7 @@ def variables(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def table_rows(settings: Settings, table: np.ndarray, name: str) -> np.ndarray:
-    """The rows of one feature: an account of `trainer_module.model` that shares no code with the tested one."""
+    """The rows of one feature: an account of `trainer_module.models.perceptron` that shares no code with the tested one."""
     start = 0
     for feature in settings.categorical:
         if feature.name == name:

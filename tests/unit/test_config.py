@@ -6,7 +6,7 @@ import pytest
 
 from foundation.sections import ConfigurationError
 from pipeline import config
-from trainer_module.settings import request_name
+from trainer_module.features import request_name
 
 MINIMAL = """
 name = "orders"

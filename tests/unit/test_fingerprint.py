@@ -44,10 +44,15 @@ def test_imports_inside_functions_count(project: Path) -> None:
 
 
 def test_the_trainer_depends_on_the_model_and_transform_does_not() -> None:
-    trained = {path.name for path in imported_files(ROOT, "trainer_module.run")}
-    transformed = {path.name for path in imported_files(ROOT, "trainer_module.preprocessing")}
-    assert {"model.py", "loop.py", "export.py", "preprocessing.py", "worker.py"} - trained == {"worker.py"}
-    assert "preprocessing.py" in transformed and "model.py" not in transformed
+    chosen = config.load("taxi", "laptop").settings.modules
+    trained = {path.name for path in imported_files(ROOT, "trainer_module.run", *chosen)}
+    of_transform = config.load("taxi", "laptop").settings.preprocessing_modules
+    transformed = {path.name for path in imported_files(ROOT, "trainer_module.preprocessing", *of_transform)}
+    assert {"perceptron.py", "layers.py", "loop.py", "export.py", "binary.py", "worker.py"} - trained == {
+        "worker.py"
+    }
+    assert "multiclass.py" not in trained
+    assert "preprocessing.py" in transformed and not {"perceptron.py", "layers.py"} & transformed
 
 
 def test_a_file_that_is_not_python_counts_where_it_is_named(project: Path) -> None:

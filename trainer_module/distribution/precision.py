@@ -20,15 +20,13 @@ class Precision:
     reason: str
 
 
-def choose_precision(
-    asked: str, compute_capabilities: Sequence[tuple[int, int]], hidden_units: Sequence[int]
-) -> Precision:
+def choose_precision(asked: str, compute_capabilities: Sequence[tuple[int, int]], width: int) -> Precision:
     """Turns the setting ``precision`` into a policy.
 
     Args:
       asked: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
       compute_capabilities: Of each visible GPU, for example [(9, 0)]; empty without GPUs.
-      hidden_units: Widths of the model's dense layers.
+      width: Units of the model's widest layer.
     """
     if asked != "auto":
         slow = asked == "mixed_float16" and not compute_capabilities
@@ -38,7 +36,7 @@ def choose_precision(
         return Precision("float32", "no GPU")
     major, minor = min(compute_capabilities)
     gpu = f"compute capability {major}.{minor}"
-    if max(hidden_units) < _WIDE:
+    if width < _WIDE:
         return Precision("float32", f"{gpu}, no layer of {_WIDE} units: too small to gain")
     if major >= 8:
         return Precision("mixed_bfloat16", f"{gpu}, wide layers")

@@ -1,7 +1,7 @@
 """Transformed examples, from files to batches: the whole input pipeline in two short functions."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from foundation.sections import ConfigurationError
-from trainer_module.settings import LABEL
+from trainer_module.label import LABEL
 from trainer_module.training.plan import batches_of
 
 _LOG = logging.getLogger(__name__)
@@ -226,34 +225,9 @@ def count_rows(files: Sequence[str]) -> int:
     return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
 
 
-def check_labels(rows: tf.data.Dataset, split: str, task: str) -> None:
-    """Refuses a split from which nothing can be learned or judged; reads no more than it needs.
-
-    Raises:
-      ConfigurationError: If the split is empty, its labels are all of one class, or a label of a
-        regression is not a number.
-    """
-    seen: set[float] = set()
-    for batch in rows:
-        labels = batch[LABEL].numpy()
-        if task == "regression" and not all(map(_is_number, labels.tolist())):
-            raise ConfigurationError(
-                f"The {split} split has rows without a label: a regression needs a number in every row."
-            )
-        seen.update(labels.tolist())
-        if len(seen) > 1:
-            return
-    if not seen:
-        raise ConfigurationError(f"The {split} split is empty: bring more rows, or change [splits].")
-    if task != "regression":
-        raise ConfigurationError(
-            f"Every label in the {split} split is of class {seen.pop():g}: there is nothing to tell apart; "
-            "check the label expression and the data."
-        )
-
-
-def _is_number(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
+def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
+    """The labels of each batch of `rows`."""
+    return (batch[LABEL].numpy().tolist() for batch in rows)
 
 
 def _fill_up(

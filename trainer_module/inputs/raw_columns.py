@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from trainer_module import expression
-from trainer_module.settings import Label
+from trainer_module.features import Feature
+from trainer_module.label import Label
 
 Column: TypeAlias = tf.SparseTensor | tf.Tensor
 """Of any number of values a row, or dense [batch, 1]."""
@@ -57,27 +58,24 @@ def texts_of(columns: Sequence[Column]) -> tf.Tensor:
     )
 
 
+def with_missing(features: Sequence[Feature], ids: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
+    """`ids`, int64 [batch, features], with each feature's last id where `missing`, bool of the same shape."""
+    last = tf.constant([feature.ids - 1 for feature in features], tf.int64)
+    return tf.where(missing, last, ids)
+
+
 def _map_values(function: Callable[..., tf.Tensor], column: Column, *arguments: Any) -> Column:
     if isinstance(column, tf.SparseTensor):
         return column.with_values(function(column.values, *arguments))
     return function(column, *arguments)
 
 
-def label_value(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
-    """The label before its classes have ids, shape [batch]: also what a data gate counts.
-
-    Returns:
-      string for the classes of a multiclass label (empty where missing), float32 for a number, int64 for
-      the two classes of a binary label.
-    """
-    if label.task == "multiclass":
-        return texts_of([inputs[label.columns[0]]])[:, 0]
+def evaluate_label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
+    """The value of the label's column or expression, [batch]."""
     operands = {
         name: (texts_of if inputs[name].dtype == tf.string else numbers_of)([inputs[name]])[:, 0]
         for name in label.columns
     }
     if label.expression is not None:
-        value = expression.evaluate(label.expression, operands)
-    else:
-        value = operands[label.columns[0]]
-    return tf.cast(value, tf.float32 if label.task == "regression" else tf.int64)
+        return expression.evaluate(label.expression, operands)
+    return operands[label.columns[0]]

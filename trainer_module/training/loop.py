@@ -18,11 +18,9 @@ from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.export import export_model
-from trainer_module.inputs.batches import check_labels, make_batches, read_rows, row_weight
+from trainer_module.inputs.batches import labels_of, make_batches, read_rows, row_weight
 from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
-from trainer_module.preprocessing import LABEL_VOCABULARY
-from trainer_module.settings import Settings
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.recovery import BestEpoch, Checkpoints, continues, forget
@@ -46,7 +44,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     transform_output = tft.TFTransformOutput(job.transform_graph)
     feature_spec = transform_output.transformed_feature_spec()
     for split, files in (("train", job.train_files), ("eval", job.eval_files)):
-        check_labels(read_rows(files, feature_spec), split, settings.label.task)
+        settings.label.rules.check_labels(labels_of(read_rows(files, feature_spec)), split)
 
     shard, local = distribution.shard(), distribution.replicas // distribution.cluster.workers
     train_rows, eval_rows = shard.rows(job.train_files), shard.rows(job.eval_files)
@@ -96,7 +94,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, workers, is_chief)]
 
     with precision.policy(chosen.policy), distribution.strategy.scope():
-        model = build_model(settings, _outputs(settings, transform_output))
+        model = build_model(settings, settings.label.rules.outputs(transform_output))
         compile_model(model, settings, plan.learning_rate, steps_per_execution)
         warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
@@ -178,12 +176,6 @@ def _executions(steps: Sequence[int], steps_per_execution: int) -> tuple[int, in
         return 0
     first, last = steps
     return (first - 1) // steps_per_execution + 1, (last - 1) // steps_per_execution + 1
-
-
-def _outputs(settings: Settings, transform_output: tft.TFTransformOutput) -> int:
-    if settings.label.task != "multiclass":
-        return 1
-    return transform_output.vocabulary_size_by_name(LABEL_VOCABULARY)
 
 
 class Progress(keras.callbacks.Callback):

@@ -20,9 +20,9 @@ import tf_keras as keras
 
 from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER
-from trainer_module.preprocessing import LABEL_VOCABULARY
-from trainer_module.settings import Settings, Vocabulary, request_name
-from trainer_module.warm_start.axes import TABLE, Labels, axes
+from trainer_module.features import Labels
+from trainer_module.settings import Settings
+from trainer_module.warm_start.axes import axes
 
 _LOG = logging.getLogger(__name__)
 
@@ -121,12 +121,12 @@ def _read(base_model: str) -> _Live:
             for index, name in enumerate(learner["variables"])
         }
         vocabularies = {
-            feature.name: _terms(directory / "assets" / request_name(feature.name))
+            feature.name: _terms(directory / "assets" / feature.vocabulary)
             for feature in settings.features
-            if isinstance(feature, Vocabulary)
+            if feature.vocabulary
         }
-        multiclass = settings.label.task == "multiclass"
-        classes = _terms(directory / "assets" / LABEL_VOCABULARY) if multiclass else []
+        named = settings.label.rules.class_vocabulary
+        classes = _terms(directory / "assets" / named) if named else []
     except (OSError, ValueError, KeyError, tf.errors.OpError, ConfigurationError) as error:
         raise _Unusable(f"the live model cannot be read ({error})") from error
     return _Live(settings, variables, axes(settings, vocabularies, classes))
@@ -139,11 +139,10 @@ def _vocabularies(
         return _terms(Path(str(transform_output.vocabulary_file_by_name(name))))
 
     vocabularies = {
-        feature.name: terms(request_name(feature.name))
-        for feature in settings.features
-        if isinstance(feature, Vocabulary)
+        feature.name: terms(feature.vocabulary) for feature in settings.features if feature.vocabulary
     }
-    return vocabularies, terms(LABEL_VOCABULARY) if settings.label.task == "multiclass" else []
+    named = settings.label.rules.class_vocabulary
+    return vocabularies, terms(named) if named else []
 
 
 def _terms(path: Path) -> list[bytes]:
@@ -170,7 +169,7 @@ def _carry(
             raise _Unusable(f"{name} of the live model has values that are not finite")
         ours, theirs = new.get(name), old.axes.get(name)
         if ours is None or theirs is None or _shape(ours) != value.shape or _shape(theirs) != source.shape:
-            # Another architecture than `trainer_module.model` has: name and shape must do.
+            # The model does not say what it stands for: name and shape must do.
             fits = source.shape == value.shape
             if fits:
                 value[...] = source
@@ -178,7 +177,7 @@ def _carry(
             continue
         matches = [_match(here, there) for here, there in zip(ours, theirs)]
         value[np.ix_(*(here for here, _ in matches))] = source[np.ix_(*(there for _, there in matches))]
-        if name == TABLE:
+        if name in settings.model.tables:
             groups += _rows(ours[0], theirs[0], same_width=bool(matches[1][0]))
         else:
             carried = int(np.prod([len(here) for here, _ in matches]))

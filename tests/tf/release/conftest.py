@@ -25,9 +25,10 @@ from pipeline.config import ROOT
 from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
 from trainer_module.export import export_model
+from trainer_module.features import CATEGORICAL, NUMERIC
+from trainer_module.label import LABEL
 from trainer_module.model import build_model, compile_model
-from trainer_module.preprocessing import CATEGORICAL, NUMERIC
-from trainer_module.settings import LABEL, Settings
+from trainer_module.settings import Settings
 from trainer_module.training.autograph import leave_keras_alone
 
 STAND_IN = Path(__file__).with_name("stand_in_model_server.py")

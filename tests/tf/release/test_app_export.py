@@ -15,8 +15,9 @@ from components.app_exporter import tfjs
 from components.app_exporter.component import AppExporter, AppExportError, refuse_losses
 from components.app_exporter.encoding import encode, fingerprint64
 from components.app_exporter.metadata import EncodingError, describe, transform_of
-from components.app_exporter.parity import area_under_curve, quality
 from tests.debian import program
+from trainer_module.tasks import find_task
+from trainer_module.tasks.binary import area_under_curve
 
 ENCODING = Path(tfjs.__file__).with_name("encoding.mjs")
 
@@ -166,5 +167,5 @@ def test_the_area_under_the_curve_counts_ties_half() -> None:
     # Pairs (negative, positive): three are right, one is a tie.
     assert area_under_curve(labels, scores) == pytest.approx(3.5 / 4)
     assert area_under_curve(np.zeros(3), np.ones(3)) == 0.5
-    assert quality("multiclass", np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
-    assert quality("regression", np.array([1.0, 3.0]), np.array([[1.0], [3.0]])) == 1.0
+    assert find_task("multiclass").quality(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]])) == 0.5
+    assert find_task("regression").quality(np.array([1.0, 3.0]), np.array([[1.0], [3.0]])) == 1.0

@@ -1,0 +1,42 @@
+"""A category that is an id already."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foundation.sections import require
+from trainer_module.features import Feature, Labels
+
+
+@dataclass(frozen=True)
+class Categorical(Feature):
+    """An integer in [0, size); others share one id, missing has another."""
+
+    size: int
+
+    place = 4
+
+    def __post_init__(self) -> None:
+        require(self.size >= 2, f"size is {self.size}; it must be at least 2.")
+
+    @property
+    def ids(self) -> int:
+        """The declared ones, unknown, and missing."""
+        return self.size + 2
+
+    @classmethod
+    def transform(cls, features: Sequence["Categorical"], columns: Sequence[Any]) -> Any:
+        """int64 [batch, features]."""
+        import tensorflow as tf
+
+        from trainer_module.inputs.raw_columns import first_values, with_missing
+
+        numbers = first_values(columns, tf.int64.min)
+        sizes = tf.constant([feature.size for feature in features], tf.int64)
+        known = (numbers >= 0) & (numbers < sizes)
+        return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, tf.int64.min))
+
+    def id_labels(self, terms: Sequence[bytes]) -> Labels:
+        """The id itself, also where the size has changed."""
+        name = (self.name, self.kind)
+        return [*((*name, number) for number in range(self.size)), (*name, "unknown"), self.missing_label]

@@ -1,0 +1,68 @@
+"""A category as an id: the frequent values of the training split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foundation.sections import require
+from trainer_module.features import Feature, Labels, request_name
+
+
+@dataclass(frozen=True)
+class Vocabulary(Feature):
+    """The `size` most frequent values, each with an id.
+
+    Unseen values share `oov_buckets` ids by hash; missing and empty have an id of their own.
+    """
+
+    size: int = 1000
+    oov_buckets: int = 1
+
+    place = 2
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, f"size is {self.size}; it must be at least 1.")
+        require(
+            self.oov_buckets >= 1,
+            f"oov_buckets is {self.oov_buckets}; it must be at least 1, "
+            "because production meets values that training has not.",
+        )
+
+    @property
+    def ids(self) -> int:
+        """Known values, out-of-vocabulary buckets, and missing."""
+        return self.size + self.oov_buckets + 1
+
+    @property
+    def vocabulary(self) -> str:
+        """Named for the column."""
+        return request_name(self.name)
+
+    @classmethod
+    def transform(cls, features: Sequence["Vocabulary"], columns: Sequence[Any]) -> Any:
+        """int64 [batch, features]."""
+        import tensorflow as tf
+        import tensorflow_transform as tft
+
+        from trainer_module.inputs.raw_columns import texts_of, with_missing
+
+        texts = texts_of(columns)
+        ids = [
+            tft.compute_and_apply_vocabulary(
+                text,
+                top_k=feature.size,
+                num_oov_buckets=feature.oov_buckets,
+                vocab_filename=feature.vocabulary,
+            )
+            for feature, text in zip(features, tf.unstack(texts, axis=1))
+        ]
+        return with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
+
+    def id_labels(self, terms: Sequence[bytes]) -> Labels:
+        """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""
+        name = (self.name, self.kind)
+        # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
+        known = [(*name, "term", term) for term in terms[: self.size]]
+        others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
+        unused = [None] * (self.size - len(known))
+        return [*known, *others, *unused, self.missing_label]

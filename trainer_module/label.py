@@ -1,0 +1,48 @@
+"""What is predicted: the ``[label]`` table; standard library only."""
+
+from dataclasses import dataclass
+
+from foundation.sections import ConfigurationError, require
+from trainer_module import expression
+from trainer_module.tasks import Task, find_task
+
+LABEL = "label"
+"""Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A column, or an expression over columns, and the task it makes: a file of `trainer_module.tasks`."""
+
+    task: str
+    column: str | None = None
+    expression: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            task = find_task(self.task)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        require(
+            (self.column is None) != (self.expression is None),
+            "needs either 'column' or 'expression', and not both.",
+        )
+        if self.expression is not None:
+            require(
+                bool(expression.columns_of(self.expression)),
+                f"expression {self.expression!r} reads no column.",
+            )
+        task.check(self)
+
+    @property
+    def rules(self) -> Task:
+        """What the task says of its label, loss and metrics."""
+        return find_task(self.task)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that the label is made of."""
+        if self.column is not None:
+            return (self.column,)
+        assert self.expression is not None
+        return expression.columns_of(self.expression)

@@ -1,0 +1,118 @@
+"""Models to choose from: one file a model, whose name is the ``kind`` of the ``[model]`` table.
+
+A model is a frozen dataclass, whose fields are the other keys of that table, with a method that builds the
+network. It knows no task: what makes its output predictions, and what is minimised, is the task's. A module
+of your own may be named by its import path. Settings are read without TensorFlow: import it in `build`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from foundation import registry
+from foundation.sections import ConfigurationError, Tables, check_keys, read_section
+from trainer_module.features import Labels
+
+DEFAULT = "perceptron"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model reads.
+
+    Attributes:
+      tensors: `NUMERIC`: float32 [batch, numbers] and `CATEGORICAL`: integers [batch, ids], as Keras inputs;
+        those that there are.
+      numbers: Name of each column of `NUMERIC`.
+      ids: Feature → how many ids it has, in the order of the columns of `CATEGORICAL`.
+    """
+
+    tensors: Mapping[str, Any]
+    numbers: tuple[str, ...]
+    ids: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """Subclasses add their settings as fields, with defaults, and check them in ``__post_init__``."""
+
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Variables with a row for each id of each feature, of which a warm start speaks feature by feature."""
+
+    @property
+    def width(self) -> int:
+        """Units of the widest layer, by which ``precision = "auto"`` is decided; 0 for unknown."""
+        return 0
+
+    @abstractmethod
+    def build(self, inputs: Inputs, outputs: int) -> Any:
+        """The Keras tensor [batch, outputs] before the task's activation, under the current precision policy."""
+
+    def axes(
+        self, numbers: Labels, rows: Mapping[tuple[str, str], Labels], outputs: Labels
+    ) -> dict[str, tuple[Labels, ...]]:
+        """What each place of each variable stands for, so that a warm start finds it in another model.
+
+        A variable that is not named is carried over where its name and shape are the same.
+
+        Args:
+          numbers: Labels of the columns of `NUMERIC`.
+          rows: (feature, kind) → labels of its ids, in the order of the columns of `CATEGORICAL`.
+          outputs: Labels of the model's outputs.
+
+        Returns:
+          Variable name → (rows,) or (rows, columns).
+        """
+        return {}
+
+
+def find_model(kind: Any, where: str) -> type[Model]:
+    """The model that ``[model] kind`` names.
+
+    Raises:
+      ConfigurationError: If there is none.
+    """
+    if not isinstance(kind, str):
+        raise ConfigurationError(f"{where} kind is {kind!r}; it must be a text.")
+    return registry.load(__name__, kind, Model, f"{where} kind is")  # type: ignore[type-abstract]
+
+
+def read_model(table: Mapping[str, Any], where: str) -> Model:
+    """Reads the ``[model]`` table.
+
+    Raises:
+      ConfigurationError: In one sentence, with `where` naming the table.
+    """
+    kind, settings = _split(table, where)
+    return read_section(find_model(kind or DEFAULT, where), settings, where)
+
+
+def check_model(layer: Mapping[str, Any], lower: Tables, where: str) -> None:
+    """Checks the ``[model]`` of one layer, so that errors name the file they are in.
+
+    Settings of one kind mean nothing to another: where `layer` names another kind than `lower` has, what
+    `lower` says of the model is removed.
+
+    Raises:
+      ConfigurationError: On an unknown kind or key, or a wrong type.
+    """
+    if "model" not in layer:
+        return
+    where = f"{where}: [model]"
+    kind, settings = _split(layer["model"], where)
+    before = lower.get("model", {}).get("kind", DEFAULT)
+    check_keys(find_model(kind or before, where), settings, where)
+    if kind not in (None, before):
+        lower.pop("model", None)
+
+
+def write_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The table that `read_model` reads, from a model and its fields as plain values."""
+    return {"kind": registry.name_of(type(model), __name__), **settings}
+
+
+def _split(table: Any, where: str) -> tuple[Any, dict[str, Any]]:
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} must be a table of keys, not {table!r}.")
+    return table.get("kind"), {name: value for name, value in table.items() if name != "kind"}

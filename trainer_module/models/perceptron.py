@@ -1,0 +1,93 @@
+"""A multilayer perceptron on numbers and on embeddings from one gather.
+
+Ids of all features live in one table, at an offset for each feature: a step does one gather instead of one
+for every column; a gather also converts to TFLite built-ins, which one-hot encodings do not (trap 4).
+
+A linear part beside it, as in Cheng et al., "Wide & Deep Learning for Recommender Systems" (2016), was tried:
+on the taxi data it brought no AUC (0.9428 with it, 0.9430 without, means of five seeds) and took a fifth of a
+step.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foundation.sections import require
+from trainer_module.features import CATEGORICAL, NUMERIC
+from trainer_module.models import Inputs, Labels, Model
+
+_TABLE = "categories"
+# What a layer calls the output of the layer before it, as the first one calls its inputs `NUMERIC` and so on.
+_HIDDEN = "hidden"
+
+
+@dataclass(frozen=True)
+class Perceptron(Model):
+    """Sizes of the network."""
+
+    embedding_dim: int = 8
+    hidden_units: tuple[int, ...] = (128, 64)
+    dropout: float = 0.0
+
+    tables = (f"{_TABLE}/embeddings",)
+
+    def __post_init__(self) -> None:
+        require(self.embedding_dim >= 1, f"embedding_dim is {self.embedding_dim}; it must be at least 1.")
+        require(
+            bool(self.hidden_units) and min(self.hidden_units) >= 1,
+            f"hidden_units is {list(self.hidden_units)}; give at least one layer of at least 1 unit.",
+        )
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
+
+    @property
+    def width(self) -> int:
+        """Units of the widest hidden layer."""
+        return max(self.hidden_units)
+
+    def build(self, inputs: Inputs, outputs: int) -> Any:
+        """Logits, float32 under every policy: a half-precision sigmoid loses small probabilities."""
+        import tensorflow as tf
+        import tf_keras as keras
+
+        from trainer_module.layers import Dense, Table
+
+        columns = dict(inputs.tensors)
+        if inputs.ids:
+            sizes = list(inputs.ids.values())
+            offsets = [0, *itertools.accumulate(sizes[:-1])]
+            rows = columns[CATEGORICAL] + tf.constant(offsets, columns[CATEGORICAL].dtype)
+            columns[CATEGORICAL] = keras.layers.Flatten()(
+                Table(sum(sizes), self.embedding_dim, name=_TABLE)(rows)
+            )
+        hidden = columns
+        for layer, units in enumerate(self.hidden_units):
+            output = Dense(units, "relu", name=f"hidden_{layer}")(hidden)
+            if self.dropout:
+                output = keras.layers.Dropout(self.dropout)(output)
+            hidden = {_HIDDEN: output}
+        return Dense(outputs, dtype="float32", name="logits")(hidden)
+
+    def axes(
+        self, numbers: Labels, rows: Mapping[tuple[str, str], Labels], outputs: Labels
+    ) -> dict[str, tuple[Labels, ...]]:
+        """Of all its variables."""
+        named: dict[str, tuple[Labels, ...]] = {}
+        columns: dict[str, Labels] = {}
+        if numbers:
+            columns[NUMERIC] = numbers
+        if rows:
+            dimensions: Labels = [("embedding", self.embedding_dim, i) for i in range(self.embedding_dim)]
+            columns[CATEGORICAL] = [(*feature, dimension) for feature in rows for dimension in dimensions]
+            (table,) = self.tables
+            named[table] = ([label for labels in rows.values() for label in labels], dimensions)
+        for layer, width in enumerate(self.hidden_units):
+            units: Labels = [("unit", layer, width, i) for i in range(width)]
+            named |= _dense(f"hidden_{layer}", columns, units)
+            columns = {_HIDDEN: units}
+        return named | _dense("logits", columns, outputs)
+
+
+def _dense(layer: str, inputs: Mapping[str, Labels], units: Labels) -> dict[str, tuple[Labels, ...]]:
+    kernels = {f"{layer}/kernel_{name}": (labels, units) for name, labels in inputs.items()}
+    return {**kernels, f"{layer}/bias": (units,)}

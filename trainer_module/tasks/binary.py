@@ -1,0 +1,68 @@
+"""Yes or no: the label is true where it is not 0, the prediction the probability of that."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from trainer_module.tasks import Task
+
+if TYPE_CHECKING:
+    from trainer_module.label import Label
+
+
+class Binary(Task):
+    """One probability."""
+
+    has_classes = True
+    activation = "sigmoid"
+    loss = "binary_crossentropy"
+    metrics: ClassVar = {
+        "auc": "AUC",
+        "auc_precision_recall": "AUCPrecisionRecall",
+        "binary_accuracy": "BinaryAccuracy",
+        "binary_crossentropy": "BinaryCrossEntropy",
+        "precision": "Precision",
+        "recall": "Recall",
+        "calibration": "Calibration",
+    }
+    # The histogram of scores and labels that the report draws its curves and intervals from. TFMA computes it
+    # for the AUC anyway, and here keeps it. Measured on the taxi data, 200 buckets cost the Evaluator about 5 %
+    # of its CPU time and 1,000 about 12 %; TFMA's own confidence intervals (jackknife) took six times as long
+    # as no intervals.
+    plots: ClassVar = {"scores": ("CalibrationPlot", {"num_buckets": 500})}
+    quality_name = "auc"
+
+    def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
+        """int64: 0 or 1."""
+        import tensorflow as tf
+
+        from trainer_module.inputs.raw_columns import evaluate_label
+
+        return tf.cast(evaluate_label(label, columns), tf.int64)
+
+    def training_metrics(self) -> list[Any]:
+        """AUC and accuracy."""
+        import tf_keras as keras
+
+        return [keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="binary_accuracy")]
+
+    def quality(self, labels: Any, predictions: Any) -> float:
+        """The area under the ROC curve."""
+        return area_under_curve(labels, predictions[:, 0].astype(float))
+
+
+def area_under_curve(labels: Any, scores: Any) -> float:
+    """The probability that a positive row scores above a negative one; ties count half.
+
+    Hanley and McNeil (1982): the Mann-Whitney statistic over the number of pairs. 0.5 where there is
+    only one class.
+    """
+    import numpy as np
+
+    _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    # Equal scores share the mean of their ranks.
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[group]
+    positive = int(np.sum(labels == 1))
+    negative = len(labels) - positive
+    if not positive or not negative:
+        return 0.5
+    return float((ranks[labels == 1].sum() - positive * (positive + 1) / 2) / (positive * negative))

@@ -1,0 +1,46 @@
+"""Which of several: the label is a column whose values are the classes, the prediction a probability of each."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from foundation.sections import require
+from trainer_module.tasks import Task
+
+if TYPE_CHECKING:
+    from trainer_module.label import Label
+
+
+class Multiclass(Task):
+    """Probabilities that add up to 1; the most frequent class of the training split is the first."""
+
+    has_classes = True
+    class_vocabulary = "label_classes"
+    activation = "softmax"
+    loss = "sparse_categorical_crossentropy"
+    metrics: ClassVar = {
+        "sparse_categorical_accuracy": "SparseCategoricalAccuracy",
+        "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    }
+    quality_name = "accuracy"
+
+    def check(self, label: "Label") -> None:
+        """An expression has no names of classes."""
+        require(
+            label.column is not None, "with task 'multiclass' needs 'column', whose values are the classes."
+        )
+
+    def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
+        """string: the class's name, empty where it is missing."""
+        from trainer_module.inputs.raw_columns import texts_of
+
+        return texts_of([columns[label.columns[0]]])[:, 0]
+
+    def training_metrics(self) -> list[Any]:
+        """Accuracy."""
+        import tf_keras as keras
+
+        return [keras.metrics.SparseCategoricalAccuracy(name="sparse_categorical_accuracy")]
+
+    def quality(self, labels: Any, predictions: Any) -> float:
+        """The share of rows whose most probable class is theirs."""
+        return float((predictions.argmax(axis=1) == labels).mean())
