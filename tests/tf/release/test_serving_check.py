@@ -168,7 +168,7 @@ def test_a_process_started_ahead_answers_the_next_model_and_no_other(release) ->
 
 
 def test_a_process_started_ahead_and_not_needed_ends_with_the_run() -> None:
-    run = "from components import isolated_replay as r; r.start_ahead(); print(r._ahead[0].process.pid)"
+    run = "from components.serving_check import isolated_replay as r; r.start_ahead(); print(r._ahead[0].process.pid)"
     done = subprocess.run(
         [sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
