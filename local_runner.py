@@ -12,7 +12,7 @@ import argparse
 import shlex
 import sys
 
-from foundation.process import leave
+from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local
@@ -64,4 +64,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_at_once(main())

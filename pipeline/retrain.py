@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 from foundation.lock import LockedError, locked
-from foundation.process import leave
+from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
@@ -161,4 +161,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_at_once(main())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation.process import uncollected
+from foundation.process import without_collection
 from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.launcher import launch
 from trainer_module.job import Job, identity, recovery_below
@@ -82,7 +82,7 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
       WorkersMissing: If other workers do not appear in time.
     """
     # Here, because TensorFlow takes seconds to import and a launcher does not need it.
-    with uncollected():
+    with without_collection():
         from trainer_module.distribution.precision import choose_precision
         from trainer_module.distribution.strategy import choose_distribution, compute_capabilities
         from trainer_module.training.loop import train

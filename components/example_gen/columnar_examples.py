@@ -54,7 +54,7 @@ def convert(
       One element: the rows by split.
 
     Raises:
-      ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_plainly`.
+      ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_conversion_error`.
     """
     files = sorted(files)
     source = source_format(file_format)
@@ -82,7 +82,7 @@ def convert(
     )
 
 
-def raise_plainly(error: BaseException) -> None:
+def raise_conversion_error(error: BaseException) -> None:
     """Raises a `ConversionError` without what Beam put around it; returns if `error` holds none.
 
     Beam hands on the type and appends the step's name, or, from another process, only a traceback's text.

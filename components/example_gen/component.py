@@ -24,7 +24,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
 from components.example_gen.column_types import ColumnType, ColumnTypes
-from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
+from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_conversion_error
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, choose_window, find_spans, has_spans
@@ -118,7 +118,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 _ = counts | "NoteRows" >> beam.Map(_write_json, str(rows))
             by_split = json.loads(rows.read_text())
         except Exception as error:
-            raise_plainly(error)
+            raise_conversion_error(error)
             raise
         finally:
             rows.unlink(missing_ok=True)

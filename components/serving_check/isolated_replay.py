@@ -112,7 +112,7 @@ def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, lim
         said = log.read().decode(errors="replace")
     steps = _read_steps(progress)
     if not steps or steps[-1]["step"] != "done":
-        raise UnservableError(_epitaph(process.returncode, steps, replays, said))
+        raise UnservableError(_describe_end(process.returncode, steps, replays, said))
     logs = tuple(
         prediction_log_pb2.PredictionLog.FromString(record).predict_log
         for record in tf.data.TFRecordDataset(str(answers)).as_numpy_iterator()
@@ -161,7 +161,7 @@ def _doing(steps: Sequence[dict[str, Any]], replays: Sequence[Replay]) -> str:
     return {"start": "starting", "load": "loading"}.get(last["step"], "ending")
 
 
-def _epitaph(status: int, steps: Sequence[dict[str, Any]], replays: Sequence[Replay], said: str) -> str:
+def _describe_end(status: int, steps: Sequence[dict[str, Any]], replays: Sequence[Replay], said: str) -> str:
     doing = _doing(steps, replays)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if status < 0:

@@ -1,6 +1,6 @@
 """Compiles the graph for Kubeflow Pipelines, offline: the same inputs give the same bytes.
 
-TFX's public KubeflowV2DagRunner does the compiling, `specification` mends what it leaves out, and
+TFX's public KubeflowV2DagRunner does the compiling, `specification` fills in what it leaves out, and
 `lint` refuses what a cluster would refuse.
 """
 

@@ -60,7 +60,7 @@ def asking(server: Server, purpose: str) -> Iterator[None]:
         raise _explain(error, purpose, server) from error
 
 
-def knock(server: Server) -> str:
+def check_health(server: Server) -> str:
     """Asks whether the server is well; the client itself would try for half a minute in silence.
 
     Returns:
@@ -168,7 +168,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _deadline(seconds: int) -> Iterator[None]:
-    """Raises _Expired after `seconds`; kfp's client waits for ever and takes no time-out."""
+    """Raises _Expired after `seconds`; kfp's client waits indefinitely and takes no time-out."""
 
     def expire(signum: int, frame: FrameType | None) -> None:
         raise _Expired

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from foundation.process import leave, uncollected
+from foundation.process import exit_at_once, without_collection
 from foundation.replacing import replace_file
 from pipeline.kubeflow import translation, wire_format
 from pipeline.kubeflow.translation import Document
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
 
 def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
     # Here and not above: importing TFX takes seconds, and a missing input is reported at once.
-    with uncollected():
+    with without_collection():
         from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
         importlib.import_module(options.executor_class_path.rpartition(".")[0])
@@ -162,4 +162,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_at_once(main())

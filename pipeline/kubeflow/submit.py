@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.kubeflow.connection import SERVICE_ACCOUNT_TOKEN, Server, asking, knock
+from pipeline.kubeflow.connection import SERVICE_ACCOUNT_TOKEN, Server, asking, check_health
 from pipeline.kubeflow.settings import Kubeflow
 
 _PAGE = 100
@@ -66,7 +66,7 @@ class Submission:
           ServerError: If the server refuses or does not answer.
         """
         self._server, self._kubeflow, self._name = server, kubeflow, name
-        self._release = knock(server)
+        self._release = check_health(server)
         with asking(server, "connect"), warnings.catch_warnings():
             # The client warns at each start that it needs Kubeflow Pipelines 2.
             warnings.simplefilter("ignore", FutureWarning)

@@ -50,7 +50,7 @@ def _artifacts(node: str, task: Document, tasks: Document, components: Document)
         if output.get("outputArtifactKey") not in made:
             yield (
                 f"{node} reads {key} from {producer}.{output.get('outputArtifactKey')}, which no step "
-                "makes: mend the wiring in pipeline/graph.py."
+                "makes: fix the wiring in pipeline/graph.py."
             )
 
 

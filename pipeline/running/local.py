@@ -16,7 +16,7 @@ from types import FrameType
 from rich.console import Console
 
 from foundation.lock import locked
-from foundation.process import uncollected
+from foundation.process import without_collection
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.fingerprint import step_fingerprint
@@ -186,7 +186,7 @@ def _ahead(request: Request) -> dict[str, Callable[[], None]]:
 
 def _latest_run(config: Config, workspace: Workspace) -> int:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
-    with uncollected():
+    with without_collection():
         import_lean(config.beam.runner)
         from pipeline import graph  # noqa: F401 - everything that the run needs
         from pipeline.runs import metadata

@@ -122,7 +122,7 @@ DAMAGES: dict[str, tuple[Callable[[Document, Document], Any], str]] = {
         lambda s, p: task(s)["inputs"]["artifacts"]["transform_graph"]["taskOutputArtifact"].update(
             producerTask="Transfrom"
         ),
-        "Trainer reads transform_graph from Transfrom.transform_graph, which no step makes: mend",
+        "Trainer reads transform_graph from Transfrom.transform_graph, which no step makes: fix",
     ),
     "a run parameter that is not declared": (
         lambda s, p: s["root"]["inputDefinitions"]["parameters"].pop("data_directory"),

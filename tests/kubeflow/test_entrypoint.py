@@ -73,11 +73,11 @@ def test_every_error_for_the_user_is_its_sentence_without_a_traceback(
     kind: type[Exception],
     is_wrapped: bool,
 ) -> None:
-    error = kind("The data differs from the schema: mend it.")
+    error = kind("The data differs from the schema: fix it.")
     fail = failing_with(RuntimeError("a stage failed"), error) if is_wrapped else failing_with(error)
     monkeypatch.setattr(entrypoint, "_run_executor", fail)
     assert step(tmp_path, monkeypatch, "--optional_input=model") == 1
-    assert capsys.readouterr().err == "Pusher failed: The data differs from the schema: mend it.\n"
+    assert capsys.readouterr().err == "Pusher failed: The data differs from the schema: fix it.\n"
 
 
 def test_links_become_what_they_point_to(tmp_path: Path) -> None:

@@ -98,13 +98,13 @@ BREAKAGES: dict[str, tuple[Callable[[Document, Document], Any], str]] = {
         lambda s, p: tasks(s)["Use"]["inputs"]["artifacts"]["thing"]["taskOutputArtifact"].update(
             producerTask="Make_task"
         ),
-        "Use reads thing from Make_task.thing, which no step makes: mend",
+        "Use reads thing from Make_task.thing, which no step makes: fix",
     ),
     "an output that the producer lacks": (
         lambda s, p: tasks(s)["Use"]["inputs"]["artifacts"]["thing"]["taskOutputArtifact"].update(
             outputArtifactKey="other"
         ),
-        "Use reads thing from Make.other, which no step makes: mend",
+        "Use reads thing from Make.other, which no step makes: fix",
     ),
     "an unknown dependency": (
         lambda s, p: tasks(s)["Use"].update(dependentTasks=["Nobody"]),

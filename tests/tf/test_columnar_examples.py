@@ -18,7 +18,7 @@ from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
 from components.example_gen.column_types import ColumnType
-from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_plainly
+from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_conversion_error
 from components.example_gen.source_format import ConversionError
 from components.example_gen.sources import csv as csv_format
 from pipeline import config
@@ -47,7 +47,7 @@ def convert_here(
         with beam.Pipeline(argv=list(options)) as pipeline:
             convert(pipeline, [str(file) for file in files], file_format, str(directory), SPLITS, types)
     except Exception as error:
-        raise_plainly(error)
+        raise_conversion_error(error)
         raise
     return {split: read(f"{directory}/Split-{split}/*") for split in SPLITS}
 

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from foundation.process import uncollected
+from foundation.process import without_collection
 from pipeline.config import ROOT
 
 
 def test_what_is_made_inside_is_not_looked_at_again_and_collection_goes_on() -> None:
     before = gc.get_freeze_count()
     try:
-        with pytest.raises(ImportError), uncollected():
+        with pytest.raises(ImportError), without_collection():
             assert not gc.isenabled()
             raise ImportError
         assert gc.isenabled() and gc.get_freeze_count() > before
@@ -23,8 +23,8 @@ def test_what_is_made_inside_is_not_looked_at_again_and_collection_goes_on() -> 
 
 def test_leaving_keeps_the_status_what_was_printed_and_what_waits_for_the_end() -> None:
     code = (
-        "import atexit; from foundation.process import leave; "
-        "atexit.register(print, 'told'); print('printed', end=' '); leave(7)"
+        "import atexit; from foundation.process import exit_at_once; "
+        "atexit.register(print, 'told'); print('printed', end=' '); exit_at_once(7)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (7, "printed told\n", "")

@@ -65,7 +65,7 @@ class Cluster:
 def wait_for_others(cluster: Cluster, seconds: float) -> None:
     """Returns when every worker has been seen.
 
-    TensorFlow waits for missing workers for ever, inside a call that lets no other Python thread run,
+    TensorFlow waits for missing workers indefinitely, inside a call that lets no other Python thread run,
     so the waiting is done before: each worker listens on its own address until it has reached all
     others. Whoever is slower reaches TensorFlow's own server there.
 

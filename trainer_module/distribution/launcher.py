@@ -52,7 +52,7 @@ def launch(job: Job, workers: int, environment: Mapping[str, str]) -> None:
       environment: Of the processes.
 
     Raises:
-      WorkerError: If one fails; the others are killed at once, as they would wait for it for ever.
+      WorkerError: If one fails; the others are killed at once, as they would wait for it indefinitely.
       Preempted: If all saved and stopped after SIGTERM.
     """
     directory = Path(job.log_directory) / "workers"

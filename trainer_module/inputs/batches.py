@@ -89,7 +89,7 @@ def make_batches(
     shuffle_rows: int = 0,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches for `fit` and `evaluate`, pass after pass, for ever.
+    """Batches for `fit` and `evaluate`, pass after pass, indefinitely.
 
     Every batch has `batch_size` rows and every pass `batches_a_pass` batches; places beyond the rows
     have weight 0. Replicas step together and gather sparse gradients of one shape: a smaller or a
