@@ -82,7 +82,7 @@ class Config:
     settings: Settings = field(
         metadata={
             "features": Table((DATASET,), _READ_ROWS, read=_read_features),
-            "label": Table((DATASET,), (*_READ_ROWS, "Evaluator"), Label),
+            "label": Table((DATASET,), (*_READ_ROWS, "Evaluator", "Pusher"), Label),
             "model": Table((DATASET,), _LEARN, read=_read_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training),
         }

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.config import ROOT
 
-PARTS = ("pipeline", "components", "trainer_module", "datasets", "profiles", "local_runner.py")
+PARTS = ("pipeline", "components", "trainer_module", "foundation", "datasets", "profiles", "local_runner.py")
 ROWS = 4000
 HOSTILE = (
     "<script>document.title='owned'</script>",

@@ -157,7 +157,7 @@ def test_code_that_decides_is_noticed_and_other_code_is_not(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied = tmp_path / "code"
-    for package in ("pipeline", "components", "trainer_module"):
+    for package in ("pipeline", "components", "trainer_module", "foundation"):
         shutil.copytree(ROOT / package, copied / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(inputs, "ROOT", copied)
     shop.remember()
