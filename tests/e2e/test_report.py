@@ -18,14 +18,12 @@ SECTIONS = ("decision", "data", "training", "evaluation", "timing", "lineage", "
 
 
 @pytest.fixture(scope="module")
-def reported(project: Project) -> runs.Run:
+def reported(project: Project) -> runs.StoredRun:
     """The newest whole run of the dataset `small`; other tests of the session have made it, or one is made."""
 
-    def whole() -> list[runs.Run]:
+    def whole() -> list[runs.StoredRun]:
         found = runs.find_runs(project.root / "runs", "small")
-        return [
-            run for run in found if run.summary.get("pushed_model") and run.summary["status"] == "succeeded"
-        ]
+        return [stored for stored in found if stored.run.pushed_model and stored.run.status == "succeeded"]
 
     if not whole():
         made = project.run("small", "--set", "training.epochs=4")
@@ -34,21 +32,23 @@ def reported(project: Project) -> runs.Run:
 
 
 @pytest.fixture(scope="module")
-def content(reported: runs.Run) -> dict[str, Any]:
+def content(reported: runs.StoredRun) -> dict[str, Any]:
     return json.loads(reported.report.with_suffix(".json").read_text())
 
 
 @pytest.fixture(scope="module")
-def page(reported: runs.Run) -> Iterator[Page]:
+def page(reported: runs.StoredRun) -> Iterator[Page]:
     with visit(program("chromium", "chromium"), reported.report) as opened:
         yield opened
 
 
-def test_every_section_was_read_from_the_runs_artifacts(reported: runs.Run, content: dict[str, Any]) -> None:
+def test_every_section_was_read_from_the_runs_artifacts(
+    reported: runs.StoredRun, content: dict[str, Any]
+) -> None:
     assert set(content["missing"]) <= {"drift"}, content["missing"]
-    assert reported.summary["report"] == str(reported.report)
-    assert reported.summary["report"] in [str(path) for path in reported.report.parent.iterdir()]
-    assert content["decision"]["headline"].endswith(Path(reported.summary["pushed_model"]).name)
+    assert reported.run.report == str(reported.report)
+    assert reported.run.report in [str(path) for path in reported.report.parent.iterdir()]
+    assert content["decision"]["headline"].endswith(Path(str(reported.run.pushed_model)).name)
     assert [split["name"] for split in content["statistics"]["splits"]] == ["train", "eval"]
     assert sum(split["rows"] for split in content["statistics"]["splits"]) == 4000
     assert {curve["name"] for curve in content["training"]["curves"]} >= {"loss", "auc"}
@@ -83,7 +83,7 @@ def test_the_lineage_leads_from_data_and_schema_to_the_pushed_model(content: dic
     assert "reviewed" in boxes["SchemaGen"]["lines"]
 
 
-def test_the_page_is_quiet_quick_small_and_alone(page: Page, reported: runs.Run) -> None:
+def test_the_page_is_quiet_quick_small_and_alone(page: Page, reported: runs.StoredRun) -> None:
     load = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
     size = reported.report.stat().st_size
     print(f"{size / 1e6:.2f} MB, loaded in {load} ms")
@@ -152,7 +152,7 @@ def test_a_failed_run_has_a_report_with_the_step_and_the_end_of_its_log(project:
     assert "&lt;b&gt;Barter&lt;/b&gt;" in page and "<b>Barter" not in page
 
 
-def test_two_runs_have_a_page_side_by_side(reported: runs.Run, project: Project) -> None:
+def test_two_runs_have_a_page_side_by_side(reported: runs.StoredRun, project: Project) -> None:
     """The other may be of another pipeline, and may have failed, as the test above leaves one."""
     found = runs.find_runs(project.root / "runs")
     other = [run for run in found if run.id != reported.id and run.report.is_file()][-1]
