@@ -15,7 +15,8 @@ _PARTS = ("components", "datasets", "foundation", "pipeline", "profiles", "train
 def copy_tree(destination: Path) -> Path:
     """A copy of the product."""
     for part in _PARTS:
-        shutil.copytree(ROOT / part, destination / part, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(ROOT / part, destination / part, ignore=ignored)
     return destination
 
 

@@ -9,7 +9,6 @@ says what to read, and `digest` then looks at what was read.
 """
 
 import importlib
-import pkgutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Protocol
 
 from components.example_gen import sources
 from components.example_gen.column_types import ColumnType, ColumnTypes
+from foundation import registry
 from foundation.sections import UserError
 
 
@@ -114,7 +114,7 @@ class SourceFormat(Protocol):
 
 def format_names() -> list[str]:
     """The formats there are; none is imported."""
-    return sorted(module.name for module in pkgutil.iter_modules(sources.__path__))
+    return list(registry.names(sources.__name__))
 
 
 def format_module(name: str) -> str:

@@ -5,11 +5,11 @@ frozen dataclass `Channel(NotificationChannel)`: its fields are its keys of [not
 """
 
 import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from foundation import registry
 from foundation.sections import require
 from pipeline.notify import channels
 from pipeline.runs.run import Run
@@ -74,5 +74,5 @@ class NotificationChannel:
 @cache
 def find_channels() -> tuple[type[NotificationChannel], ...]:
     """Every channel there is, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(channels.__path__))
+    names = registry.names(channels.__name__)
     return tuple(importlib.import_module(f"{channels.__name__}.{name}").Channel for name in names)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import ROOT
+from tests.extension import copy_tree, write_from_readme
 
 README = (ROOT / "README.md").read_text()
 
@@ -31,15 +32,12 @@ print(json.dumps({"parameters": parameters, "yaml": compile_pipeline(config.load
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tree with a step more."""
     root = tmp_path_factory.mktemp("extended")
-    for name in ("pipeline", "components", "trainer_module", "foundation", "datasets", "profiles"):
-        shutil.copytree(
-            ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
-        )
+    copy_tree(root)
     shutil.copy(ROOT / "local_runner.py", root)
     (root / "components" / "row_count").mkdir()
     (root / "components" / "row_count" / "__init__.py").touch()
-    for name, text in re.findall(r"```python\n# (components/row_count/\w+\.py)\n(.*?)```", README, re.DOTALL):
-        (root / name).write_text(text)
+    for name in ("step.py", "component.py"):
+        write_from_readme(root, f"components/row_count/{name}")
     (line,) = re.findall(r"`(steps\.append\(RowCount.*?)`", README)
     graph = root / "pipeline" / "graph.py"
     text = graph.read_text()
