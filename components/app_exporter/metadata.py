@@ -7,6 +7,7 @@ the model itself: `transform_features` is monotonic in a quantity, so that bisec
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,17 +53,16 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
         name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
     }
     probe = _Probe(transform, rows[0], integers)
+    crossings = probe.crossings(settings)
     named = settings.label.rules.class_vocabulary
     description = {
         "format": 1,
         "task": settings.label.task,
         "classes": _words(model / "assets" / named) if named else None,
-        NUMERIC: [
-            _describe_numeric(probe, feature, column) for column, feature in enumerate(settings.numeric)
-        ],
+        NUMERIC: _describe_numeric(probe, settings.numeric, crossings),
         CATEGORICAL: [
-            _describe_categorical(probe, model, feature, column)
-            for column, feature in enumerate(settings.categorical)
+            _describe_categorical(model, feature, crossings.get(feature.name, ()))
+            for feature in settings.categorical
         ],
     }
     _verify(description, transform, rows)
@@ -76,49 +76,49 @@ def _refuse(feature: Feature) -> NoReturn:
     )
 
 
-def _describe_numeric(probe: "_Probe", feature: Feature, column: int) -> dict[str, Any]:
-    if not isinstance(feature, Numeric):
-        _refuse(feature)
-    name = feature.name
-
-    def scaled(values: Sequence[float]) -> Any:
-        return probe(name, values, NUMERIC)[:, column].astype(np.float64)
-
-    # The greatest value that is not above the mean; the mean is a fraction of a step beyond it.
-    below = probe.bisect(name, lambda values: scaled(values) > 0)
-    if not scaled([probe.after(name, below)])[0] > 0:
-        raise EncodingError(
-            f"An app could not encode the feature '{name}' as the model does: no value of it raises the model's "
-            f"input {column}."
+def _describe_numeric(
+    probe: "_Probe", features: Sequence[Feature], crossings: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    asked = {}
+    for feature in features:
+        if not isinstance(feature, Numeric):
+            _refuse(feature)
+        # The least value above the mean, the mean being a fraction of a step before it; the one before; and one
+        # far enough away for the slope between them.
+        (above,) = crossings[feature.name]
+        far = probe.exact(feature.name, above + max(1.0, abs(above)) * 1024)
+        asked[feature.name] = [probe.next_to(feature.name, above, -1), above, far]
+    if not asked:
+        return []
+    inputs = probe(asked)[NUMERIC].astype(np.float64)
+    described = []
+    for column, feature in enumerate(features):
+        below, _, far = asked[feature.name]
+        at_below, at_above, at_far = inputs[:, column]
+        if not at_above > 0:
+            raise EncodingError(
+                f"An app could not encode the feature '{feature.name}' as the model does: no value of it raises "
+                f"the model's input {column}."
+            )
+        deviation = (np.float64(np.float32(far)) - np.float64(np.float32(below))) / (at_far - at_below)
+        described.append(
+            {
+                "name": feature.name,
+                "kind": feature.kind,
+                "mean": float(np.float32(below) - at_below * deviation),
+                "standard_deviation": float(deviation),
+                "missing": 0.0,
+            }
         )
-    far = probe.exact(name, below + max(1.0, abs(below)) * 1024)
-    at_below, at_far = scaled([below, far])
-    deviation = (np.float64(np.float32(far)) - np.float64(np.float32(below))) / (at_far - at_below)
-    return {
-        "name": name,
-        "kind": feature.kind,
-        "mean": float(np.float32(below) - at_below * deviation),
-        "standard_deviation": float(deviation),
-        "missing": 0.0,
-    }
+    return described
 
 
-def _describe_categorical(probe: "_Probe", model: Path, feature: Feature, column: int) -> dict[str, Any]:
+def _describe_categorical(model: Path, feature: Feature, crossings: Sequence[float]) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind, "missing_id": feature.ids - 1}
     match feature:
         case Bucketized():
-            crossed = [
-                probe.after(
-                    feature.name,
-                    probe.bisect(
-                        feature.name,
-                        lambda values, low=bucket: probe(feature.name, values, CATEGORICAL)[:, column] > low,
-                    ),
-                )
-                for bucket in range(feature.buckets - 1)
-            ]
             # A bucket that no value reaches has no boundary that JSON could hold.
-            entry["boundaries"] = [boundary for boundary in crossed if math.isfinite(boundary)]
+            entry["boundaries"] = [boundary for boundary in crossings if math.isfinite(boundary)]
         case Vocabulary():
             entry["values"] = _words(model / "assets" / feature.vocabulary)
             entry["oov_buckets"] = feature.oov_buckets
@@ -133,35 +133,55 @@ def _describe_categorical(probe: "_Probe", model: Path, feature: Feature, column
 
 
 class _Probe:
-    """Asks for the transformed value of one quantity, in copies of one real row."""
+    """Asks for the transformed values of all quantities at once, in copies of one real row."""
 
     def __init__(self, transform: Transform, row: Row, integers: set[str]) -> None:
         self._transform, self._row, self._integers = transform, row, integers
 
-    def __call__(self, name: str, values: Sequence[float], output: str) -> Any:
-        whole = name in self._integers
-        rows = [{**self._row, name: [int(value) if whole else float(value)]} for value in values]
-        return np.asarray(self._transform(rows)[output])
+    def __call__(self, values: Mapping[str, Sequence[float]]) -> Mapping[str, Any]:
+        """`NUMERIC` and `CATEGORICAL` of as many rows as the longest of `values`; shorter ones are repeated."""
+        rows: list[dict[str, Any]] = []
+        for place in range(max(map(len, values.values()))):
+            row = dict(self._row)
+            for name, mine in values.items():
+                value = mine[min(place, len(mine) - 1)]
+                row[name] = [int(value) if name in self._integers else float(value)]
+            rows.append(row)
+        return self._transform(rows)
 
-    def bisect(self, name: str, is_above: Callable[[Sequence[float]], Any]) -> float:
-        """The greatest value of the column's type that `is_above` denies; 64 ways at a time."""
-        low, high = self._order_bounds(name)
-        while high - low > 1:
-            inner = sorted({low + (high - low) * part // 64 for part in range(1, 64)} - {low, high})
-            above = np.asarray(is_above([self._value(name, order) for order in inner]))
-            first = int(np.argmax(above)) if above.any() else len(inner)
-            low, high = (
-                inner[first - 1] if first else low,
-                inner[first] if first < len(inner) else high,
-            )
-        return self._value(name, low)
+    def crossings(self, settings: Settings) -> dict[str, list[float]]:
+        """The least value of each quantity above each threshold: 0 of a number, every bucket but the last of an id.
 
-    def after(self, name: str, value: float) -> float:
-        """The next value of the column's type."""
+        All of them are bisected together, eight ways at a time: the model's answer to a row of 2,000 columns
+        takes as long for one column's question as for all.
+        """
+        searches = [
+            _Search(feature.name, output, column, level, *self._order_bounds(feature.name))
+            for output, features in ((NUMERIC, settings.numeric), (CATEGORICAL, settings.categorical))
+            for column, feature in enumerate(features)
+            if feature.is_quantity
+            for level in range(feature.buckets - 1 if isinstance(feature, Bucketized) else 1)
+        ]
+        while pending := [search for search in searches if search.high - search.low > 1]:
+            places: dict[str, list[int]] = {}
+            for search in pending:
+                search.first = len(places.setdefault(search.name, []))
+                places[search.name] += search.inner
+            answers = self({name: [self._value(name, at) for at in mine] for name, mine in places.items()})
+            for search in pending:
+                search.narrow(answers[search.output][search.first :, search.column])
+        found: dict[str, list[float]] = {}
+        for search in searches:
+            value = self.next_to(search.name, self._value(search.name, search.low), 1)
+            found.setdefault(search.name, []).append(value)
+        return found
+
+    def next_to(self, name: str, value: float, direction: int) -> float:
+        """The next value of the column's type, up (1) or down (-1)."""
         if name in self._integers:
-            return value + 1
+            return value + direction
         with np.errstate(over="ignore"):
-            return float(np.nextafter(np.float32(value), np.float32(np.inf)))
+            return float(np.nextafter(np.float32(value), np.float32(direction * np.inf)))
 
     def exact(self, name: str, value: float) -> float:
         """The value of the column's type next to `value`."""
@@ -176,6 +196,32 @@ class _Probe:
             return float(order)
         magnitude = float(np.uint32(abs(order)).view(np.float32))
         return -magnitude if order < 0 else magnitude
+
+
+@dataclass
+class _Search:
+    """Between which two neighbours, in the order of a column's values, its transformed value exceeds `level`."""
+
+    name: str
+    output: str
+    column: int
+    level: int
+    low: int
+    high: int
+    first: int = 0
+
+    @property
+    def inner(self) -> list[int]:
+        """Seven places between `low` and `high`, fewer where there are not as many."""
+        width = self.high - self.low
+        return sorted({self.low + width * part // 8 for part in range(1, 8)} - {self.low, self.high})
+
+    def narrow(self, answers: Any) -> None:
+        """Takes the model's answers to `inner`."""
+        inner = self.inner
+        above = answers[: len(inner)] > self.level
+        first = int(np.argmax(above)) if above.any() else len(inner)
+        self.low, self.high = ([self.low, *inner][first], [*inner, self.high][first])
 
 
 def _words(path: Path) -> list[str]:
