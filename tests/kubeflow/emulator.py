@@ -50,16 +50,26 @@ class Run:
 
 
 class Cluster:
-    """Kubeflow Pipelines over one object store and one metadata store."""
+    """Kubeflow Pipelines over one object store and one metadata store.
 
-    def __init__(self, directory: Path, store: Store, installation: Installation = Installation()) -> None:
+    A step that takes longer than `step_seconds` hangs and is killed: sooner than a test's own limit ends the
+    test, so that its log is shown.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        store: Store,
+        installation: Installation = Installation(),
+        step_seconds: float = 540,
+    ) -> None:
         self.installation = installation
         self.store = store
         self.interrupt_when: dict[str, Callable[[Path], bool]] = {}
         """Task → a condition on its pod's "/" at which its first attempt is killed."""
         self.clock = time.monotonic
         """Seconds, by which Argo measures how long attempts and their retries take."""
-        self._launcher = Launcher(directory, store)
+        self._launcher = Launcher(directory, store, step_seconds)
 
     def run(
         self,

@@ -74,9 +74,10 @@ class Attempt:
 class Launcher:
     """Runs attempts, each in a directory of its own that stands for "/"."""
 
-    def __init__(self, directory: Path, store: Store) -> None:
+    def __init__(self, directory: Path, store: Store, seconds: float) -> None:
         self._directory = directory
         self._store = store
+        self._seconds = seconds
         self._ids = iter(range(1, 1_000_000))
         self._lock = threading.Lock()
 
@@ -107,7 +108,7 @@ class Launcher:
 
         arguments = [replacements.kubernetes(part, environment) for part in attempt.container.get("args", [])]
         command = [*attempt.container["command"], *(_substitute(part, executor_input) for part in arguments)]
-        status, said = _execute(command, environment, root, attempt.should_end)
+        status, said = _execute(command, environment, root, attempt.should_end, self._seconds)
         attempt.log = _with_lines_of_the_launcher(said, status)
         if "executor-logs" in outputs:
             uri = outputs["executor-logs"]["artifacts"][0]["uri"]
@@ -232,7 +233,11 @@ def _with_lines_of_the_launcher(said: str, status: int) -> str:
 
 
 def _execute(
-    command: list[str], given: dict[str, str], root: Path, should_end: Callable[[Path], bool]
+    command: list[str],
+    given: dict[str, str],
+    root: Path,
+    should_end: Callable[[Path], bool],
+    seconds: float,
 ) -> tuple[int, str]:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -248,7 +253,7 @@ def _execute(
         process = subprocess.Popen(
             command, cwd=root / "tmp", env=environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 540
+        deadline = time.monotonic() + seconds
         try:
             while process.poll() is None:
                 if should_end(root) or time.monotonic() > deadline:

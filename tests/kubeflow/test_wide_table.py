@@ -14,7 +14,7 @@ from tests.kubeflow.conftest import GRAPH, Site
 from tests.kubeflow.emulator import Cluster, Run
 from tests.kubeflow.object_store import Store
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3000)
 COLUMNS, ROWS = 2_000, 60
 WON = """{{won}} "$(HOME)" $$ \\ 赢"""
 NAMES = (
@@ -158,7 +158,7 @@ def test_a_change_of_one_column_of_2000_is_a_change_of_the_steps_that_read_it(
 
 @pytest.fixture(scope="module")
 def wide_run(wide: Site, store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, Run]:
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), store)
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), store, step_seconds=1800)
     return cluster, cluster.run(compile_with(wide, "apps.yaml", *EXTRA))
 
 
