@@ -9,11 +9,12 @@ population stability index does it, which leaves TFDV nothing to align: 0.003 fo
 
 from bisect import bisect_right
 from itertools import pairwise
+from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-Histogram = statistics_pb2.Histogram
-Numbers = statistics_pb2.NumericStatistics
+Histogram: TypeAlias = statistics_pb2.Histogram
+Numbers: TypeAlias = statistics_pb2.NumericStatistics
 
 CELLS = 10
 """Parts of the reference; TFDV's own number of buckets."""

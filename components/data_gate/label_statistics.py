@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2, statistics_pb2
 
 from trainer_module.label import Label
@@ -63,7 +64,7 @@ def label_statistics(
     return _of_classes(label_name(label), counts)
 
 
-def _of_numbers(name: str, batches: list[np.ndarray]) -> statistics_pb2.FeatureNameStatistics:
+def _of_numbers(name: str, batches: list[NDArray[np.float32]]) -> statistics_pb2.FeatureNameStatistics:
     feature = statistics_pb2.FeatureNameStatistics(
         path=path_pb2.Path(step=[name]), type=statistics_pb2.FeatureNameStatistics.FLOAT
     )

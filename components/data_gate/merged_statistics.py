@@ -7,12 +7,13 @@ its drift and skew comparators read adds up without the data: counts, the counts
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import path_pb2, statistics_pb2
 
-Statistics = statistics_pb2.DatasetFeatureStatistics
-FeatureStatistics = statistics_pb2.FeatureNameStatistics
-Histogram = statistics_pb2.Histogram
+Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
+FeatureStatistics: TypeAlias = statistics_pb2.FeatureNameStatistics
+Histogram: TypeAlias = statistics_pb2.Histogram
 
 LARGEST_RANK_HISTOGRAM = 1000
 """Texts that are counted for a feature; TFDV's own number (`num_rank_histogram_buckets`)."""
@@ -130,7 +131,7 @@ def _merge_numbers(
     into.median = filled[0].median if len(filled) == 1 else _median(into.histograms[-1])
 
 
-def _merge_histograms(histograms: Sequence[Histogram], kind: Histogram.HistogramType) -> Histogram:
+def _merge_histograms(histograms: Sequence[Histogram], kind: int) -> Histogram:
     """One histogram with the boundaries of all; point buckets, which TFDV compares apart, stay points."""
     merged = Histogram(type=kind, num_nan=sum(histogram.num_nan for histogram in histograms))
     buckets = [bucket for histogram in histograms for bucket in histogram.buckets]
@@ -151,8 +152,8 @@ def _merge_histograms(histograms: Sequence[Histogram], kind: Histogram.Histogram
             counts[index] += bucket.sample_count * share
     for value, count in points.items():
         merged.buckets.add(low_value=value, high_value=value, sample_count=count)
-    for index, count in enumerate(counts):
-        merged.buckets.add(low_value=edges[index], high_value=edges[index + 1], sample_count=count)
+    for index, spread in enumerate(counts):
+        merged.buckets.add(low_value=edges[index], high_value=edges[index + 1], sample_count=spread)
     merged.buckets.sort(key=lambda bucket: (bucket.low_value, bucket.high_value))
     return merged
 
