@@ -1,12 +1,7 @@
 """What changed between two sets of statistics, in words that a person can act on."""
 
-from components.data_gate.label_statistics import LABEL
+from components.data_gate.distance import LABEL_COLUMN, SERVING
 from components.data_gate.merged_statistics import FeatureStatistics, counts_of, name_of
-
-PREVIOUS = "previous"
-"""What new data is compared with: the window of accepted spans before it."""
-SERVING = "serving"
-"""What new data is compared with: the requests of the serving logs."""
 
 # A median that moved by less is told with the range, where the change may be.
 _FACTOR = 1.2
@@ -18,7 +13,7 @@ def describe_texts(new: FeatureStatistics, old: FeatureStatistics, against: str)
     changes = {value: now.get(value, 0.0) - before.get(value, 0.0) for value in {*now, *before}}
     # Of two that changed alike, as those of a binary label do, the one that rose.
     value = max(sorted(changes), key=lambda each: (round(abs(changes[each]), 9), changes[each]))
-    shown = f"class {value!r}" if name_of(new).startswith(LABEL) else repr(value)
+    shown = f"class {value!r}" if name_of(new).startswith(LABEL_COLUMN) else repr(value)
     if against == SERVING:
         return f"{shown}: {_percent(now.get(value, 0.0))} of rows, {_percent(before.get(value, 0.0))} of requests"
     parts = [_describe_share(shown, now.get(value, 0.0), before.get(value, 0.0))]
