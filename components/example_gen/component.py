@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import apache_beam as beam
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
@@ -24,7 +23,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
 from components.example_gen.column_types import ColumnType, ColumnTypes
-from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_conversion_error
+from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, choose_window, find_spans, has_spans
@@ -107,27 +106,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
-        rows = destination.with_name(f".{destination.name}.rows")
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
+        names = [str(file) for file in files]
         try:
             with self._make_beam_pipeline() as pipeline:
-                counts = convert(
-                    pipeline, [str(file) for file in files], self._format, str(destination), self._splits,
-                    column_types,
-                )  # fmt: skip
-                _ = counts | "NoteRows" >> beam.Map(_write_json, str(rows))
-            by_split = json.loads(rows.read_text())
+                convert(pipeline, names, self._format, str(destination), self._splits, column_types)
         except Exception as error:
             raise_conversion_error(error)
             raise
-        finally:
-            rows.unlink(missing_ok=True)
-        found = destination / COLUMN_TYPES
-        return by_split, json.loads(found.read_text()) if found.is_file() else {}
-
-
-def _write_json(value: Any, path: str) -> None:
-    Path(path).write_text(json.dumps(value))
+        rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))
+        return rows, columns
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
@@ -226,9 +214,5 @@ def schema_types(schema_text: str, where: str) -> ColumnTypes:
         schema = text_format.Parse(schema_text, schema_pb2.Schema())
     except text_format.ParseError as error:
         raise ConfigurationError(f"{where} is not a schema: {error}.") from error
-    names = {
-        schema_pb2.INT: ColumnType.INT,
-        schema_pb2.FLOAT: ColumnType.FLOAT,
-        schema_pb2.BYTES: ColumnType.BYTES,
-    }
-    return {feature.name: names[feature.type] for feature in schema.feature if feature.type in names}
+    names = {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in schema.feature}
+    return {name: ColumnType[kind] for name, kind in names.items() if kind in ColumnType.__members__}
