@@ -20,15 +20,9 @@ from trainer_module.label import Label
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares spans that come together, the oldest first.
+    """Compares spans that come together, the oldest first, by the parameters of `DataGateStep`.
 
-    Attributes:
-      schema: Its comparators name the distances that are measured, and their thresholds.
-      features: The columns that the model reads.
-      label: What is predicted.
-      limits: How many spans are looked back at, and the thresholds that no schema can hold.
-      history: Directory of the accepted spans' statistics; None for a table without spans.
-      serving_logs: Directory of logged requests, or None.
+    `features` are the columns that the model reads; `history` is None for a table without spans.
     """
 
     schema: schema_pb2.Schema
@@ -37,7 +31,7 @@ class Comparison:
     limits: Drift
     history: Path | None
     serving_logs: Path | None
-    _sound: dict[int, Statistics] = field(default_factory=dict)
+    _sound: dict[int, Statistics] = field(default_factory=dict, init=False)
 
     def measure(self, span: int, split: str, new: Statistics) -> list[Distance]:
         """Every distance of a span; `split` is what `Distance.split` calls it."""

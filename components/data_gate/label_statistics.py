@@ -59,7 +59,6 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
     common = common_of(feature)
     common.num_non_missing = common.tot_num_values = rows
     common.num_missing = missing
-    common.min_num_values = common.max_num_values = 1
     return feature
 
 

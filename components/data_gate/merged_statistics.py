@@ -97,10 +97,6 @@ def _merge(name: str, features: Sequence[FeatureStatistics], examples: int) -> F
     common.num_non_missing = sum(rows)
     common.num_missing = examples - common.num_non_missing
     common.tot_num_values = sum(part.tot_num_values for part in parts) or common.num_non_missing
-    common.min_num_values = min(part.min_num_values for part in parts)
-    common.max_num_values = max(part.max_num_values for part in parts)
-    if common.num_non_missing:
-        common.avg_num_values = common.tot_num_values / common.num_non_missing
     return merged
 
 

@@ -61,9 +61,8 @@ def _statistics(path: Path, schema: schema_pb2.Schema, features: Sequence[str]) 
     if path.suffix == ".csv":
         known = schema_pb2.Schema()
         for column in schema.feature:
-            if column.name in features:
-                for name in {column.name, request_name(column.name)}:
-                    known.feature.add(name=name, type=column.type)
+            for name in {column.name, request_name(column.name)}:
+                known.feature.add(name=name, type=column.type)
         logged = tfdv.generate_statistics_from_csv(
             str(path),
             stats_options=tfdv.StatsOptions(schema=known, infer_type_from_schema=True),

@@ -15,16 +15,14 @@ ARROW_TYPES = {
 }
 """What the values of a column become."""
 
-_READABLE = (
-    (pa.types.is_null, ColumnType.UNKNOWN),
-    (pa.types.is_boolean, ColumnType.INT),
-    (pa.types.is_integer, ColumnType.INT),
-    (pa.types.is_floating, ColumnType.FLOAT),
-    (pa.types.is_string, ColumnType.BYTES),
-    (pa.types.is_large_string, ColumnType.BYTES),
-    (pa.types.is_binary, ColumnType.BYTES),
-    (pa.types.is_large_binary, ColumnType.BYTES),
-)
+_READABLE = {
+    ColumnType.UNKNOWN: (pa.types.is_null,),
+    ColumnType.INT: (pa.types.is_boolean, pa.types.is_integer),
+    ColumnType.FLOAT: (pa.types.is_floating,),
+    ColumnType.BYTES: (
+        pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
+    ),
+}  # fmt: skip
 
 
 def infer_schema(file: str, schema: pa.Schema) -> ColumnTypes:
@@ -57,8 +55,8 @@ def _infer_field(file: str, field: pa.Field) -> ColumnType:
     arrow = field.type.value_type if _is_list(field.type) else field.type
     if pa.types.is_dictionary(arrow):
         arrow = arrow.value_type
-    for is_type, kind in _READABLE:
-        if is_type(arrow):
+    for kind, predicates in _READABLE.items():
+        if any(is_kind(arrow) for is_kind in predicates):
             return kind
     raise ConversionError(
         f"{file}: column '{field.name}' is of type {field.type}, which an example cannot hold: write it as "

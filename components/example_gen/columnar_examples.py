@@ -16,9 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
 from components.example_gen.column_types import ColumnType, ColumnTypes, merge
@@ -110,29 +108,17 @@ def _convert_block(
     block: Block, column_types: ColumnTypes, file_format: str, destination: str, splits: Mapping[str, int]
 ) -> Counter[str]:
     """A block to a shard in each split; returns the rows by split."""
-    names, ends = list(splits), np.cumsum(list(splits.values()))
+    buckets = [split for split, share in splits.items() for _ in range(share)]
     counts: Counter[str] = Counter()
     with _shards(destination, block.shard) as write:
         for rows in source_format(file_format).read_examples(block, column_types):
-            places = np.searchsorted(ends, hash_buckets(rows, int(ends[-1])), side="right").tolist()
-            for place, row in zip(places, rows):
-                write(names[place], row)
-            counts.update(names[place] for place in places)
+            for row in rows:
+                # As TFX's base_example_gen_executor splits rows.
+                split = buckets[int.from_bytes(hashlib.sha256(row).digest(), "big") % len(buckets)]
+                write(split, row)
+                counts[split] += 1
     logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
     return counts
-
-
-def hash_buckets(rows: Sequence[bytes], count: int) -> NDArray[np.int64]:
-    """int64 [rows]: SHA-256 of each row, modulo `count`, as `base_example_gen_executor` splits rows.
-
-    A digest is read as one number of 256 bits: four of 64, highest first.
-    """
-    digests = b"".join([hashlib.sha256(row).digest() for row in rows])
-    words = (np.frombuffer(digests, ">u8").reshape(-1, 4) % np.uint64(count)).astype(np.int64)
-    buckets = np.zeros(len(rows), np.int64)
-    for column in range(4):
-        buckets = (buckets * (2**64 % count) + words[:, column]) % count
-    return buckets
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ TABLE = "table"
 
 _EPOCH = datetime.date(1970, 1, 1)
 _DATE = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
+_WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -172,15 +173,11 @@ def _expression(pattern: str) -> re.Pattern[str]:
     parts = []
     for part in re.split(r"(\{[^{}]*\}|\*|\?)", pattern):
         name, _, width = part.strip("{}").partition(":")
-        if part == "*":
-            parts.append("[^/]*")
-        elif part == "?":
-            parts.append("[^/]")
-        elif part.startswith("{"):
+        if part.startswith("{"):
             digits = _DATE.get(name) or (rf"\d{{{width}}}" if width else r"\d+")
             parts.append(f"(?P<{name}>{digits})")
         else:
-            parts.append(re.escape(part))
+            parts.append(_WILDCARDS.get(part) or re.escape(part))
     return re.compile("".join(parts), re.ASCII)
 
 

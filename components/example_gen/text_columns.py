@@ -45,7 +45,7 @@ def _infer_short(column: pa.Array) -> ColumnType:
 def _infer_each(column: pa.Array) -> ColumnType:
     """Value by value; stops at the first text."""
     widest = ColumnType.UNKNOWN
-    for value in pc.unique(column).to_pylist():
+    for value in column.to_pylist():
         widest = max(widest, _infer_value(value))
         if widest == ColumnType.BYTES:
             break

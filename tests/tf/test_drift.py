@@ -384,6 +384,20 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
     assert {each.feature: each.distance < 0.002 for each in distances} == {"fare": True, "payment": True}
 
 
+def test_infinite_values_are_compared_by_how_many_there_are() -> None:
+    def draw(seed: int, share: float) -> Statistics:
+        random = np.random.default_rng(seed)
+        fare = np.where(random.random(900) < share, np.inf, random.normal(0, 1, 900))
+        return statistics_of(pd.DataFrame({"fare": fare}))
+
+    past = merge_statistics([draw(seed, 0.1) for seed in range(1, 8)])
+    schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
+    for share, drifts in ((0.1, False), (0.5, True)):
+        new = merge_statistics([draw(50, share)])
+        (distance,) = measure(new, past, schema, "previous", [], Drift(), "")
+        assert (distance.distance > 0.02) == drifts, distance
+
+
 def test_an_empty_list_of_values_is_missing() -> None:
     """So TFX's CsvExampleGen writes a missing value, and TFDV counts the row as one that has the feature."""
     for values in ([[1.5], [], [2.5], []], [["a"], [], ["b"], []], [[], [], [], []]):
