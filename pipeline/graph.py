@@ -135,7 +135,7 @@ def build(
 def _examples(config: Config, workspace: Workspace, now: Surroundings) -> ExampleGen:
     schema, window = config.schema_file, config.window
     return ExampleGen(
-        now.source_directory,
+        input_base=now.source_directory,
         pattern=config.source.files,
         file_format=config.source.format,
         splits={"train": config.splits.train, "eval": config.splits.eval},

@@ -1,12 +1,7 @@
 """What changed between two sets of statistics, in words that a person can act on."""
 
-from components.data_gate.label_statistics import LABEL
+from components.data_gate.distance import LABEL_COLUMN, SERVING
 from components.data_gate.merged_statistics import FeatureStatistics, counts_of, name_of
-
-PREVIOUS = "previous"
-"""What new data is compared with: the window of accepted spans before it."""
-SERVING = "serving"
-"""What new data is compared with: the requests of the serving logs."""
 
 # A median that moved by less is told with the range, where the change may be.
 _FACTOR = 1.2
@@ -14,17 +9,18 @@ _FACTOR = 1.2
 
 def describe_texts(new: FeatureStatistics, old: FeatureStatistics, against: str) -> str:
     """The value whose share changed most, and a frequent value that is new."""
-    now, before = _shares(counts_of(new)), _shares(counts_of(old))
+    now, before = _shares(new), _shares(old)
     changes = {value: now.get(value, 0.0) - before.get(value, 0.0) for value in {*now, *before}}
     # Of two that changed alike, as those of a binary label do, the one that rose.
     value = max(sorted(changes), key=lambda each: (round(abs(changes[each]), 9), changes[each]))
-    shown = f"class {value!r}" if name_of(new).startswith(LABEL) else repr(value)
+    shown = f"class {value!r}" if name_of(new).startswith(LABEL_COLUMN) else repr(value)
+    is_share, was_share = now.get(value, 0.0), before.get(value, 0.0)
     if against == SERVING:
-        return f"{shown}: {_percent(now.get(value, 0.0))} of rows, {_percent(before.get(value, 0.0))} of requests"
-    parts = [_describe_share(shown, now.get(value, 0.0), before.get(value, 0.0))]
-    fresh = [each for each in now if each not in before and each != value]
+        return f"{shown}: {_percent(is_share)} of rows, {_percent(was_share)} of requests"
+    parts = [_describe_share(shown, is_share, was_share)]
+    fresh = sorted(each for each in now if each not in before and each != value)
     if fresh:
-        most = max(sorted(fresh), key=lambda each: now[each])
+        most = max(fresh, key=lambda each: now[each])
         parts.append(f"{len(fresh)} new value(s), the most frequent {most!r}, {_percent(now[most])} of rows")
     return "; ".join(parts)
 
@@ -32,26 +28,20 @@ def describe_texts(new: FeatureStatistics, old: FeatureStatistics, against: str)
 def describe_numbers(new: FeatureStatistics, old: FeatureStatistics, against: str) -> str:
     """The median and, where that stays, mean and range."""
     now, before = new.num_stats, old.num_stats
+    times = _times(now.median, before.median)
     if against == SERVING:
-        return (
-            f"median {now.median:.4g} in rows, {before.median:.4g} in requests"
-            f"{_times(now.median, before.median)}"
-        )
-    parts = [f"median {before.median:.4g} -> {now.median:.4g}{_times(now.median, before.median)}"]
-    if not _times(now.median, before.median):
-        parts.append(f"mean {before.mean:.4g} -> {now.mean:.4g}{_times(now.mean, before.mean)}")
-        parts.append(f"range {before.min:.4g} to {before.max:.4g} -> {now.min:.4g} to {now.max:.4g}")
-    return ", ".join(parts)
+        return f"median {now.median:.4g} in rows, {before.median:.4g} in requests{times}"
+    shown = f"median {before.median:.4g} -> {now.median:.4g}{times}"
+    if times:
+        return shown
+    return (
+        f"{shown}, mean {before.mean:.4g} -> {now.mean:.4g}{_times(now.mean, before.mean)}, "
+        f"range {before.min:.4g} to {before.max:.4g} -> {now.min:.4g} to {now.max:.4g}"
+    )
 
 
 def describe_missing(is_share: float, was_share: float, against: str) -> str:
-    """How many rows have a value.
-
-    Args:
-      is_share: Of the new rows that have one, in [0, 1].
-      was_share: The same of what they are compared with.
-      against: `PREVIOUS` or `SERVING`.
-    """
+    """How many rows have a value: shares in [0, 1] of the new rows, and of what they are compared with."""
     if against == SERVING:
         shown = f"{_percent(is_share)} of rows have a value, {_percent(was_share)} of requests"
         return f"the column is missing in requests: {shown}" if was_share == 0 else shown
@@ -73,7 +63,8 @@ def _describe_share(shown: str, now: float, before: float) -> str:
     return f"{shown} {verb} from {_percent(before)} to {_percent(now)} of rows"
 
 
-def _shares(counts: dict[str, float]) -> dict[str, float]:
+def _shares(feature: FeatureStatistics) -> dict[str, float]:
+    counts = counts_of(feature)
     total = sum(counts.values())
     return {value: count / total for value, count in counts.items()} if total else {}
 

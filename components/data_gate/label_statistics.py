@@ -5,17 +5,19 @@ examples once more costs little beside computing their statistics.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2, statistics_pb2
+from numpy.typing import NDArray
+from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 
+from components.data_gate.distance import LABEL_COLUMN
+from components.data_gate.histograms import Histogram
+from components.data_gate.merged_statistics import FeatureStatistics, common_of, set_counts
 from trainer_module.label import Label
-
-LABEL = "(label)"
-"""What the label is called among the columns."""
 
 _TYPES = {schema_pb2.BYTES: tf.string, schema_pb2.INT: tf.int64, schema_pb2.FLOAT: tf.float32}
 _BATCH = 10_000
@@ -24,12 +26,10 @@ _BUCKETS = 100
 
 def label_name(label: Label) -> str:
     """The label's name in statistics: of its own for each definition, as only equal ones compare."""
-    return f"{LABEL} {label.task} {label.expression or label.column}"
+    return f"{LABEL_COLUMN} {label.task} {label.expression or label.column}"
 
 
-def label_statistics(
-    files: Sequence[str], label: Label, schema: schema_pb2.Schema
-) -> statistics_pb2.FeatureNameStatistics:
+def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Schema) -> FeatureStatistics:
     """Counts the classes, or takes the histogram of a number.
 
     Args:
@@ -52,53 +52,42 @@ def label_statistics(
     def value(batch: tf.Tensor) -> tf.Tensor:
         return label.rules.value(label, tf.io.parse_example(batch, spec))
 
-    values = records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE)
-    if not label.rules.has_classes:
-        return _of_numbers(label_name(label), list(values.as_numpy_iterator()))
-    counts: Counter[str] = Counter()
-    for batch in values.as_numpy_iterator():
-        found, times = np.unique(batch, return_counts=True)
-        names = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in found]
-        counts.update(dict(zip(names, times.tolist())))
-    return _of_classes(label_name(label), counts)
+    batches = records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
+    feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(label)]))
+    set_values = _set_classes if label.rules.has_classes else _set_numbers
+    rows, missing = set_values(feature, batches)
+    common = common_of(feature)
+    common.num_non_missing = common.tot_num_values = rows
+    common.num_missing = missing
+    return feature
 
 
-def _of_numbers(name: str, batches: list[np.ndarray]) -> statistics_pb2.FeatureNameStatistics:
-    feature = statistics_pb2.FeatureNameStatistics(
-        path=path_pb2.Path(step=[name]), type=statistics_pb2.FeatureNameStatistics.FLOAT
-    )
+def _set_numbers(feature: FeatureStatistics, batches: Iterable[NDArray[np.float32]]) -> tuple[int, int]:
+    """Returns how many rows have a label and how many lack one."""
+    feature.type = FeatureStatistics.FLOAT
     numbers, values = feature.num_stats, np.concatenate([np.zeros(0, np.float32), *batches])
+    numbers.SetInParent()
     present = np.sort(values[~np.isnan(values)]).astype(np.float64)
-    common = numbers.common_stats
-    common.num_non_missing = common.tot_num_values = len(present)
-    common.num_missing = len(values) - len(present)
-    common.min_num_values = common.max_num_values = 1
     if len(present):
         numbers.mean, numbers.median = float(present.mean()), float(np.median(present))
         numbers.min, numbers.max = float(present[0]), float(present[-1])
         numbers.num_zeros = int((present == 0).sum())
         edges = np.quantile(present, np.linspace(0, 1, _BUCKETS + 1), method="inverted_cdf")
-        histogram = numbers.histograms.add(type=statistics_pb2.Histogram.QUANTILES)
+        histogram = numbers.histograms.add(type=Histogram.QUANTILES)
         for low, high in pairwise(edges.tolist()):
             histogram.buckets.add(low_value=low, high_value=high, sample_count=len(present) / _BUCKETS)
-    return feature
+    return len(present), len(values) - len(present)
 
 
-def _of_classes(name: str, counts: Counter[str]) -> statistics_pb2.FeatureNameStatistics:
-    feature = statistics_pb2.FeatureNameStatistics(
-        path=path_pb2.Path(step=[name]), type=statistics_pb2.FeatureNameStatistics.STRING
-    )
+def _set_classes(feature: FeatureStatistics, batches: Iterable[NDArray[Any]]) -> tuple[int, int]:
+    """Returns how many rows have a label and how many lack one."""
+    feature.type = FeatureStatistics.STRING
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        for name, count in zip(*(each.tolist() for each in np.unique(batch, return_counts=True))):
+            counts[name.decode(errors="replace") if isinstance(name, bytes) else str(name)] += count
     # A class with a name is the empty text where it is missing.
     missing = counts.pop("", 0)
-    rows = sum(counts.values())
-    common = feature.string_stats.common_stats
-    common.num_non_missing = common.tot_num_values = rows
-    common.num_missing = missing
-    common.min_num_values = common.max_num_values = 1
     feature.string_stats.unique = len(counts)
-    feature.string_stats.rank_histogram.SetInParent()
-    for rank, (value, count) in enumerate(counts.most_common()):
-        feature.string_stats.rank_histogram.buckets.add(
-            low_rank=rank, high_rank=rank, label=value, sample_count=count
-        )
-    return feature
+    set_counts(feature.string_stats, counts)
+    return sum(counts.values()), missing

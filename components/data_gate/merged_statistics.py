@@ -6,13 +6,16 @@ its drift and skew comparators read adds up without the data: counts, the counts
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import path_pb2, statistics_pb2
 
-Statistics = statistics_pb2.DatasetFeatureStatistics
-FeatureStatistics = statistics_pb2.FeatureNameStatistics
-Histogram = statistics_pb2.Histogram
+from components.data_gate.histograms import Distribution, Histogram, Numbers, finest
+
+Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
+FeatureStatistics: TypeAlias = statistics_pb2.FeatureNameStatistics
+Texts: TypeAlias = statistics_pb2.StringStatistics
 
 LARGEST_RANK_HISTOGRAM = 1000
 """Texts that are counted for a feature; TFDV's own number (`num_rank_histogram_buckets`)."""
@@ -22,22 +25,21 @@ def merge_statistics(parts: Sequence[Statistics]) -> Statistics:
     """The statistics of the concatenated data, as far as comparators need them.
 
     Exact are the numbers of rows, of values and of missing ones, minimum, maximum, mean, and the counts
-    of texts where no part has more than `LARGEST_RANK_HISTOGRAM` different ones. A histogram gets the
-    boundaries of all parts, and a value within a bucket is taken to be spread evenly over it, which is
-    what TFDV does too before it compares two; the median is read from that.
+    of texts where no part has more than `LARGEST_RANK_HISTOGRAM` different ones. A number's histogram has
+    the buckets of all parts, which may overlap (`Distribution`); the median is read from that.
 
     Args:
       parts: The newest last: a feature whose type has changed keeps the newest one.
 
     Returns:
-      Row count, and each feature's type, common statistics, and rank histogram or histograms.
+      Row count, and each feature's type, common statistics, and rank histogram or quantile histogram.
     """
     merged = Statistics(num_examples=sum(part.num_examples for part in parts))
-    found: dict[str, list[FeatureStatistics]] = {}
+    by_name: dict[str, list[FeatureStatistics]] = {}
     for part in parts:
         for feature in part.features:
-            found.setdefault(name_of(feature), []).append(feature)
-    for name, features in sorted(found.items()):
+            by_name.setdefault(name_of(feature), []).append(feature)
+    for name, features in sorted(by_name.items()):
         merged.features.append(_merge(name, features, merged.num_examples))
     return merged
 
@@ -69,98 +71,58 @@ def counts_of(feature: FeatureStatistics) -> dict[str, float]:
     return {bucket.label: bucket.sample_count for bucket in feature.string_stats.rank_histogram.buckets}
 
 
+def set_counts(texts: Texts, counts: Mapping[str, float]) -> None:
+    """Writes what `counts_of` reads, the most frequent text first."""
+    texts.rank_histogram.SetInParent()
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    for rank, (label, count) in enumerate(ranked[:LARGEST_RANK_HISTOGRAM]):
+        texts.rank_histogram.buckets.add(low_rank=rank, high_rank=rank, label=label, sample_count=count)
+
+
 def _merge(name: str, features: Sequence[FeatureStatistics], examples: int) -> FeatureStatistics:
     # In a part where the whole column is missing TFDV knows no type.
     typed = [feature for feature in features if rows_with_value(feature)] or features
     kind = typed[-1].WhichOneof("stats")
-    alike = [feature for feature in typed if feature.WhichOneof("stats") == kind]
     merged = FeatureStatistics(path=path_pb2.Path(step=[name]), type=typed[-1].type)
-    if kind == "num_stats":
-        merged.num_stats.SetInParent()
-        _merge_numbers([(feature.num_stats, rows_with_value(feature)) for feature in alike], merged.num_stats)
-    elif kind == "string_stats":
-        _merge_texts([feature.string_stats for feature in alike], merged.string_stats)
-    elif kind is None:
+    if kind is None:
         return merged
-    else:
-        getattr(merged, kind).SetInParent()
-    parts = [common_of(feature) for feature in alike]
-    common = common_of(merged)
-    common.num_non_missing = sum(rows_with_value(feature) for feature in alike)
+    getattr(merged, kind).SetInParent()
+    alike = [feature for feature in typed if feature.WhichOneof("stats") == kind]
+    rows = [rows_with_value(feature) for feature in alike]
+    if kind == "num_stats" and any(rows):
+        _merge_numbers([feature.num_stats for feature in alike], rows, merged.num_stats)
+    elif kind == "string_stats":
+        _merge_texts(alike, merged.string_stats)
+    common, parts = common_of(merged), [common_of(feature) for feature in alike]
+    common.num_non_missing = sum(rows)
     common.num_missing = examples - common.num_non_missing
     common.tot_num_values = sum(part.tot_num_values for part in parts) or common.num_non_missing
-    common.min_num_values = min(part.min_num_values for part in parts)
-    common.max_num_values = max(part.max_num_values for part in parts)
-    if common.num_non_missing:
-        common.avg_num_values = common.tot_num_values / common.num_non_missing
     return merged
 
 
-def _merge_texts(
-    parts: Iterable[statistics_pb2.StringStatistics], into: statistics_pb2.StringStatistics
-) -> None:
+def _merge_texts(features: Sequence[FeatureStatistics], merged: Texts) -> None:
     counts: Counter[str] = Counter()
-    unique = 0
-    for part in parts:
-        counts.update({bucket.label: bucket.sample_count for bucket in part.rank_histogram.buckets})
-        unique = max(unique, part.unique)
+    for feature in features:
+        counts.update(counts_of(feature))
     # Texts beyond the rank histograms are known by number only.
-    into.unique = max(unique, len(counts))
-    into.rank_histogram.SetInParent()
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    for rank, (label, count) in enumerate(ranked[:LARGEST_RANK_HISTOGRAM]):
-        into.rank_histogram.buckets.add(low_rank=rank, high_rank=rank, label=label, sample_count=count)
+    merged.unique = max(len(counts), *(feature.string_stats.unique for feature in features))
+    set_counts(merged, counts)
 
 
-def _merge_numbers(
-    parts: Sequence[tuple[statistics_pb2.NumericStatistics, int]], into: statistics_pb2.NumericStatistics
-) -> None:
-    """Adds up (statistics, rows with a value)."""
-    filled = [part for part, rows in parts if rows]
-    if not filled:
-        return
-    into.mean = sum(part.mean * rows for part, rows in parts) / sum(rows for _, rows in parts)
-    into.min = min(part.min for part in filled)
-    into.max = max(part.max for part in filled)
-    into.num_zeros = sum(part.num_zeros for part in filled)
-    for kind in (Histogram.STANDARD, Histogram.QUANTILES):
-        histograms = [each for part in filled for each in part.histograms if each.type == kind]
-        if histograms:
-            into.histograms.append(_merge_histograms(histograms, kind))
-    into.median = filled[0].median if len(filled) == 1 else _median(into.histograms[-1])
-
-
-def _merge_histograms(histograms: Sequence[Histogram], kind: Histogram.HistogramType) -> Histogram:
-    """One histogram with the boundaries of all; point buckets, which TFDV compares apart, stay points."""
-    merged = Histogram(type=kind, num_nan=sum(histogram.num_nan for histogram in histograms))
-    buckets = [bucket for histogram in histograms for bucket in histogram.buckets]
-    points: Counter[float] = Counter()
-    for bucket in buckets:
-        if bucket.low_value == bucket.high_value:
-            points[bucket.low_value] += bucket.sample_count
-    wide = [bucket for bucket in buckets if bucket.low_value < bucket.high_value]
-    edges = sorted({edge for bucket in wide for edge in (bucket.low_value, bucket.high_value)})
-    counts = [0.0] * max(0, len(edges) - 1)
-    place = {edge: index for index, edge in enumerate(edges)}
-    for bucket in wide:
-        first, last = place[bucket.low_value], place[bucket.high_value]
-        width = bucket.high_value - bucket.low_value
-        for index in range(first, last):
-            # Infinite buckets cannot be divided; TFDV compares their mass alone.
-            share = (edges[index + 1] - edges[index]) / width if width != float("inf") else 1 / (last - first)
-            counts[index] += bucket.sample_count * share
-    for value, count in points.items():
-        merged.buckets.add(low_value=value, high_value=value, sample_count=count)
-    for index, count in enumerate(counts):
-        merged.buckets.add(low_value=edges[index], high_value=edges[index + 1], sample_count=count)
-    merged.buckets.sort(key=lambda bucket: (bucket.low_value, bucket.high_value))
-    return merged
-
-
-def _median(histogram: Histogram) -> float:
-    half = sum(bucket.sample_count for bucket in histogram.buckets) / 2
-    for bucket in histogram.buckets:
-        if bucket.sample_count >= half > 0:
-            return bucket.low_value + (bucket.high_value - bucket.low_value) * half / bucket.sample_count
-        half -= bucket.sample_count
-    return histogram.buckets[-1].high_value if histogram.buckets else 0.0
+def _merge_numbers(parts: Sequence[Numbers], rows: Sequence[int], merged: Numbers) -> None:
+    """`rows` are those with a value, of each part."""
+    merged.mean = sum(part.mean * count for part, count in zip(parts, rows)) / sum(rows)
+    merged.min = min(part.min for part in parts)
+    merged.max = max(part.max for part in parts)
+    merged.num_zeros = sum(part.num_zeros for part in parts)
+    histograms = [finest(part) for part in parts]
+    merged.histograms.add(
+        type=Histogram.QUANTILES,
+        num_nan=sum(histogram.num_nan for histogram in histograms),
+        buckets=[bucket for histogram in histograms for bucket in histogram.buckets],
+    )
+    distribution = Distribution(merged.histograms[0])
+    if len(parts) == 1:
+        merged.median = parts[0].median
+    elif distribution.total:
+        merged.median = distribution.quantile(0.5)

@@ -33,7 +33,7 @@ def serving_statistics(
       features: Names of the columns that requests bring.
 
     Returns:
-      None where there is no log yet.
+      None where there is no request yet.
 
     Raises:
       ServingLogsError: If the directory is missing, or has logs of both formats.
@@ -50,30 +50,30 @@ def serving_statistics(
             f"({records[0].name}): keep one format in it."
         )
     parts = [_statistics(path, schema, features) for path in [*tables, *records] if path.stat().st_size]
-    return merge_statistics([part for part in parts if part.num_examples]) if parts else None
+    filled = [part for part in parts if part.num_examples]
+    return merge_statistics(filled) if filled else None
 
 
 def _statistics(path: Path, schema: schema_pb2.Schema, features: Sequence[str]) -> Statistics:
-    wanted = {request_name(feature): feature for feature in features}
+    by_request_name = {request_name(feature): feature for feature in features}
     # In this process: starting another one costs more than a log of some MB.
     pipeline = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
     if path.suffix == ".csv":
         known = schema_pb2.Schema()
         for column in schema.feature:
-            if column.name in features:
-                for name in {column.name, request_name(column.name)}:
-                    known.feature.add(name=name, type=column.type)
-        found = tfdv.generate_statistics_from_csv(
+            for name in {column.name, request_name(column.name)}:
+                known.feature.add(name=name, type=column.type)
+        logged = tfdv.generate_statistics_from_csv(
             str(path),
             stats_options=tfdv.StatsOptions(schema=known, infer_type_from_schema=True),
             pipeline_options=pipeline,
         )
     else:
-        found = tfdv.generate_statistics_from_tfrecord(str(path), pipeline_options=pipeline)
-    statistics = Statistics(num_examples=found.datasets[0].num_examples)
-    for feature in found.datasets[0].features:
+        logged = tfdv.generate_statistics_from_tfrecord(str(path), pipeline_options=pipeline)
+    statistics = Statistics(num_examples=logged.datasets[0].num_examples)
+    for feature in logged.datasets[0].features:
         name = request_name(name_of(feature))
-        if name in wanted:
-            feature.path.CopyFrom(path_pb2.Path(step=[wanted[name]]))
+        if name in by_request_name:
+            feature.path.CopyFrom(path_pb2.Path(step=[by_request_name[name]]))
             statistics.features.append(feature)
     return statistics

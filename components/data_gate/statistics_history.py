@@ -20,11 +20,9 @@ class HistoryError(UserError, RuntimeError):
     """A file of the history cannot be used; the message is one sentence."""
 
 
-def store(directory: Path, span: int, statistics: Statistics) -> Path:
+def store(directory: Path, span: int, statistics: Statistics) -> None:
     """Keeps the statistics of `span`, in the place of those of an earlier version of it."""
-    path = directory / f"span-{span}.pb"
-    replace_file(path, statistics.SerializeToString(deterministic=True))
-    return path
+    replace_file(directory / f"span-{span}.pb", statistics.SerializeToString(deterministic=True))
 
 
 def spans_before(directory: Path, span: int, count: int) -> list[tuple[int, Statistics]]:
@@ -33,27 +31,19 @@ def spans_before(directory: Path, span: int, count: int) -> list[tuple[int, Stat
     Raises:
       HistoryError: If a file is damaged.
     """
-    found = [
-        (int(match[1]), path)
-        for path in (directory.iterdir() if directory.is_dir() else ())
-        if (match := _NAME.fullmatch(path.name))
-    ]
-    earlier = sorted(each for each in found if each[0] < span)
-    return [(number, _read(path)) for number, path in earlier[-count:]]
+    files = {int(match[1]): path for path in directory.glob("*") if (match := _NAME.fullmatch(path.name))}
+    earlier = sorted(number for number in files if number < span)
+    return [(number, _read(files[number])) for number in earlier[-count:]]
 
 
 def _read(path: Path) -> Statistics:
     try:
         statistics = Statistics.FromString(path.read_bytes())
-    except DecodeError as error:
-        raise HistoryError(_damaged(path)) from error
+    except DecodeError:
+        statistics = Statistics()
     if not statistics.num_examples:
-        raise HistoryError(_damaged(path))
+        raise HistoryError(
+            f"{path}, the statistics of a past span, is damaged: remove the file, and later spans are compared "
+            "with the others."
+        )
     return statistics
-
-
-def _damaged(path: Path) -> str:
-    return (
-        f"{path}, the statistics of a past span, is damaged: remove the file, and later spans are compared "
-        "with the others."
-    )

@@ -7,17 +7,16 @@ The examples are the same bytes and fall into the same splits as TFX's, in the o
 shuffles them, which the training does anyway. No worker holds more than a block.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
 from components.example_gen.column_types import ColumnType, ColumnTypes, merge
@@ -25,11 +24,11 @@ from components.example_gen.source_format import Block, ConversionError, source_
 
 COLUMN_TYPES = "column_types.json"
 """File beside the splits: the type that each column was given, by name."""
+ROWS = "rows.json"
+"""File beside the splits: the number of rows by split."""
 
 # Level 6, the default, takes three times as long for files that are a tenth smaller.
 _GZIP_LEVEL = 1
-
-Counts = dict[str, int]
 
 
 def convert(
@@ -39,19 +38,16 @@ def convert(
     destination: str,
     splits: Mapping[str, int],
     column_types: Mapping[str, ColumnType] | None = None,
-) -> beam.PCollection:
+) -> None:
     """Adds the conversion of `files` to a Beam pipeline.
 
     Args:
       pipeline: To which runner it goes is the caller's business.
       files: Of one table.
       file_format: A name in `components/example_gen/sources/`.
-      destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz`` and `COLUMN_TYPES`.
+      destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz``, `COLUMN_TYPES` and `ROWS`.
       splits: Shares of the rows by split, by hash of the row: TFX's ``hash_buckets``.
       column_types: The narrowest types that columns may have, by name; see `components.example_gen.column_types`.
-
-    Returns:
-      One element: the rows by split.
 
     Raises:
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_conversion_error`.
@@ -70,15 +66,15 @@ def convert(
         blocks
         | "InferTypes" >> beam.Map(source.infer_types)
         | "MergeTypes" >> beam.CombineGlobally(merge)
-        | "AtLeast" >> beam.Map(_at_least, dict(column_types or {}))
+        | "WidenTypes" >> beam.Map(_widen, dict(column_types or {}))
     )
     _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
-    return (
+    _ = (
         blocks
         | "ConvertBlocks"
-        >> beam.ParDo(_ConvertBlock(file_format, destination, dict(splits)), beam.pvalue.AsSingleton(types))
+        >> beam.Map(_convert_block, beam.pvalue.AsSingleton(types), file_format, destination, dict(splits))
         | "CountRows" >> beam.CombineGlobally(_add)
-        | "CheckRows" >> beam.Map(_check_counts, dict(splits))
+        | "WriteRows" >> beam.Map(_write_rows, destination, list(splits))
     )
 
 
@@ -89,106 +85,82 @@ def raise_conversion_error(error: BaseException) -> None:
     """
     marker = f"{ConversionError.__name__}: "
     for text in (f"{type(error).__name__}: {error}", str(error)):
-        _, found, rest = text.rpartition(marker)
-        if found:
+        _, marked, rest = text.rpartition(marker)
+        if marked:
             raise ConversionError(rest.split(" [while running")[0].splitlines()[0].strip())
 
 
-def _at_least(found: ColumnTypes, narrowest: Mapping[str, ColumnType]) -> ColumnTypes:
-    return merge([found, {name: kind for name, kind in narrowest.items() if name in found}])
+def _widen(inferred: ColumnTypes, narrowest: Mapping[str, ColumnType]) -> ColumnTypes:
+    return merge([inferred, {name: kind for name, kind in narrowest.items() if name in inferred}])
 
 
-def _write_types(merged: ColumnTypes, destination: str) -> None:
-    temporary = f"{destination}/.{COLUMN_TYPES}"
-    fileio.makedirs(destination)
-    with fileio.open(temporary, "w") as stream:
-        stream.write(json.dumps({name: kind.name for name, kind in sorted(merged.items())}, indent=1) + "\n")
-    fileio.rename(temporary, f"{destination}/{COLUMN_TYPES}", overwrite=True)
+def _write_types(column_types: ColumnTypes, destination: str) -> None:
+    _write_json({name: kind.name for name, kind in sorted(column_types.items())}, destination, COLUMN_TYPES)
 
 
-class _ConvertBlock(beam.DoFn):
-    """A block to a shard in each split; yields the rows by split."""
-
-    def __init__(self, file_format: str, destination: str, splits: Mapping[str, int]) -> None:
-        self._file_format = file_format
-        self._destination = destination
-        self._splits = splits
-
-    def process(self, block: Block, column_types: ColumnTypes) -> Iterator[Counts]:
-        """See the class."""
-        names = list(self._splits)
-        ends = np.cumsum(list(self._splits.values()))
-        counts = dict.fromkeys(names, 0)
-        with _Shards(self._destination, block.shard) as shards:
-            for rows in source_format(self._file_format).read_examples(block, column_types):
-                places = np.searchsorted(ends, hash_buckets(rows, int(ends[-1])), side="right")
-                for place, row in zip(places.tolist(), rows):
-                    shards.write(names[place], row)
-                for place, count in enumerate(np.bincount(places, minlength=len(names)).tolist()):
-                    counts[names[place]] += count
-        logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
-        yield counts
+def _write_json(value: Mapping[str, object], directory: str, name: str) -> None:
+    fileio.makedirs(directory)
+    with fileio.open(f"{directory}/{name}", "w") as stream:
+        stream.write(json.dumps(value, indent=1) + "\n")
 
 
-def hash_buckets(rows: Sequence[bytes], count: int) -> NDArray[np.int64]:
-    """int64 [rows]: SHA-256 of each row, modulo `count`, as `base_example_gen_executor` splits rows.
+def _convert_block(
+    block: Block, column_types: ColumnTypes, file_format: str, destination: str, splits: Mapping[str, int]
+) -> Counter[str]:
+    """A block to a shard in each split; returns the rows by split."""
+    buckets = [split for split, share in splits.items() for _ in range(share)]
+    counts: Counter[str] = Counter()
+    with _shards(destination, block.shard) as write:
+        for rows in source_format(file_format).read_examples(block, column_types):
+            for row in rows:
+                # As TFX's base_example_gen_executor splits rows.
+                split = buckets[int.from_bytes(hashlib.sha256(row).digest(), "big") % len(buckets)]
+                write(split, row)
+                counts[split] += 1
+    logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
+    return counts
 
-    A digest is read as one number of 256 bits: four of 64, highest first.
-    """
-    digests = b"".join([hashlib.sha256(row).digest() for row in rows])
-    words = (np.frombuffer(digests, ">u8").reshape(-1, 4) % np.uint64(count)).astype(np.int64)
-    buckets = np.zeros(len(rows), np.int64)
-    for column in range(4):
-        buckets = (buckets * (2**64 % count) + words[:, column]) % count
-    return buckets
 
-
-class _Shards:
-    """One file in each split, under a temporary name until all are whole.
+@contextlib.contextmanager
+def _shards(destination: str, name: str) -> Iterator[Callable[[str, bytes], None]]:
+    """Gives a function that writes a row to a split, whose file has a temporary name until all are whole.
 
     A block that is begun twice (Beam's retry, or a second attempt of the step) ends in the same files.
     """
+    options = tf.io.TFRecordOptions("GZIP", compression_level=_GZIP_LEVEL)
+    writers: dict[str, tf.io.TFRecordWriter] = {}
 
-    def __init__(self, destination: str, name: str) -> None:
-        self._destination = destination
-        self._name = name
-        self._writers: dict[str, tf.io.TFRecordWriter] = {}
-        self._options = tf.io.TFRecordOptions("GZIP", compression_level=_GZIP_LEVEL)
-
-    def __enter__(self) -> "_Shards":
-        return self
-
-    def write(self, split: str, row: bytes) -> None:
-        if split not in self._writers:
-            fileio.makedirs(f"{self._destination}/Split-{split}")
-            self._writers[split] = tf.io.TFRecordWriter(self._temporary(split), self._options)
-        self._writers[split].write(row)
-
-    def __exit__(self, error: Any, *rest: Any) -> None:
-        for split, writer in self._writers.items():
-            writer.close()
-            if error is None:
-                fileio.rename(
-                    self._temporary(split), f"{self._destination}/Split-{split}/{self._name}", overwrite=True
-                )
-            else:
-                fileio.remove(self._temporary(split))
-
-    def _temporary(self, split: str) -> str:
+    def unfinished(split: str) -> str:
         # Beside the splits: what lies in one is read as examples.
-        return f"{self._destination}/.{split}-{self._name}"
+        return f"{destination}/.{split}-{name}"
+
+    def write(split: str, row: bytes) -> None:
+        if split not in writers:
+            fileio.makedirs(f"{destination}/Split-{split}")
+            writers[split] = tf.io.TFRecordWriter(unfinished(split), options)
+        writers[split].write(row)
+
+    try:
+        yield write
+    except BaseException:
+        for split, writer in writers.items():
+            writer.close()
+            fileio.remove(unfinished(split))
+        raise
+    for split, writer in writers.items():
+        writer.close()
+        fileio.rename(unfinished(split), f"{destination}/Split-{split}/{name}", overwrite=True)
 
 
-def _add(parts: Iterable[Counts]) -> Counts:
-    total: Counts = {}
+def _add(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
     for part in parts:
-        for split, count in part.items():
-            total[split] = total.get(split, 0) + count
+        total.update(part)
     return total
 
 
-def _check_counts(counts: Counts, splits: Mapping[str, int]) -> Counts:
-    if not any(counts.values()):
+def _write_rows(counts: Mapping[str, int], destination: str, splits: Sequence[str]) -> None:
+    if not counts:
         raise ConversionError("The table has no rows: bring files that have some.")
     for split in splits:
         if not counts.get(split):
@@ -196,4 +168,4 @@ def _check_counts(counts: Counts, splits: Mapping[str, int]) -> Counts:
                 f"The {split} split is empty: of {sum(counts.values())} rows none fell into it by hash; bring "
                 "more rows, or change [splits]."
             )
-    return counts
+    _write_json({split: counts[split] for split in splits}, destination, ROWS)

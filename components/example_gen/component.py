@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import apache_beam as beam
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
@@ -24,7 +23,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
 from components.example_gen.column_types import ColumnType, ColumnTypes
-from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_conversion_error
+from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, choose_window, find_spans, has_spans
@@ -33,17 +32,9 @@ from foundation.sections import ConfigurationError
 EXAMPLES, NEWEST = "examples", "newest"
 _FINGERPRINT = "input_fingerprint"
 _PARAMETERS = (
-    "input_base",
-    "pattern",
-    "file_format",
-    "splits",
-    "column_types",
-    "window",
-    "window_end",
-    "window_fingerprint",
-    "store",
-    "conversion_fingerprint",
-)
+    "input_base", "pattern", "file_format", "splits", "column_types", "window", "window_end",
+    "window_fingerprint", "store", "conversion_fingerprint",
+)  # fmt: skip
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -69,11 +60,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = json.loads(exec_properties["window"])
         window = choose_window(spans, settings["spans"], exec_properties["window_end"])
         store, expected = Path(exec_properties["store"]), exec_properties["window_fingerprint"]
-        # On a cluster the step of a table without spans has no volume for a store.
-        remembering = store if has_spans(pattern) or expected else None
         source = source_format(self._format)
         contents = span_store.content_digests(
-            remembering, {span.name: span.files for span in window.spans}, source.digest
+            # On a cluster the step of a table without spans has no volume for a store.
+            store if has_spans(pattern) or expected else None,
+            {span.name: span.files for span in window.spans},
+            source.digest,
         )
         fingerprint = span_store.window_fingerprint(contents)
         if expected not in ("", fingerprint):
@@ -89,15 +81,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if not has_spans(pattern):
             self._convert(window.newest.files, places[EXAMPLES])
             return
+        decisive = [self._format, self._splits, self._types, exec_properties["conversion_fingerprint"]]
+        policy = Policy(settings["missing"], settings["duplicate"])
         outcome = convert_window(
-            window,
-            store,
-            contents,
-            [self._format, self._splits, self._types, exec_properties["conversion_fingerprint"]],
-            Policy(settings["missing"], settings["duplicate"]),
-            source,
-            self._convert,
-            has_schema=bool(self._types),
+            window, store, contents, decisive, policy, source, self._convert, has_schema=bool(self._types)
         )
         _link(store, outcome, places)
         (newest,) = output_dict[NEWEST]
@@ -107,27 +94,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
-        rows = destination.with_name(f".{destination.name}.rows")
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
+        names = [str(file) for file in files]
         try:
             with self._make_beam_pipeline() as pipeline:
-                counts = convert(
-                    pipeline, [str(file) for file in files], self._format, str(destination), self._splits,
-                    column_types,
-                )  # fmt: skip
-                _ = counts | "NoteRows" >> beam.Map(_write_json, str(rows))
-            by_split = json.loads(rows.read_text())
+                convert(pipeline, names, self._format, str(destination), self._splits, column_types)
         except Exception as error:
             raise_conversion_error(error)
             raise
-        finally:
-            rows.unlink(missing_ok=True)
-        found = destination / COLUMN_TYPES
-        return by_split, json.loads(found.read_text()) if found.is_file() else {}
-
-
-def _write_json(value: Any, path: str) -> None:
-    Path(path).write_text(json.dumps(value))
+        rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))
+        return rows, columns
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
@@ -166,50 +142,34 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
     def __init__(
         self,
-        input_base: str | RuntimeParameter,
         pattern: str,
-        file_format: str,
         splits: Mapping[str, int],
         column_types: Mapping[str, ColumnType],
-        conversion_fingerprint: str,
         window: Mapping[str, Any],
-        store: str,
-        window_end: str | RuntimeParameter = "",
-        window_fingerprint: str = "",
+        **texts: str | RuntimeParameter,
     ) -> None:
         """Configures the component.
 
         Args:
-          input_base: The folder of the table's files.
-          pattern: Which of them are the table's, and of which span; see `components.example_gen.spans`.
-          file_format: A name in `components/example_gen/sources/`.
+          pattern: Which files are the table's, and of which span; see `components.example_gen.spans`.
           splits: Shares of the rows by split, by hash of the row.
           column_types: The narrowest types that columns may have; see `schema_types`.
-          conversion_fingerprint: Of the code that converts; spans are converted again where it changes.
           window: How many "spans", and what to do about "missing" and "duplicate" ones.
-          store: The folder of converted spans.
-          window_end: Name of the window's newest span; "" for the newest of all.
-          window_fingerprint: Of the window's files, where the runner's cache is to know them; else "".
+          texts: `input_base`, the folder of the table's files; `file_format`, a name in `sources/`; `store`, the
+            folder of converted spans; `conversion_fingerprint` of the code that converts: where it changes, spans
+            are converted again; `window_end`, the name of the window's newest span, or "" for the newest of all;
+            `window_fingerprint` of the window's files, where the runner's cache is to know them, or "".
         """
         kinds = {name: kind.name for name, kind in sorted(column_types.items())}
-        examples = types.Channel(type=standard_artifacts.Examples)
-        newest = types.Channel(type=standard_artifacts.Examples) if has_spans(pattern) else None
-        super().__init__(
-            _Spec(
-                input_base=input_base,
-                pattern=pattern,
-                file_format=file_format,
-                splits=json.dumps(dict(splits)),
-                column_types=json.dumps(kinds),
-                window=json.dumps(dict(window), sort_keys=True),
-                window_end=window_end,
-                window_fingerprint=window_fingerprint,
-                store=store,
-                conversion_fingerprint=conversion_fingerprint,
-                examples=examples,
-                newest=newest,
-            )
-        )
+        texts |= {
+            "pattern": pattern,
+            "splits": json.dumps(dict(splits)),
+            "column_types": json.dumps(kinds),
+            "window": json.dumps(dict(window), sort_keys=True),
+        }
+        names = (EXAMPLES, NEWEST) if has_spans(pattern) else (EXAMPLES,)
+        outputs = {name: types.Channel(type=standard_artifacts.Examples) for name in names}
+        super().__init__(_Spec(**texts, **outputs))
 
 
 def schema_types(schema_text: str, where: str) -> ColumnTypes:
@@ -226,9 +186,5 @@ def schema_types(schema_text: str, where: str) -> ColumnTypes:
         schema = text_format.Parse(schema_text, schema_pb2.Schema())
     except text_format.ParseError as error:
         raise ConfigurationError(f"{where} is not a schema: {error}.") from error
-    names = {
-        schema_pb2.INT: ColumnType.INT,
-        schema_pb2.FLOAT: ColumnType.FLOAT,
-        schema_pb2.BYTES: ColumnType.BYTES,
-    }
-    return {feature.name: names[feature.type] for feature in schema.feature if feature.type in names}
+    names = {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in schema.feature}
+    return {name: ColumnType[kind] for name, kind in names.items() if kind in ColumnType.__members__}

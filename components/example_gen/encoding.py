@@ -38,7 +38,8 @@ def encode_rows(columns: Mapping[str, pa.Array], typed_when_missing: bool) -> pa
     for name in sorted(columns, key=str.encode):
         pieces += _encode_column(name.encode(), columns[name], typed_when_missing)
     features = pc.binary_join_element_wise(*pieces, b"")
-    return _with_prefixes(features, lambda size: _FIRST + _varint(size))
+    prefixes = _prefixes(features, lambda size: _FIRST + _varint(size))
+    return pc.binary_join_element_wise(prefixes, features, b"")
 
 
 def _encode_column(name: bytes, column: pa.Array, typed_when_missing: bool) -> list[pa.Array]:
@@ -49,46 +50,34 @@ def _encode_column(name: bytes, column: pa.Array, typed_when_missing: bool) -> l
         key = _FIRST + _varint(len(name)) + name + _SECOND + _varint(feature_size)
         return _FIRST + _varint(len(key) + feature_size) + key
 
-    def value_start(kind: bytes, tag: bytes, size: int) -> bytes:
-        """All of an entry before a value of `size` bytes in a list of its kind."""
-        value = tag + _varint(size)
-        listed = kind + _varint(len(value) + size) + value
-        return start(len(listed) + size) + listed
+    def start_in(kind: bytes) -> Callable[[int], bytes]:
+        """All of an entry before a value of a size in a list of its kind; of size 0, the entry of no value."""
 
-    def missing(kind: bytes) -> bytes:
-        return start(2) + kind + b"\x00" if typed_when_missing else start(0)
+        def start_of(size: int) -> bytes:
+            if not size:
+                return start(2) + kind + b"\x00" if typed_when_missing else start(0)
+            value = _FIRST + _varint(size)
+            listed = kind + _varint(len(value) + size) + value
+            return start(len(listed) + size) + listed
+
+        return start_of
 
     if pa.types.is_null(column.type):
-        return [_constant(start(0), len(column))]
+        return [pa.repeat(pa.scalar(start(0), pa.binary()), len(column))]
     if pa.types.is_binary(column.type):
         filled = column.fill_null(b"")
-        return [
-            _prefixes(
-                filled, lambda size: value_start(_BYTES_LIST, _FIRST, size) if size else missing(_BYTES_LIST)
-            ),
-            filled,
-        ]
+        return [_prefixes(filled, start_in(_BYTES_LIST)), filled]
     if pa.types.is_float64(column.type):
         with np.errstate(over="ignore"):  # beyond float32 is infinity, in protobuf too
             values = column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4")
-        bytes_of = values.view(np.uint8).reshape(-1, 4)
-        return [
-            _scatter(
-                np.where(column.is_valid(), 4, 0),
-                lambda size, rows: bytes_of[rows, :size],
-                lambda size: value_start(_FLOAT_LIST, _FIRST, size) if size else missing(_FLOAT_LIST),
-            )
-        ]
+        matrix = values.view(np.uint8).reshape(-1, 4)
+        sizes = np.where(column.is_valid(), 4, 0)
+        return [_scatter(sizes, lambda size, rows: matrix[rows, :size], start_in(_FLOAT_LIST))]
     if pa.types.is_int64(column.type):
         unsigned = column.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
-        sizes = np.searchsorted(_VARINT_STEPS, unsigned, side="right") + 1
-        return [
-            _scatter(
-                np.where(column.is_valid(), sizes, 0),
-                lambda size, rows: _varints(unsigned[rows], size),
-                lambda size: value_start(_INT64_LIST, _FIRST, size) if size else missing(_INT64_LIST),
-            )
-        ]
+        lengths = np.searchsorted(_VARINT_STEPS, unsigned, side="right") + 1
+        sizes = np.where(column.is_valid(), lengths, 0)
+        return [_scatter(sizes, lambda size, rows: _varints(unsigned[rows], size), start_in(_INT64_LIST))]
     # Lists are rare and go value by value through protobuf itself.
     features = (_list_feature(column.type.value_type, value) for value in column.to_pylist())
     return [pa.array([start(len(feature)) + feature for feature in features], pa.binary())]
@@ -139,19 +128,11 @@ def _varints(values: NDArray[Any], size: int) -> NDArray[Any]:
     return groups
 
 
-def _with_prefixes(texts: pa.Array, prefix_of: Callable[[int], bytes]) -> pa.Array:
-    return pc.binary_join_element_wise(_prefixes(texts, prefix_of), texts, b"")
-
-
 def _prefixes(texts: pa.Array, prefix_of: Callable[[int], bytes]) -> pa.Array:
     """For each text what `prefix_of` gives for its length; called once for each length."""
     lengths = pc.binary_length(texts).dictionary_encode()
     prefixes = pa.array([prefix_of(size) for size in lengths.dictionary.to_pylist()], pa.binary())
     return prefixes.take(lengths.indices)
-
-
-def _constant(value: bytes, count: int) -> pa.Array:
-    return pa.array([value], pa.binary()).take(pa.array(np.zeros(count, np.int64)))
 
 
 def _varint(value: int) -> bytes:

@@ -1,6 +1,5 @@
-"""From the spans of a window to entries of the store, and what is said of those that are not as they should be."""
+"""From the spans of a window to entries of the store, and what is said of spans that are late, missing or doubled."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +124,7 @@ def convert_window(
     Args:
       window: The spans.
       store: See `components.example_gen.span_store`.
-      contents: Span → digest of its content.
+      contents: Span of the window → digest of its content, oldest first.
       decisive: JSON values that decide, besides the files, what becomes of a span.
       policy: What to do about spans that are not as they should be.
       source: The format of the spans' files.
@@ -135,8 +134,13 @@ def convert_window(
     Raises:
       SpanError: In one sentence; what was converted until then stays.
     """
-    notes = _describe_end(window)
-    notes += check_duplicates({span.name: contents[span.name] for span in window.spans}, policy)
+    notes = []
+    if window.is_backfill:
+        notes.append(
+            f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
+            "passes its gates becomes the live one all the same"
+        )
+    notes += check_duplicates(contents, policy)
     check_missing(window.missing, policy)
     with span_store.exclusive(store):
         before = span_store.list_entries(store)
@@ -144,16 +148,14 @@ def convert_window(
         for span in window.spans:
             key = span_store.entry_key(contents[span.name], *decisive)
             entry = span_store.find_entry(store, span.name, key)
+            if entry is None and (files := files_with_rows(span, window, source)):
+                notes += _describe_arrival(span, contents[span.name], window, before)
+                entry = _convert(span, files, store, contents[span.name], key, source, convert)
+                converted.append(span.name)
             if entry is None:
-                files = files_with_rows(span, window, source)
-                if files:
-                    notes += _describe_arrival(span, contents[span.name], window, before)
-                    entry = _convert(span, files, store, contents[span.name], key, source, convert)
-                    converted.append(span.name)
-                else:
-                    missing.append(span.name)
-            if entry is not None:
-                entries.append(dataclasses.replace(entry, version=span.version))
+                missing.append(span.name)
+            else:
+                entries.append(entry)
     notes += check_missing(sorted(missing), policy)
     if not has_schema:
         _check_columns(entries)
@@ -180,27 +182,11 @@ def _convert(
                 f"The files of span {span.name} changed while they were read: run again once they are whole."
             )
         entry = Entry(
-            name=span.name,
-            number=span.number,
-            version=span.version,
-            key=key,
-            content=content,
-            rows=rows,
-            columns=columns,
-            files=tuple(file.name for file in files),
-            created=span_store.now(),
-        )
+            name=span.name, number=span.number, version=span.version, key=key, content=content, rows=rows,
+            columns=columns, files=tuple(file.name for file in files), created=span_store.now(),
+        )  # fmt: skip
         span_store.finish(directory, entry)
     return entry
-
-
-def _describe_end(window: Window) -> list[str]:
-    if not window.is_backfill:
-        return []
-    return [
-        f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
-        "passes its gates becomes the live one all the same"
-    ]
 
 
 def _describe_arrival(span: Span, content: str, window: Window, before: Sequence[Entry]) -> list[str]:

@@ -76,25 +76,22 @@ def content_digests(
       OSError: If a file cannot be read.
     """
     known = _read_json(store / _DIGESTS) if store else {}
-    seen: dict[str, list[Any]] = {}
-    digests = {}
-    for name, files in spans.items():
-        parts = []
-        for file in files:
-            if own := digest_rows(file):
-                parts.append(own)
-                continue
-            status = file.stat()
-            state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-            remembered = known.get(str(file), [])
-            digest = remembered[0] if remembered[1:] == state else _digest_file(file)
-            if time.time_ns() - max(state[1:]) > _SETTLED_SECONDS * 10**9:
-                seen[str(file)] = [digest, *state]
-            parts.append(digest)
-        digests[name] = _digest_of(sorted(parts))
-    merged = {path: state for path, state in {**known, **seen}.items() if os.path.exists(path)}
-    if store and merged != known:
-        _write_json(store / _DIGESTS, merged)
+    latest = {path: state for path, state in known.items() if os.path.exists(path)}
+
+    def digest(file: Path) -> str:
+        if of_rows := digest_rows(file):
+            return of_rows
+        status = file.stat()
+        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        remembered = known.get(str(file), [])
+        content: str = remembered[0] if remembered[1:] == state else _digest_file(file)
+        if time.time_ns() - max(state[1:]) > _SETTLED_SECONDS * 10**9:
+            latest[str(file)] = [content, *state]
+        return content
+
+    digests = {name: _digest_of(sorted(map(digest, files))) for name, files in spans.items()}
+    if store and latest != known:
+        _write_json(store / _DIGESTS, latest)
     return digests
 
 
@@ -105,11 +102,7 @@ def window_fingerprint(digests: Mapping[str, str]) -> str:
 
 def list_entries(store: Path) -> list[Entry]:
     """Every whole entry, by number of the span and then by age."""
-    entries = [
-        entry
-        for directory in (store.iterdir() if store.is_dir() else ())
-        if not directory.name.startswith(".") and (entry := _read_entry(directory)) is not None
-    ]
+    entries = [entry for directory in store.glob("[!.]*") if (entry := _read_entry(directory)) is not None]
     return sorted(entries, key=lambda entry: (entry.number, entry.created))
 
 

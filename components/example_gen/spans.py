@@ -19,6 +19,7 @@ TABLE = "table"
 
 _EPOCH = datetime.date(1970, 1, 1)
 _DATE = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
+_WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -37,7 +38,7 @@ class Span:
     name: str
     files: tuple[Path, ...]
     version: int | None = None
-    date: datetime.date | None = None
+    is_dated: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,31 +110,27 @@ def find_spans(directory: Path, pattern: str) -> list[Span]:
       SpanError: If a file's date is none, or one span (or version) goes by two spellings such as
         7 and 007.
     """
-    expression = _expression(pattern)
-    found: dict[tuple[int, int], list[tuple[str, Path, re.Match[str]]]] = {}
+    expression, is_dated = _expression(pattern), "{YYYY}" in pattern
+    matches: dict[tuple[int, int], list[tuple[Path, re.Match[str]]]] = {}
     # "**" would mean any depth.
     wildcards = re.sub(r"\*+", "*", _PLACEHOLDER.sub("*", pattern))
     for file in sorted(directory.glob(wildcards)):
-        relative = file.relative_to(directory).as_posix()
-        match = expression.fullmatch(relative)
-        hidden = any(part.startswith(".") for part in relative.split("/"))
-        if match and not hidden and file.is_file():
+        match = expression.fullmatch(file.relative_to(directory).as_posix())
+        if match and not re.search(r"(^|/)\.", match.string) and file.is_file():
             number, version = _number(match, file), int(match.groupdict().get("VERSION") or 0)
-            found.setdefault((number, version), []).append((relative, file, match))
-    newest = {number: (number, version) for number, version in sorted(found)}
+            matches.setdefault((number, version), []).append((file, match))
+    newest = dict(sorted(matches))
     spans = []
-    for number, key in newest.items():
-        spellings = {match.groups(): relative for relative, _, match in found[key]}
-        match = found[key][0][2]
-        date = _EPOCH + datetime.timedelta(number) if "YYYY" in match.groupdict() else None
-        name = TABLE if not has_spans(pattern) else date.isoformat() if date else str(number)
+    for number, version in newest.items():
+        name = _name(number, is_dated) if has_spans(pattern) else TABLE
+        spellings = {match.groups(): match.string for _, match in matches[number, version]}
         if len(spellings) > 1:
             first, second, *_ = spellings.values()
             raise SpanError(
                 f"Span {name} is in {directory} twice, as {first} and as {second}: remove or rename one of them."
             )
-        files = tuple(file for _, file, _ in found[key])
-        spans.append(Span(number, name, files, key[1] if "VERSION" in match.groupdict() else None, date))
+        files = tuple(file for file, _ in matches[number, version])
+        spans.append(Span(number, name, files, version if "{VERSION" in pattern else None, is_dated))
     return spans
 
 
@@ -155,7 +152,7 @@ def choose_window(spans: Sequence[Span], count: int, end: str | int = "") -> Win
     ends = [span for span in spans if span.name == wanted] if wanted else [spans[-1]]
     if not ends:
         nearest = ", ".join(span.name for span in spans[-3:])
-        like = "a date such as 2026-01-31" if spans[-1].date else "a number"
+        like = "a date such as 2026-01-31" if spans[-1].is_dated else "a number"
         raise SpanError(
             f"window.end is {str(end)!r}, and there is no such span; it must be {like}, and the newest spans "
             f"are {nearest}."
@@ -166,7 +163,7 @@ def choose_window(spans: Sequence[Span], count: int, end: str | int = "") -> Win
     numbers = range(first, last + 1)
     return Window(
         tuple(by_number[number] for number in numbers if number in by_number),
-        tuple(_name(number, spans[-1]) for number in numbers if number not in by_number),
+        tuple(_name(number, spans[-1].is_dated) for number in numbers if number not in by_number),
         last != spans[-1].number,
     )
 
@@ -176,15 +173,11 @@ def _expression(pattern: str) -> re.Pattern[str]:
     parts = []
     for part in re.split(r"(\{[^{}]*\}|\*|\?)", pattern):
         name, _, width = part.strip("{}").partition(":")
-        if part == "*":
-            parts.append("[^/]*")
-        elif part == "?":
-            parts.append("[^/]")
-        elif part.startswith("{"):
+        if part.startswith("{"):
             digits = _DATE.get(name) or (rf"\d{{{width}}}" if width else r"\d+")
             parts.append(f"(?P<{name}>{digits})")
         else:
-            parts.append(re.escape(part))
+            parts.append(_WILDCARDS.get(part) or re.escape(part))
     return re.compile("".join(parts), re.ASCII)
 
 
@@ -199,5 +192,5 @@ def _number(match: re.Match[str], file: Path) -> int:
     return (date - _EPOCH).days
 
 
-def _name(number: int, like: Span) -> str:
-    return (_EPOCH + datetime.timedelta(number)).isoformat() if like.date else str(number)
+def _name(number: int, is_dated: bool) -> str:
+    return (_EPOCH + datetime.timedelta(number)).isoformat() if is_dated else str(number)

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.arrow_columns import ARROW_TYPES
 from components.example_gen.column_types import ColumnType
 
 _INT64 = range(-(2**63), 2**63)
@@ -29,9 +30,9 @@ def _infer_short(column: pa.Array) -> ColumnType:
     # Arrow reads "0x1f" and "nan(1)" as numbers, Python does not: such columns go value by value.
     if pc.any(pc.match_substring_regex(column, "[xX(]")).as_py():
         return _infer_each(column)
-    for kind, arrow in ((ColumnType.INT, pa.int64()), (ColumnType.FLOAT, pa.float64())):
+    for kind in (ColumnType.INT, ColumnType.FLOAT):
         try:
-            pc.cast(column, pa.string()).cast(arrow)
+            pc.cast(column, pa.string()).cast(ARROW_TYPES[kind])
         except pa.ArrowInvalid:
             continue
         # Arrow 18, unlike 10, reads "+3" as a float and not as an integer; Python as both.
@@ -44,7 +45,7 @@ def _infer_short(column: pa.Array) -> ColumnType:
 def _infer_each(column: pa.Array) -> ColumnType:
     """Value by value; stops at the first text."""
     widest = ColumnType.UNKNOWN
-    for value in pc.unique(column).to_pylist():
+    for value in column.to_pylist():
         widest = max(widest, _infer_value(value))
         if widest == ColumnType.BYTES:
             break
@@ -78,11 +79,11 @@ def parse_text(column: pa.Array, kind: ColumnType) -> pa.Array:
     present = pc.if_else(pc.equal(pc.binary_length(column), 0), pa.scalar(None, column.type), column)
     if kind == ColumnType.BYTES:
         return present
-    arrow, python = (pa.int64(), int) if kind == ColumnType.INT else (pa.float64(), float)
     try:
-        return present.cast(pa.string()).cast(arrow)
+        return present.cast(pa.string()).cast(ARROW_TYPES[kind])
     except pa.ArrowInvalid:
         # Spellings that only Python reads: " 12", "+5", "1_000". Each distinct one is read once.
         codes = present.dictionary_encode()
-        values = pa.array([python(value) for value in codes.dictionary.to_pylist()], arrow)
+        python = int if kind == ColumnType.INT else float
+        values = pa.array([python(value) for value in codes.dictionary.to_pylist()], ARROW_TYPES[kind])
         return values.take(codes.indices)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from components.app_exporter.component import PARITY
-from components.data_gate.component import NEWEST, REPORT
+from components.data_gate.distance import ALL_SPLITS
+from components.data_gate.report import REPORT
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.serving_check.component import REFUSED
@@ -153,7 +154,7 @@ def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} where "
         f"{each['threshold']:g} is allowed: {each['description']}"
-        + ("" if each["split"] == NEWEST else f" (span {each['split']})")
+        + ("" if each["split"] == ALL_SPLITS else f" (span {each['split']})")
         for each in distances
         if each["distance"] > each["threshold"]
     ]

@@ -18,7 +18,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 
 from components.data_gate import statistics_history
-from components.data_gate.component import REPORT, DataGate, DataGateError
+from components.data_gate.component import DataGate
 from components.data_gate.drift import measure
 from components.data_gate.label_statistics import label_name, label_statistics
 from components.data_gate.merged_statistics import (
@@ -29,7 +29,9 @@ from components.data_gate.merged_statistics import (
     name_of,
     rows_with_value,
 )
+from components.data_gate.report import REPORT, DataGateError
 from components.data_gate.serving_logs import ServingLogsError
+from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
 from pipeline.schema import keep_comparators
 from trainer_module.label import Label
@@ -378,8 +380,22 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
             # Half of the tips are 0: there the median is any value up to the next.
             assert name_of(feature) == "tips" or ours.median == pytest.approx(theirs.median, rel=0.05)
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
-    distances = measure(merged, merge_statistics([whole]), schema, "previous", [], 0.1, ("", 0.1))
+    distances = measure(merged, merge_statistics([whole]), schema, "previous", [], Drift(), "")
     assert {each.feature: each.distance < 0.002 for each in distances} == {"fare": True, "payment": True}
+
+
+def test_infinite_values_are_compared_by_how_many_there_are() -> None:
+    def draw(seed: int, share: float) -> Statistics:
+        random = np.random.default_rng(seed)
+        fare = np.where(random.random(900) < share, np.inf, random.normal(0, 1, 900))
+        return statistics_of(pd.DataFrame({"fare": fare}))
+
+    past = merge_statistics([draw(seed, 0.1) for seed in range(1, 8)])
+    schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
+    for share, drifts in ((0.1, False), (0.5, True)):
+        new = merge_statistics([draw(50, share)])
+        (distance,) = measure(new, past, schema, "previous", [], Drift(), "")
+        assert (distance.distance > 0.02) == drifts, distance
 
 
 def test_an_empty_list_of_values_is_missing() -> None:
@@ -416,7 +432,8 @@ def test_labels_of_every_task_are_counted(tmp_path: Path) -> None:
         label = Label("regression", expression="fare + tips")
         other = label_statistics([str(tmp_path / "other.gz")], label, schema)
         other_whole = merge_statistics([Statistics(num_examples=400, features=[other])])
-        (distance,) = measure(other_whole, whole, schema, "previous", [], 0.1, (label_name(label), 0.03))
+        limits = Drift(label_shift=0.03)
+        (distance,) = measure(other_whole, whole, schema, "previous", [], limits, label_name(label))
         assert distance.feature == "(label)" and distance.exceeds == drifts, distance
 
 

@@ -139,15 +139,15 @@ def _last_record_end(chunk: bytes, quotes_before: int) -> int:
 
 
 def _explain(block: Block, names: list[str], data: bytes, problem: str) -> ConversionError:
-    """Finds the line that Arrow stumbled over."""
+    """The error with the line that Arrow could not read."""
     with open(block.file, "rb") as stream:
         before = stream.read(block.start).count(b"\n")
-    for number, line in enumerate(data.splitlines(keepends=True), before + 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return ConversionError(f"{block.file}, line {number} is not UTF-8 text: save the file as UTF-8.")
-    rows = csv.reader(io.StringIO(data.decode(), newline=""))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        number = before + 1 + data.count(b"\n", 0, error.start)
+        return ConversionError(f"{block.file}, line {number} is not UTF-8 text: save the file as UTF-8.")
+    rows = csv.reader(io.StringIO(text, newline=""))
     at = before + 1
     for row in rows:
         if row and len(row) != len(names):

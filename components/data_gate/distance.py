@@ -1,0 +1,43 @@
+"""One measured distance between new data and other data, and the names that it goes by."""
+
+from dataclasses import dataclass
+
+PREVIOUS = "previous"
+"""What new data is compared with: the window of accepted spans before it."""
+SERVING = "serving"
+"""What new data is compared with: the requests of the serving logs."""
+
+LABEL_COLUMN = "(label)"
+"""What the label is called among the columns."""
+
+ALL_SPLITS = "all"
+"""All splits of the newest span, or of a table; an older span is a split of its own, under its name."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """One measured distance.
+
+    Attributes:
+      feature: The column, or `LABEL_COLUMN`.
+      metric: "linf" (in [0, 1]), "js" (bits, in [0, 1]), "difference", or "missing" (change of the
+        share of rows without a value).
+      distance: Above `threshold` it is drift.
+      threshold: From the schema, or from the setting for missing values and the label.
+      against: `PREVIOUS` or `SERVING`.
+      description: What changed, in words.
+      split: Which rows of the new data: `ALL_SPLITS`, which are made by hash and compared together, or a span's.
+    """
+
+    feature: str
+    metric: str
+    distance: float
+    threshold: float
+    against: str
+    description: str
+    split: str = ALL_SPLITS
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether this is drift."""
+        return self.distance > self.threshold
