@@ -12,7 +12,7 @@ import pytest
 from kubernetes.client import ApiClient, ApiException
 from urllib3.exceptions import ReadTimeoutError
 
-from components.trainer_pods import distributed_trainer, heartbeat, kubernetes_api
+from components.trainer_pods import heartbeat, kubernetes_api, staging
 from components.trainer_pods.kubernetes_api import ApiError, Kubernetes
 from components.trainer_pods.worker_pods import WorkerPods, index_of, job, service, tf_config
 from pipeline import config
@@ -69,12 +69,12 @@ def test_the_pods_see_the_model_that_they_start_from(tmp_path: Path) -> None:
         custom_config=settings.to_json(),
     )
     settings = Settings.from_json(fn_args.custom_config)
-    run = distributed_trainer._stage(fn_args, settings, tmp_path / "shared" / "first")
+    run = staging.stage(fn_args, settings, tmp_path / "shared" / "first")
     assert Path(run.base_model, "saved_model.pb").read_bytes() == b"model"
     assert Path(run.base_model).is_relative_to(tmp_path / "shared")
     for number, nothing in enumerate((None, str(tmp_path / "never pushed"))):
         fn_args.base_model = nothing
-        assert not distributed_trainer._stage(fn_args, settings, tmp_path / f"shared/{number}").base_model
+        assert not staging.stage(fn_args, settings, tmp_path / f"shared/{number}").base_model
 
 
 @pytest.fixture
