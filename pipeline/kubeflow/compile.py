@@ -16,7 +16,7 @@ from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint, step_fingerprint
-from pipeline.kubeflow import lint, specification
+from pipeline.kubeflow import lint, pods, specification
 from pipeline.kubeflow.settings import Kubeflow
 from pipeline.nodes import STEPS
 from pipeline.workspace import workspace_of
@@ -40,8 +40,8 @@ def require_cluster(config: Config) -> Kubeflow:
             "image, data_directory, models_directory and volumes."
         )
     # Said here as well, so that it is said before TFX is imported.
-    specification.worker_pods(config, config.kubeflow)
-    specification.platform(config, config.kubeflow)
+    pods.worker_pods(config, config.kubeflow)
+    pods.platform(config, config.kubeflow)
     return config.kubeflow
 
 
@@ -74,7 +74,7 @@ def compile_pipeline(config: Config) -> str:
     parameters = run_parameters(config)
     compiled = _compile(config, kubeflow, parameters)
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
-    platform = specification.platform(config, kubeflow)
+    platform = pods.platform(config, kubeflow)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
 
@@ -124,7 +124,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         config,
         workspace_of(kubeflow.models_directory, config.name),
         Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
-        worker_pods=specification.worker_pods(config, kubeflow),
+        worker_pods=pods.worker_pods(config, kubeflow),
         report=True,
     )
     runner = KubeflowV2DagRunner(

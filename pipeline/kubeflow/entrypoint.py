@@ -21,7 +21,7 @@ from pathlib import Path
 from foundation.process import exit_at_once, without_collection
 from foundation.replacing import replace_file
 from pipeline.kubeflow import translation, wire_format
-from pipeline.kubeflow.translation import Document
+from pipeline.kubeflow.documents import Document
 from pipeline.running.failure import explain, find_user_error
 
 LOCAL_ROOT = "KUBEFLOW_LOCAL_ROOT"

@@ -9,10 +9,12 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kubeflow import documents
+from pipeline.kubeflow.documents import Document
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
-Document = dict[str, Any]
 Path = tuple[str, ...]
 
 _REQUIRED: tuple[Path, ...] = (
@@ -46,7 +48,7 @@ PLATFORM_FIELDS: dict[str, tuple[tuple[int, int], Document | None]] = {
     "securityContext": ((2, 16), {"runAsUser": {}}),
 }
 """Key of an executor in the platform document → the first release of Kubeflow Pipelines that obeys it, and the
-fields below it that `specification.platform` sets (None: any). All are in kubernetes_executor_config.proto of
+fields below it that `pods.platform` sets (None: any). All are in kubernetes_executor_config.proto of
 kubeflow/pipelines 2.16.1."""
 
 
@@ -72,8 +74,7 @@ def check(spec: Document, platform: Document, release: tuple[int, int]) -> Itera
         ((), platform, pipeline_spec_pb2.PlatformSpec()),
     )
     for above, document, message in parts:
-        unknown = list(_unknown(document, message.DESCRIPTOR, above))
-        for path in unknown:
+        for path in _unknown(document, message.DESCRIPTOR, above):
             yield (
                 f"{_owner(path)} sets {'.'.join(path)}, which Kubeflow Pipelines does not know: remove it, or "
                 "correct its name in pipeline/kubeflow/specification.py."
@@ -85,7 +86,7 @@ def check(spec: Document, platform: Document, release: tuple[int, int]) -> Itera
                 f"The specification holds what Kubeflow Pipelines cannot read "
                 f"({str(error).splitlines()[0].rstrip('.')}): correct it in pipeline/kubeflow/specification.py."
             )
-    for label, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+    for label, pod in documents.pod_settings(platform).items():
         yield from _check_pod(label, pod, release)
 
 
@@ -96,7 +97,7 @@ def _check_pod(label: str, pod: Document, release: tuple[int, int]) -> Iterator[
         for path in unknown:
             yield (
                 f"{label} sets the platform key {'.'.join(path)}, which Kubeflow Pipelines does not know: "
-                "remove it, or correct its name in pipeline/kubeflow/specification.py."
+                "remove it, or correct its name in pipeline/kubeflow/pods.py."
             )
         if since > release:
             first = ".".join(map(str, since))
@@ -117,11 +118,8 @@ def _unknown(value: Any, message: "Descriptor", path: Path) -> Iterator[Path]:
             if key not in _SINCE_2_4:
                 yield here
             continue
-        if (
-            field.enum_type is not None
-            and isinstance(item, str)
-            and item not in field.enum_type.values_by_name
-        ):
+        names = field.enum_type.values_by_name if field.enum_type is not None else None
+        if names is not None and isinstance(item, str) and item not in names:
             yield (*here, item)
         below = field.message_type
         if below is None:
@@ -151,5 +149,5 @@ def _owner(path: Path) -> str:
     """The step that a part of a document is about."""
     for above, name in itertools.pairwise(path):
         if above in ("tasks", "components", "executors"):
-            return name.removesuffix("_executor")
+            return documents.node_of(name)
     return "The pipeline"

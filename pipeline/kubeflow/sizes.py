@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-Document = dict[str, Any]
+from pipeline.kubeflow import documents
+from pipeline.kubeflow.documents import Document
 
 LARGEST_ARGUMENT = 128 * 1024 - 1
 """Bytes: MAX_ARG_STRLEN of Linux without the zero at its end (include/uapi/linux/binfmts.h)."""
@@ -43,7 +44,7 @@ def check(spec: Document, platform: Document) -> Iterator[str]:
     """
     # The whole graph with every step's parameters goes to the root driver.
     yield from _argument("The graph comes", as_json(spec["root"]))
-    for node, task in spec["root"]["dag"]["tasks"].items():
+    for node, task in documents.tasks(spec).items():
         component, container = _component(spec, node)
         yield from _argument(f"{node}'s component comes", as_json(component))
         yield from _argument(f"{node}'s container comes", as_json(container))
@@ -61,9 +62,9 @@ def workflow_size(spec: Document, platform: Document) -> int:
     has used all its retries, the others none.
     """
     root = as_json(spec["root"])
-    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    pods = documents.pod_settings(platform)
     arguments, drivers, executors, retried, retries = [root], [root], [], [], 0
-    for node, task in spec["root"]["dag"]["tasks"].items():
+    for node, task in documents.tasks(spec).items():
         component, container = _component(spec, node)
         pod = pods.get(component.get("executorLabel"), {})
         handed = [as_json(document) for document in (component, container, task, pod)]
@@ -97,9 +98,9 @@ def as_json(document: Any) -> str:
 
 def _component(spec: Document, node: str) -> tuple[Document, Document]:
     """The component of a task, and its container."""
-    task = spec["root"]["dag"]["tasks"][node]
+    task = documents.tasks(spec)[node]
     component = spec["components"].get(task["componentRef"]["name"], {})
-    executor = spec["deploymentSpec"]["executors"].get(component.get("executorLabel"), {})
+    executor = documents.executors(spec).get(component.get("executorLabel"), {})
     return component, executor.get("container", {})
 
 
@@ -111,13 +112,12 @@ def _argument(what: str, text: str) -> Iterator[str]:
 
 def _executor_input(task: Document, component: Document) -> str:
     """The driver's ExecutorInput, with room for what only a run knows."""
-    inputs = task.get("inputs", {})
-    sources = inputs.get("parameters", {})
-    values = {key: source.get("runtimeValue", {}).get("constant") for key, source in sources.items()}
-    given = any("componentInputParameter" in source for source in sources.values())
+    sources = documents.given(task, "parameters")
+    values = {key: documents.constant_of(source) for key, source in sources.items()}
+    is_of_a_run = any("componentInputParameter" in source for source in sources.values())
     outputs = component.get("outputDefinitions", {}).get("artifacts", {})
-    artifacts = len(inputs.get("artifacts", {})) + len(outputs)
-    return as_json([values, outputs, " " * (_RUN_PARAMETERS * given + _ARTIFACT * artifacts)])
+    artifacts = len(documents.given(task, "artifacts")) + len(outputs)
+    return as_json([values, outputs, " " * (_RUN_PARAMETERS * is_of_a_run + _ARTIFACT * artifacts)])
 
 
 def _pod_patch(task: Document, component: Document, container: Document) -> str:

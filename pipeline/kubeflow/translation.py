@@ -16,8 +16,7 @@ from typing import Any
 
 from foundation.sections import ConfigurationError
 from pipeline.kubeflow import wire_format
-
-Document = dict[str, Any]
+from pipeline.kubeflow.documents import Document
 
 # `LocalPathForURI` in kubeflow/pipelines backend/src/v2/component/launcher_v2.go.
 _LOCAL = {"minio://": "minio/", "s3://": "s3/", "gs://": "gcs/"}
