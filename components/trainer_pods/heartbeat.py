@@ -55,7 +55,7 @@ def beating(file: Path) -> Iterator[None]:
 
 
 def watch(file: Path, patience: float, command: Sequence[str]) -> int:
-    """Runs `command` for as long as `file` changes; returns the exit status, as a shell counts it.
+    """Runs `command` for as long as `file` changes; returns the exit status, as a shell reports it.
 
     Args:
       file: Written by `beating`, possibly on another machine: its content is compared, as clocks differ.

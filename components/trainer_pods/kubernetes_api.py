@@ -64,7 +64,7 @@ class Kubernetes:
         return cls(client.ApiClient(configuration), namespace)
 
     def replace(self, kind: str, document: Document) -> str:
-        """Creates an object; one of that name, left by a killed attempt, is deleted first.
+        """Creates an object, in the place of one of that name that a killed attempt left.
 
         Args:
           kind: "job" or "service".
@@ -104,7 +104,7 @@ class Kubernetes:
         return answer.get("items") or []
 
     def warnings(self, uid: str) -> list[str]:
-        """What the cluster's own controllers complained of about one object, oldest first; [] if it will not say."""
+        """What the cluster's own controllers complained of about one object, oldest first; [] if they cannot be read."""
         selector = f"involvedObject.uid={uid},type=Warning"
         try:
             answer = self._ask("list events", self._core.list_namespaced_event, field_selector=selector)

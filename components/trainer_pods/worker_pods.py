@@ -2,8 +2,8 @@
 
 An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
 headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
-The step's pod owns the Job, and the Job owns the Service and the pods, so that all of them go with one.
-Pods are what the Pod Security standard "restricted" asks for
+The step's pod owns the Job, and the Job owns the Service and the pods, so that each goes with its owner.
+Pods meet the Pod Security standard "restricted"
 (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
 """
 
@@ -70,7 +70,7 @@ def service(name: str, job_uid: str) -> Document:
 
 
 def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Document | None) -> Document:
-    """The Indexed Job: one pod a worker, none of them restarted, as the others would not take it back."""
+    """The Indexed Job: one pod a worker, none of which restarts, because the others would not let it join again."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -80,7 +80,7 @@ def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Documen
             "completions": workers,
             "parallelism": workers,
             "backoffLimit": 0,
-            # Should even the step's clean-up be killed, and its pod be kept.
+            # In case even the step's clean-up is killed, and its pod is kept.
             "ttlSecondsAfterFinished": _KEEP_FINISHED_SECONDS,
             "template": {
                 "metadata": {
@@ -136,7 +136,7 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
         "imagePullSecrets": [{"name": secret} for secret in pods.image_pull_secrets],
         "volumes": [{"name": volume, **source} for volume, _, source in mounted],
         "securityContext": {
-            # Who asks for root by its number gets it where the namespace allows it.
+            # A profile that asks for root by its number gets it where the namespace allows it.
             "runAsNonRoot": pods.run_as_user != 0,
             "seccompProfile": {"type": "RuntimeDefault"},
             **({"runAsUser": pods.run_as_user} if pods.run_as_user is not None else {}),
@@ -164,7 +164,7 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
 def _environment(name: str, workers: int, pods: WorkerPods) -> list[Document]:
     index = f"metadata.annotations['{_INDEX}']"
     variables: list[Document] = [
-        # Kubernetes sets it by itself, but after ours: only what stands before can be referred to.
+        # Kubernetes sets it by itself, but after ours, and a variable can only refer to those before it.
         {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
         {"name": "TF_CONFIG", "value": tf_config(name, workers)},
     ]

@@ -1,4 +1,4 @@
-"""What the command line says of a submission, as Kubeflow Pipelines takes it."""
+"""The command line's values for a submission, in the form that Kubeflow Pipelines expects."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from pipeline.kubeflow import wire_format
 def parse_parameters(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:
     """``NAME=VALUE`` texts as the typed values that the server asks for; it converts nothing itself.
 
-    Texts are as they travel (`wire_format`): the step gets what was given.
+    Strings are escaped (`wire_format`), so that the step gets exactly what was given.
 
     Args:
       given: From the command line.
@@ -59,7 +59,7 @@ def parse_schedule(text: str) -> str:
 
 
 def read_secret(flag: str, file: str | None) -> str | None:
-    """The one line of a file that holds a token or cookies; they have no place on a command line.
+    """The one line of a file that holds a token or cookies, which do not belong on a command line.
 
     Raises:
       ConfigurationError: If the file cannot be read or is empty.

@@ -1,7 +1,7 @@
 """Compiles the graph for Kubeflow Pipelines, offline: the same inputs give the same bytes.
 
-TFX's public KubeflowV2DagRunner does the compiling, `specification` fills in what it leaves out, and
-`lint` refuses what a cluster would refuse.
+TFX's public KubeflowV2DagRunner compiles, `specification` and `pods` fill in what it leaves out, and `lint`
+refuses what a cluster would refuse.
 """
 
 import hashlib
@@ -39,14 +39,14 @@ def require_cluster(config: Config) -> Kubeflow:
             f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
             "image, data_directory, models_directory and volumes."
         )
-    # Said here as well, so that it is said before TFX is imported.
+    # Checked here as well, so that a mistake is reported before TFX is imported.
     pods.worker_pods(config, config.kubeflow)
     pods.platform(config, config.kubeflow)
     return config.kubeflow
 
 
 def run_parameters(config: Config) -> dict[str, dict[str, str]]:
-    """What a run may be given, as `root.inputDefinitions.parameters` of the specification."""
+    """The parameters of a run, as `root.inputDefinitions.parameters` of the specification."""
     parameters = {
         DATA_DIRECTORY: {
             "parameterType": "STRING",
@@ -65,7 +65,7 @@ def run_parameters(config: Config) -> dict[str, dict[str, str]]:
 
 
 def compile_pipeline(config: Config) -> str:
-    """The YAML that Kubeflow Pipelines takes: the PipelineSpec and the Kubernetes platform document.
+    """The YAML that Kubeflow Pipelines accepts: the PipelineSpec and the Kubernetes platform document.
 
     Raises:
       ConfigurationError: If a cluster would refuse it; one sentence a line.
@@ -80,7 +80,7 @@ def compile_pipeline(config: Config) -> str:
 
 
 def check_output(output: Path) -> None:
-    """Looks whether `output` can be written, before seconds are spent on making it.
+    """Checks that `output` can be written, before seconds are spent on making it.
 
     Raises:
       ConfigurationError: If it cannot.
@@ -93,7 +93,7 @@ def check_output(output: Path) -> None:
 
 
 def write(text: str, output: Path) -> None:
-    """Replaces `output` at once, so that a reader never sees half of it.
+    """Replaces `output` as a whole, so that a reader never sees half of it.
 
     Raises:
       ConfigurationError: If it cannot be written.

@@ -1,8 +1,8 @@
 """Refuses fields that Kubeflow Pipelines does not know, anywhere in the specification or the platform document.
 
 The server refuses a PipelineSpec with a field it does not know, but looks neither into the executors nor into
-the platform document: what is misspelled there is quietly absent from the pod. Known are the fields of the
-installed protocol buffers, and, since those of kfp-kubernetes are not installed, `PLATFORM_FIELDS`.
+the platform document: what is misspelled there is silently missing from the pod. Known fields are those of the
+installed protocol buffers and, since those of kfp-kubernetes are not installed, of `PLATFORM_FIELDS`.
 """
 
 import itertools
@@ -19,7 +19,7 @@ Path = tuple[str, ...]
 
 _REQUIRED: tuple[Path, ...] = (
     ("pipelineInfo", "name"), ("components",), ("deploymentSpec", "executors"), ("root", "dag", "tasks"),
-    # Without it, the server takes the document for none of its business.
+    # Without it, the server ignores the document.
     ("platforms", "kubernetes", "deploymentSpec", "executors"),
 )  # fmt: skip
 # What a JSON value may be where the protocol buffer leaves it open.
@@ -53,7 +53,7 @@ kubeflow/pipelines 2.16.1."""
 
 
 def missing_parts(spec: Document, platform: Document) -> Iterator[str]:
-    """One sentence for each part without which nothing else of the two documents can be looked at."""
+    """One sentence for each part without which nothing else in the two documents can be checked."""
     for path in _REQUIRED:
         part: Any = {**spec, **platform}
         for key in path:
@@ -146,7 +146,7 @@ def _beyond(value: Any, known: Document | None) -> Iterator[Path]:
 
 
 def _owner(path: Path) -> str:
-    """The step that a part of a document is about."""
+    """The step that a part of a document belongs to."""
     for above, name in itertools.pairwise(path):
         if above in ("tasks", "components", "executors"):
             return documents.node_of(name)

@@ -1,7 +1,7 @@
-"""Refuses a specification that Kubeflow Pipelines would refuse, or silently run otherwise than meant.
+"""Refuses a specification that Kubeflow Pipelines would refuse, or would silently run differently from what was meant.
 
-Each refusal is one sentence with the fix. The server's own messages come minutes later, or never: of steps that
-nothing makes, feeds or runs, most would only show when their turn has come.
+Each refusal is one sentence with the fix. The server's own messages come minutes later, or never: an input that
+no step makes, for example, would only be noticed when it is that step's turn.
 """
 
 import json
@@ -44,7 +44,7 @@ def check(spec: Document, platform: Document, release: tuple[int, int], local_pa
         *_pods(spec, platform),
         *_paths(spec, platform, local_paths),
     ]
-    # Of a file that nobody can read, it cannot be said what it comes to.
+    # What cannot be read cannot be measured either.
     if not unreadable:
         mistakes += sizes.check(spec, platform)
     if mistakes:

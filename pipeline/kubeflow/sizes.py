@@ -1,7 +1,7 @@
-"""How large a specification becomes on its way through a cluster, and what of it is too large.
+"""How large a specification becomes on its way through a cluster, and which of its parts are too large.
 
-Two bounds matter. Linux takes 128 KiB for one argument of a process, and KFP hands each of its documents
-over as one: to its drivers in `backend/src/v2/compiler/argocompiler/{dag,container}.go`, to its launcher in
+Two limits matter. Linux takes 128 KiB as one argument of a process, and KFP hands over each of its documents
+as one: to its drivers in `backend/src/v2/compiler/argocompiler/{dag,container}.go`, to its launcher in
 `backend/src/v2/driver/driver.go` of kubeflow/pipelines. And Argo keeps the workflow, with what went
 into and came out of every node, in one object of at most 1 MiB (`workflow/packer` of
 argoproj/argo-workflows), below the 1.5 MiB that etcd takes.
@@ -58,15 +58,16 @@ def check(spec: Document, platform: Document) -> Iterator[str]:
 
 
 def workflow_size(spec: Document, platform: Document) -> int:
-    """Bytes of Argo's Workflow object at the end of a run, about: the step that makes the most of it
-    has used all its retries, the others none.
+    """Bytes, roughly, of Argo's Workflow object at the end of a run.
+
+    The step whose retries take the most room has used all of them, the others none.
     """
     root = as_json(spec["root"])
     pods = documents.pod_settings(platform)
     arguments, drivers, executors, retried, retries = [root], [root], [], [], 0
     for node, task in documents.tasks(spec).items():
         component, container = _component(spec, node)
-        pod = pods.get(component.get("executorLabel"), {})
+        pod = pods.get(component.get("executorLabel", ""), {})
         handed = [as_json(document) for document in (component, container, task, pod)]
         patch = _pod_patch(task, component, container)
         arguments += handed
@@ -93,7 +94,7 @@ def workflow_size(spec: Document, platform: Document) -> int:
 def as_json(document: Any) -> str:
     """A document as Go's encoding/json writes it, with which KFP and Argo make their texts."""
     text = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _component(spec: Document, node: str) -> tuple[Document, Document]:
