@@ -72,9 +72,10 @@ def _broken_promises(replay: Replay, answer: Answer, signature: SignatureDef) ->
             )
         shape = tf.TensorShape(promised.tensor_shape)
         if not shape.is_compatible_with(values.shape) or {values.shape[:1]} != {(row,) for row in rows}:
+            asked = " or ".join(map(str, sorted(rows)))
             sentences.append(
-                f"{replay} answers shape {list(values.shape)} for '{name}' to {_listed(rows)} row(s), its "
-                f"signature says {shape}."
+                f"{replay} answers shape {list(values.shape)} for '{name}' to {asked} row(s), its signature says "
+                f"{shape}."
             )
         # A serving request need not hold what the label is made of.
         elif name != LABEL and dtype.is_floating and not np.isfinite(values).all():
@@ -105,7 +106,3 @@ def _disagreements(
                     f"on the same rows ({replay.case})."
                 )
     return sentences
-
-
-def _listed(values: set[int]) -> str:
-    return " or ".join(str(value) for value in sorted(values))

@@ -1,5 +1,6 @@
 """The command line's values for a submission, in the form that Kubeflow Pipelines expects."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -78,12 +79,12 @@ def read_secret(flag: str, file: str | None) -> str | None:
 def _typed(name: str, value: str, kind: str) -> Any:
     if kind == "STRING":
         return wire_format.escape(value)
-    try:
+    types, described = _KINDS[kind]
+    parsed = None
+    with contextlib.suppress(json.JSONDecodeError):
         parsed = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"--parameter {name}={value!r} must be {_KINDS[kind][1]}.") from error
-    if not isinstance(parsed, _KINDS[kind][0]) or (kind != "BOOLEAN" and isinstance(parsed, bool)):
-        raise ConfigurationError(f"--parameter {name}={value!r} must be {_KINDS[kind][1]}.")
+    if not isinstance(parsed, types) or (kind != "BOOLEAN" and isinstance(parsed, bool)):
+        raise ConfigurationError(f"--parameter {name}={value!r} must be {described}.")
     return parsed
 
 

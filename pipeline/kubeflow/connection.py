@@ -62,7 +62,7 @@ def asking(server: Server, purpose: str) -> Iterator[None]:
         with _deadline(server.seconds), contextlib.redirect_stdout(None):
             yield
     except Exception as error:
-        if not _is_servers(error):
+        if not _comes_from_server(error):
             raise
         raise _explain(error, purpose, server) from error
 
@@ -94,7 +94,7 @@ def check_health(server: Server) -> str:
     return str(health.get("tag_name") or health.get("apiServerTagName") or "")
 
 
-def _is_servers(error: Exception) -> bool:
+def _comes_from_server(error: Exception) -> bool:
     # Here and not above: the generated client takes a while to import, and --help needs neither.
     import urllib3.exceptions
     from kfp_server_api.exceptions import ApiException

@@ -52,7 +52,7 @@ class Schedule:
 
 
 class Submission:
-    """One session with a server."""
+    """One session with a server; all of it raises `ServerError` if the server refuses or does not answer."""
 
     def __init__(self, server: Server, kubeflow: Kubeflow, name: str) -> None:
         """Connects.
@@ -61,9 +61,6 @@ class Submission:
           server: Where.
           kubeflow: Says pipeline root and service account of the runs.
           name: Of the pipeline, its experiment and its schedule.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
         """
         self._server, self._kubeflow, self._name = server, kubeflow, name
         self._release = check_health(server)
@@ -81,11 +78,7 @@ class Submission:
             )
 
     def upload(self, package: Path) -> Version:
-        """The version that holds exactly `package`, uploaded unless it is there already.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
-        """
+        """The version that holds exactly `package`, uploaded unless it is there already."""
         digest = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
         description = f"sha256 {digest}"
         with asking(self._server, "upload the pipeline"):
@@ -109,27 +102,16 @@ class Submission:
             return Version(pipeline_id, version.pipeline_version_id, True)
 
     def start(self, version: Version, parameters: Mapping[str, Any]) -> str:
-        """Starts a run; returns its id.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
-        """
+        """Starts a run; returns its id."""
         with asking(self._server, "start a run"):
-            run = self._client.run_pipeline(
-                experiment_id=self._experiment(),
-                job_name=self._name,
-                **self._what(version, parameters),
-            )
-        return run.run_id
+            what = self._what(version, parameters)
+            return str(self._client.run_pipeline(self._experiment(), self._name, **what).run_id)
 
     def schedule(self, version: Version, parameters: Mapping[str, Any], cron: str) -> Schedule:
         """Makes `cron` the pipeline's one schedule; runs never overlap, and missed ones are not caught up on.
 
         A schedule that somebody has paused stays paused, and so does one that takes its place: when runs may
         start again is for a person to say.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
         """
         description = self._digest(version, parameters, cron)
         with asking(self._server, "schedule runs"):
@@ -201,12 +183,8 @@ class Submission:
         return self._client.create_experiment(self._name, namespace=self._server.namespace).experiment_id
 
     def _versions(self, pipeline_id: str) -> Iterator[Any]:
-        return _pages(
-            self._client.list_pipeline_versions,
-            "pipeline_versions",
-            pipeline_id=pipeline_id,
-            sort_by="created_at desc",
-        )
+        ask = self._client.list_pipeline_versions
+        return _pages(ask, "pipeline_versions", pipeline_id=pipeline_id, sort_by="created_at desc")
 
     def _schedules(self, experiment: str) -> list[Any]:
         pages = _pages(self._client.list_recurring_runs, "recurring_runs", experiment_id=experiment)
