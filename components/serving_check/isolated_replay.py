@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
-import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.serving_check import process as serving_process
 from components.serving_check.requests import Replay, UnservableError
 from components.serving_check.settings import Serving
+from components.serving_check.warmup import read_logs, write_requests
 
 _POLL_SECONDS = 0.05
 
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.05
 class Replayed:
     """What the process answered, and what that took."""
 
-    logs: tuple[Any, ...]
+    logs: list[prediction_log_pb2.PredictLog]
     load_seconds: float
     peak_mib: float
 
@@ -82,11 +82,7 @@ def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, lim
       UnservableError: In one sentence: hung, crashed, out of memory, or failed, and doing what.
     """
     requests, answers, progress = (directory / name for name in ("requests", "answers", "progress"))
-    with tf.io.TFRecordWriter(str(requests)) as writer:
-        for replay in replays:
-            log = prediction_log_pb2.PredictionLog()
-            log.predict_log.request.CopyFrom(replay.request)
-            writer.write(log.SerializeToString())
+    write_requests(requests, [replay.request for replay in replays])
     progress.touch()
     process, said = _ahead.pop() if _ahead else _start()
     with said, process:
@@ -100,16 +96,12 @@ def replay_isolated(model: Path, replays: Sequence[Replay], directory: Path, lim
             process.kill()
             process.wait()
         said.seek(0)
-        lines = said.read().decode(errors="replace").split("\n")
+        lines = said.read().decode(errors="replace").splitlines()
     steps = _read_steps(progress)
     if not steps or steps[-1]["step"] != "done":
         raise UnservableError(_describe_end(process.returncode, _doing(steps, replays), lines))
-    logs = tuple(
-        prediction_log_pb2.PredictionLog.FromString(record).predict_log
-        for record in tf.data.TFRecordDataset(str(answers)).as_numpy_iterator()
-    )
     load_seconds = next(step["seconds"] for step in steps if step["step"] == "loaded")
-    return Replayed(logs, load_seconds, peak)
+    return Replayed(read_logs(answers), load_seconds, peak)
 
 
 def _watch(
