@@ -20,6 +20,7 @@ from pipeline import config
 from pipeline.kubeflow import arguments as given
 from pipeline.kubeflow import compile
 from pipeline.kubeflow.connection import Server, ServerError
+from pipeline.running.console import quiet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dry_run:
             print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
             return 0
-        with contextlib.nullcontext() if options.verbose else _silence():
+        # What libraries say of themselves. TensorFlow 2.21 writes it to the file descriptor, whatever
+        # TF_CPP_MIN_LOG_LEVEL says; 2.16 does not.
+        with contextlib.nullcontext() if options.verbose else quiet(Path(os.devnull)):
             compiled = compile.compile_pipeline(loaded)
         compile.write(compiled, output)
         print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
@@ -91,16 +94,6 @@ def _submit(
         print(f"Schedule {schedule.recurring_run_id} ({cron}): {schedule.outcome}")
         if submission.ignored_service_account:
             print(f"Note: {submission.ignored_service_account}")
-
-
-def _silence() -> contextlib.AbstractContextManager[object]:
-    """Keeps what libraries say of themselves out of a terminal; --verbose shows it.
-
-    TensorFlow 2.21 writes to the file descriptor whatever TF_CPP_MIN_LOG_LEVEL says, 2.16 does not.
-    """
-    from pipeline.running.console import quiet
-
-    return quiet(Path(os.devnull))
 
 
 def _parser() -> argparse.ArgumentParser:

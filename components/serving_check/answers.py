@@ -1,10 +1,11 @@
-"""Whether a model's answers are what its signatures promise, and one another's equals."""
+"""Whether a model's answers are what its signatures promise, and agree with one another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
 
 from components.serving_check.requests import Replay, SignatureDef
 from trainer_module.label import LABEL
@@ -13,6 +14,12 @@ from trainer_module.label import LABEL
 _TOLERANCE = 1e-4
 
 Answer = Mapping[str, np.ndarray[Any, Any]]
+"""Output name → array."""
+
+
+def read_answer(response: predict_pb2.PredictResponse) -> Answer:
+    """The arrays of a PredictResponse."""
+    return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
 
 def check_answers(
@@ -22,7 +29,7 @@ def check_answers(
 
     Args:
       replays: The requests, with their inputs.
-      answers: Output name → array, for each request.
+      answers: To each request.
       signatures: What the model promises.
     """
     sentences = []
@@ -65,9 +72,10 @@ def _broken_promises(replay: Replay, answer: Answer, signature: SignatureDef) ->
             )
         shape = tf.TensorShape(promised.tensor_shape)
         if not shape.is_compatible_with(values.shape) or {values.shape[:1]} != {(row,) for row in rows}:
+            asked = " or ".join(map(str, sorted(rows)))
             sentences.append(
-                f"{replay} answers shape {list(values.shape)} for '{name}' to {_listed(rows)} row(s), its "
-                f"signature says {shape}."
+                f"{replay} answers shape {list(values.shape)} for '{name}' to {asked} row(s), its signature says "
+                f"{shape}."
             )
         # A serving request need not hold what the label is made of.
         elif name != LABEL and dtype.is_floating and not np.isfinite(values).all():
@@ -98,7 +106,3 @@ def _disagreements(
                     f"on the same rows ({replay.case})."
                 )
     return sentences
-
-
-def _listed(values: set[int]) -> str:
-    return " or ".join(str(value) for value in sorted(values))

@@ -2,9 +2,8 @@
 
 TFX's InfraValidator needs Docker or a cluster's API, and TFX's own Kubeflow compiler refuses it. Here
 the SavedModel is loaded by a fresh process under limits of time and memory, and by a
-`tensorflow_model_server` too where one is installed. Whether it is blessed is said the way
-InfraValidator says it, so that the Pusher understands; a blessed model leaves with the requests as
-its warm-up requests.
+`tensorflow_model_server` too where one is installed. The blessing has the form of InfraValidator's, which
+the Pusher understands; a blessed model is passed on with the requests as its warm-up requests.
 """
 
 import json
@@ -13,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.serving_check.answers import Answer, check_answers, compare_served
-from components.serving_check.isolated_replay import Limits, replay_isolated
+from components.serving_check.answers import check_answers, compare_served, read_answer
+from components.serving_check.isolated_replay import replay_isolated
 from components.serving_check.model_server import BINARY, ask_server
 from components.serving_check.requests import (
     Replay,
@@ -55,9 +53,8 @@ def ServingCheckStep(
     model_name: Parameter[str],
     settings: Parameter[str],
     limits: Parameter[str],
-    large_batch: Parameter[int],
 ) -> None:
-    """Blesses the model, or says in `REFUSED` why not; never fails for what a model does.
+    """Blesses the model, or says in `REFUSED` why not; never fails because of what a model does.
 
     Args:
       model: From the Trainer.
@@ -66,25 +63,23 @@ def ServingCheckStep(
       blessing: Gets the property ``blessed``, and, if it is 1, the model with warm-up requests.
       model_name: What servers will call the model.
       settings: `Settings.to_json` as JSON text.
-      limits: `Limits` as JSON text.
-      large_batch: Rows of the largest request.
+      limits: What `Serving` says of one model, as JSON text.
     """
     files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))
     exported = Path(path_utils.serving_model_dir(model.uri))
     schema_text = (Path(schema.uri) / "schema.pbtxt").read_text()
-    parsed = Settings.from_json(json.loads(settings))
+    serving = Serving(**json.loads(limits))
     replays: list[Replay] = []
     try:
-        signatures = read_signatures(exported)
         replays = make_replays(
             model_name,
-            signatures,
-            read_rows(files, large_batch),
-            parsed,
+            read_signatures(exported),
+            read_rows(files, serving.large_batch),
+            Settings.from_json(json.loads(settings)),
             _required(schema_text),
-            large_batch,
+            serving.large_batch,
         )
-        replays, refusals = check_model(exported, replays, Limits(**json.loads(limits)))
+        replays, refusals = check_model(exported, replays, serving)
     except UnservableError as error:
         refusals = [str(error)]
     for refusal in refusals:
@@ -102,21 +97,21 @@ def ServingCheckStep(
     (directory / "INFRA_BLESSED").touch()
 
 
-class ServingCheck(ServingCheckStep):
+class ServingCheck(ServingCheckStep):  # type: ignore[valid-type,misc]  # TFX's decorator makes it a class.
     """See `ServingCheckStep`."""
 
     def __init__(self, settings: Settings, serving: Serving, **inputs: Any) -> None:
-        """Takes the sections for `settings`, `limits` and `large_batch`, and all else as `ServingCheckStep` does."""
-        limits = Limits(serving.load_seconds, serving.answer_seconds, serving.memory_mib)
+        """Takes the sections for `settings` and `limits`, and all else as `ServingCheckStep` does."""
+        # How many versions stay is the Pusher's: with it, every change of it would repeat this step.
+        limits = {name: value for name, value in vars(serving).items() if name != "keep_versions"}
         super().__init__(
             settings=json.dumps(settings.to_json(), sort_keys=True),
-            limits=json.dumps(asdict(limits)),
-            large_batch=serving.large_batch,
+            limits=json.dumps(limits, sort_keys=True),
             **inputs,
         )
 
 
-def check_model(model: Path, replays: Sequence[Replay], limits: Limits) -> tuple[list[Replay], list[str]]:
+def check_model(model: Path, replays: Sequence[Replay], limits: Serving) -> tuple[list[Replay], list[str]]:
     """Asks `model` every request, in a process of its own and on a model server if there is one.
 
     Returns:
@@ -129,10 +124,7 @@ def check_model(model: Path, replays: Sequence[Replay], limits: Limits) -> tuple
     with tempfile.TemporaryDirectory() as scratch:
         replayed = replay_isolated(model, replays, Path(scratch), limits)
         asked = [Replay(replay.case, log.request) for replay, log in zip(replays, replayed.logs, strict=True)]
-        answers: list[Answer] = [
-            {name: tf.make_ndarray(tensor) for name, tensor in log.response.outputs.items()}
-            for log in replayed.logs
-        ]
+        answers = [read_answer(log.response) for log in replayed.logs]
         refusals = check_answers(asked, answers, signatures)
         _LOG.info(
             "%d requests answered; loaded in %.1f s, %.0f MiB at most",
@@ -141,9 +133,7 @@ def check_model(model: Path, replays: Sequence[Replay], limits: Limits) -> tuple
         server = shutil.which(BINARY)
         if server is None or refusals:
             return asked, refusals
-        served = ask_server(
-            server, model, asked, Path(scratch) / "server", limits.load_seconds, limits.answer_seconds
-        )
+        served = ask_server(server, model, asked, Path(scratch) / "server", limits)
     for protocol, theirs in served.items():
         refusals += compare_served(protocol, asked, answers, theirs)
     return asked, refusals

@@ -5,6 +5,7 @@ model in the directory layout that it watches.
 """
 
 import base64
+import contextlib
 import json
 import socket
 import subprocess
@@ -20,14 +21,15 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from components.serving_check.answers import Answer
+from components.serving_check.answers import Answer, read_answer
 from components.serving_check.requests import Replay, UnservableError
+from components.serving_check.settings import Serving
 
 BINARY = "tensorflow_model_server"
 
 
 def ask_server(
-    binary: str, model: Path, replays: Sequence[Replay], directory: Path, load_seconds: float, seconds: float
+    binary: str, model: Path, replays: Sequence[Replay], directory: Path, limits: Serving
 ) -> dict[str, list[Answer]]:
     """Serves `model` with `binary` and asks every request over both protocols.
 
@@ -36,8 +38,7 @@ def ask_server(
       model: A SavedModel.
       replays: Requests with their inputs, all for one model name.
       directory: Scratch; gets the model as version 1, and the server's log.
-      load_seconds: For the model to become available.
-      seconds: For each answer.
+      limits: Seconds for the model to become available, and for each answer.
 
     Returns:
       "gRPC" and "REST" → an answer for each request.
@@ -61,13 +62,13 @@ def ask_server(
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=directory)
         try:
             address = f"http://127.0.0.1:{rest_port}/v1/models/{name}"
-            _wait_until_available(server, address, load_seconds, directory / "server.log")
+            _wait_until_available(server, address, limits.load_seconds, directory / "server.log")
             with grpc.insecure_channel(
                 f"127.0.0.1:{grpc_port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel:
                 stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-                by_grpc = [_ask_grpc(stub, replay, seconds) for replay in replays]
-            by_rest = [_ask_rest(f"{address}:predict", replay, seconds) for replay in replays]
+                by_grpc = [_ask_grpc(stub, replay, limits.answer_seconds) for replay in replays]
+            by_rest = [_ask_rest(f"{address}:predict", replay, limits.answer_seconds) for replay in replays]
         finally:
             server.kill()
             server.wait()
@@ -116,7 +117,7 @@ def _ask_grpc(stub: Any, replay: Replay, seconds: float) -> Answer:
         raise UnservableError(
             f"{BINARY} refused {replay} over gRPC: {error.code().name} {error.details()}."
         ) from error
-    return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+    return read_answer(response)
 
 
 def _ask_rest(address: str, replay: Replay, seconds: float) -> Answer:
@@ -138,17 +139,14 @@ def _ask_rest(address: str, replay: Replay, seconds: float) -> Answer:
 
 
 def _json_values(values: np.ndarray[Any, Any], name: str) -> Any:
-    """Texts as they are, and as base64 where they are bytes: serialized examples, or not UTF-8."""
     if values.dtype != object:
         return values.tolist()
-    texts = []
-    for value in values.tolist():
-        try:
-            texts.append(value.decode() if name != "examples" else _base64(value))
-        except UnicodeDecodeError:
-            texts.append(_base64(value))
-    return texts
+    return [_json_text(value, name) for value in values.tolist()]
 
 
-def _base64(value: bytes) -> dict[str, str]:
+def _json_text(value: bytes, name: str) -> str | dict[str, str]:
+    """A text as it is, and as base64 where it is bytes: serialized examples, or not UTF-8."""
+    if name != "examples":
+        with contextlib.suppress(UnicodeDecodeError):
+            return value.decode()
     return {"b64": base64.b64encode(value).decode()}

@@ -2,12 +2,12 @@
 
     python -I components/serving_check/process.py < PATHS
 
-PATHS is one line of JSON that names model, requests, answers and progress; until it comes, the process has
-imported TensorFlow and waits. Imports no project code, so that a model that needs some is found out here and not in production. It
-loads the way TensorFlow Serving does: the graph into a Session, the variables, the initializer, and
-then the tensors that the SignatureDef names. Requests and answers are TFRecord files of PredictionLog;
-progress gets one JSON line at each step, so that whoever watches knows what a process that hangs or dies
-was doing.
+PATHS is one line of JSON that names model, requests, answers and progress; until it comes, the process
+imports TensorFlow and waits. It imports no project code, so that a model that needs some is found out here
+and not in production. It loads the way TensorFlow Serving does: the graph into a Session, the variables, the
+initializer, and then the tensors that the SignatureDef names. Requests and answers are TFRecord files of
+PredictionLog; progress gets one JSON line at each step, which tells what a process that hangs or dies was
+doing.
 """
 
 import gc
@@ -40,7 +40,7 @@ def main(model: str, requests: str, answers: str, progress: str) -> None:
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             graph = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], model)
             say("loaded", seconds=time.monotonic() - started)
-            logs = []
+            logs: list[Any] = []
             with tf.io.TFRecordWriter(answers) as writer:
                 for index, record in enumerate(_read(requests)):
                     say("answer", index=index)
@@ -85,6 +85,6 @@ def _answer(session: Any, signatures: Any, log: Any, before: list[Any]) -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    # Nothing comes where whoever started this had no use for it in the end.
+    # Nothing comes if the run that started this did not need it in the end.
     if paths := sys.stdin.readline():
         main(**json.loads(paths))

@@ -1,7 +1,7 @@
 """Requests for every signature of a model, made from real rows.
 
 The same PredictRequest messages are replayed in a fresh process, sent to a model server over gRPC
-and REST, and written beside the model as warm-up requests, so that all three ask the same thing.
+and REST, and written beside the model as warm-up requests, so that all of them ask the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis import predict_pb2
 
 from foundation.sections import UserError
@@ -26,16 +27,15 @@ _UNSEEN_TEXT = b"a value that training has not seen"
 _UNSEEN_NUMBER = 987_654_321
 
 Row = dict[str, list[Any]]
-SignatureDef = meta_graph_pb2.SignatureDef
 
 
 class UnservableError(UserError, ValueError):
-    """A model of which no server could be asked; the message is one sentence."""
+    """A model that no server could serve; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """One request and what it is made to show: `case` names the rows, as a sentence would."""
+    """One request; `case` says of which rows, in words that fit into a sentence."""
 
     case: str
     request: predict_pb2.PredictRequest

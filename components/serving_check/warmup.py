@@ -21,17 +21,24 @@ def write_warmup(model: Path, requests: Sequence[predict_pb2.PredictRequest]) ->
     """Writes `requests` into the SavedModel; at most `MOST` of them."""
     path = model / WARMUP
     path.parent.mkdir(exist_ok=True)
+    write_requests(path, requests[:MOST])
+
+
+def read_warmup(model: Path) -> list[predict_pb2.PredictRequest]:
+    """The SavedModel's warm-up requests, in file order."""
+    return [log.request for log in read_logs(model / WARMUP)]
+
+
+def write_requests(path: Path, requests: Sequence[predict_pb2.PredictRequest]) -> None:
+    """Writes a TFRecord file of PredictionLog that holds `requests` without answers."""
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for request in requests[:MOST]:
+        for request in requests:
             log = prediction_log_pb2.PredictionLog()
             log.predict_log.request.CopyFrom(request)
             writer.write(log.SerializeToString())
 
 
-def read_warmup(model: Path) -> list[predict_pb2.PredictRequest]:
-    """The SavedModel's warm-up requests, in file order."""
-    records = tf.data.TFRecordDataset(str(model / WARMUP))
-    return [
-        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        for record in records.as_numpy_iterator()
-    ]
+def read_logs(path: Path) -> list[prediction_log_pb2.PredictLog]:
+    """The requests, with their answers where there are some, of a TFRecord file of PredictionLog."""
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    return [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in records]

@@ -1,9 +1,9 @@
 """Training on several Kubernetes pods, started and watched by the Trainer's step.
 
 `run_fn` takes the place of `trainer_module.run.run_fn` where the profile asks for several workers on a
-cluster: it puts the data where all pods see it, creates an Indexed Job and a headless Service
+cluster: it puts the data where all pods see it (`staging`), creates an Indexed Job and a headless Service
 (`worker_pods`), relays the workers' logs, waits, brings the model back, and removes what it made, also
-when the training fails or the step is cancelled. Where it cannot, as it was killed, the workers end by
+when the training fails or the step is cancelled. Where it cannot, because it was killed, the workers end by
 themselves (`heartbeat`), the Job goes a while later, and what is left on the volume goes with the next
 training. A retry continues from the last checkpoint.
 """
@@ -22,8 +22,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from components.trainer_pods import staging
 from components.trainer_pods.heartbeat import beating
 from components.trainer_pods.kubernetes_api import ApiError, Kubernetes, NotFound
+from components.trainer_pods.reasons import describe_failure, describe_missing
 from components.trainer_pods.worker_logs import WorkerLogs
 from components.trainer_pods.worker_pods import (
     LABEL,
@@ -41,9 +43,6 @@ from trainer_module.settings import Settings, Training
 _LOG = logging.getLogger("trainer_module.pods")
 _POLL_SECONDS = 2.0
 _CANCELLED = 128 + signal.SIGTERM
-# A training beside this one may be alive, a retry may come after its pause (`Step.retries`), and nothing else
-# will ever look at what a killed step left on the volume.
-_ABANDONED_SECONDS = 7 * 24 * 3600.0
 
 
 class WorkersError(UserError, RuntimeError):
@@ -70,19 +69,19 @@ def run_fn(fn_args: Any) -> None:
     ).hexdigest()
     name = f"training-{digest[:16]}"
     staged = Path(pods.training_directory) / name
-    _remove_abandoned(Path(pods.training_directory), staged)
+    staging.remove_abandoned(Path(pods.training_directory), staged)
     try:
-        run = _stage(fn_args, settings, staged)
+        run = staging.stage(fn_args, settings, staged)
         _LOG.info("training %s: %d workers, files in %s", name, settings.training.workers, staged)
-        train_on_pods(run, name, pods, Kubernetes.connect(), staged / "job.json")
-        _bring_back(run, fn_args)
+        _train(run, name, pods, Kubernetes.connect(), staged / "job.json")
+        staging.bring_back(run, fn_args)
     except BaseException:
-        _remove_all_but(staged, staged / "recovery")
+        staging.remove_all_but_checkpoints(staged)
         raise
     shutil.rmtree(staged)
 
 
-def train_on_pods(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes, job_file: Path) -> None:
+def _train(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes, job_file: Path) -> None:
     """Runs `run` on as many pods as its settings say workers, and waits.
 
     Args:
@@ -91,10 +90,6 @@ def train_on_pods(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes,
       pods: What each pod asks for.
       kubernetes: The API.
       job_file: Where `run` is written for the workers.
-
-    Raises:
-      WorkersError: If a worker fails or never starts.
-      ApiError: If Kubernetes refuses what is asked of it.
     """
     workers = run.settings.training.workers
     job_file.write_text(json.dumps(run.to_json(), indent=2) + "\n")
@@ -113,7 +108,7 @@ def train_on_pods(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes,
 
 
 def _remove_job(kubernetes: Kubernetes, name: str) -> None:
-    """Removes the Job and all it owns; where that fails, the error that ended the training is still the one seen."""
+    """Removes the Job and all it owns; a failure to do so does not hide the error that ended the training."""
     try:
         kubernetes.delete("job", name)
     except ApiError as error:
@@ -124,7 +119,7 @@ def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs:
     """Returns when all workers have succeeded.
 
     Raises:
-      WorkersError: As soon as one cannot any more.
+      WorkersError: As soon as one of them can no longer succeed.
       ApiError: If Kubernetes cannot be asked.
     """
     workers, startup_seconds = training.workers, training.startup_timeout_seconds
@@ -133,146 +128,36 @@ def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs:
     deadline = time.monotonic() + startup_seconds
     started: set[int] = set()
     while True:
-        found = {index_of(pod): pod for pod in kubernetes.pods(selector)}
-        for index, pod in sorted(found.items()):
-            if pod["status"]["phase"] != "Pending" and index not in started:
+        pods = {index_of(pod): pod for pod in kubernetes.pods(selector)}
+        phases = {index: pods[index]["status"]["phase"] for index in sorted(pods)}
+        for index, phase in phases.items():
+            if phase != "Pending" and index not in started:
                 started.add(index)
-                logs.follow(index, pod["metadata"]["name"])
+                logs.follow(index, pods[index]["metadata"]["name"])
         # Before the pods: those of a deleted Job fail too, and that is not why.
         status = _status(kubernetes, name, uid)
-        failed = [index for index, pod in sorted(found.items()) if pod["status"]["phase"] == "Failed"]
-        if failed:
-            raise WorkersError(_describe_failure(failed[0], workers, found[failed[0]], logs))
+        for index, phase in phases.items():
+            if phase == "Failed":
+                raise WorkersError(describe_failure(index, workers, pods[index], logs))
         if status.get("succeeded", 0) == workers:
             return
         for condition in status.get("conditions", []):
             if condition["type"] == "Failed" and condition["status"] == "True":
                 raise WorkersError(f"The Job {name} failed: {condition.get('message', condition['reason'])}")
-        if len(started) < workers and time.monotonic() > deadline:
-            refused = kubernetes.warnings(uid)
-            raise WorkersError(_describe_missing(workers, started, found, refused, startup_seconds))
+        missing = set(range(workers)) - started
+        if missing and time.monotonic() > deadline:
+            refusals = kubernetes.warnings(uid)
+            raise WorkersError(describe_missing(min(missing), workers, pods, refusals, startup_seconds))
         time.sleep(_POLL_SECONDS)
 
 
 def _status(kubernetes: Kubernetes, name: str, uid: str) -> Document:
-    try:
+    with contextlib.suppress(NotFound):
         job = kubernetes.job(name)
-    except NotFound:
-        job = None
-    if job is None or job["metadata"]["uid"] != uid or "deletionTimestamp" in job["metadata"]:
-        raise WorkersError(f"Someone deleted the Job {name} while it ran: run the step again.")
-    return job.get("status", {})
-
-
-def _describe_failure(index: int, workers: int, pod: Document, logs: WorkerLogs) -> str:
-    (state, *_) = pod["status"].get("containerStatuses") or [{}]
-    ended = state.get("state", {}).get("terminated", {})
-    how = f"ended with status {ended['exitCode']}" if "exitCode" in ended else "failed"
-    why = _disruption(pod["status"]) or ended.get("reason") or pod["status"].get("reason")
-    lines = "\n".join(f"  {line}" for line in logs.last_lines(index, pod["metadata"]["name"]))
-    return (
-        f"Worker {index} of {workers} {how}{f' ({why})' if why else ''}; the others were stopped. "
-        f"Its last lines:\n{lines}"
-    )
-
-
-def _disruption(status: Document) -> str:
-    """Why the node or the cluster ended a pod that did nothing wrong itself; "" if they did not.
-
-    Evicted, preempted, drained: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
-    """
-    disrupted = [
-        condition
-        for condition in status.get("conditions", [])
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True"
-    ]
-    said = [status, *disrupted]
-    reason = next((each["reason"] for each in said if each.get("reason")), "")
-    message = next((each["message"] for each in said if each.get("message")), "")
-    return ": ".join(filter(None, [reason, message.rstrip(". ")]))
-
-
-def _describe_missing(
-    workers: int, started: set[int], found: dict[int, Document], refused: list[str], seconds: int
-) -> str:
-    index = min(set(range(workers)) - started)
-    reasons = []
-    if index in found:
-        status = found[index]["status"]
-        reasons += [c["message"] for c in status.get("conditions", []) if c.get("message")]
-        for state in status.get("containerStatuses", []):
-            waiting = state.get("state", {}).get("waiting", {})
-            reasons += [f"{waiting['reason']} {waiting.get('message', '')}".strip()] if waiting else []
-    else:
-        # No pod at all: the Job's events say who refused it, such as a quota or an admission policy.
-        reasons = refused[-1:]
-    why = "; ".join(reasons) or "Kubernetes gives no reason: see `kubectl describe job`"
-    return (
-        f"Worker {index} of {workers} did not start within {seconds} s ({why}): free or add nodes, ask for "
-        "less in [steps.Trainer], or raise [training] startup_timeout_seconds."
-    )
-
-
-def _stage(fn_args: Any, settings: Settings, staged: Path) -> Job:
-    """Copies what the workers read to where they all see it."""
-    _remove_all_but(staged, staged / "recovery")
-
-    def copy(patterns: list[str], split: str) -> tuple[str, ...]:
-        target = staged / "examples" / split
-        target.mkdir(parents=True)
-        copied: list[str] = []
-        for pattern in patterns:
-            for file in sorted(Path("/").glob(pattern.lstrip("/"))):
-                copied.append(str(shutil.copyfile(file, target / f"{len(copied):05d}-{file.name}")))
-        return tuple(copied)
-
-    shutil.copytree(fn_args.transform_graph_path, staged / "transform_graph")
-    base_model = Path(fn_args.base_model or "")
-    if fn_args.base_model and base_model.is_dir():
-        shutil.copytree(base_model, staged / "base_model")
-    return Job(
-        train_files=copy(fn_args.train_files, "train"),
-        eval_files=copy(fn_args.eval_files, "eval"),
-        transform_graph=str(staged / "transform_graph"),
-        model_directory=str(staged / "model"),
-        log_directory=str(staged / "logs"),
-        recovery_directory=str(staged / "recovery"),
-        settings=settings,
-        base_model=str(staged / "base_model") if (staged / "base_model").is_dir() else "",
-    )
-
-
-def _bring_back(run: Job, fn_args: Any) -> None:
-    Path(fn_args.serving_model_dir).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(run.model_directory, fn_args.serving_model_dir)
-    shutil.copytree(run.log_directory, fn_args.model_run_dir, dirs_exist_ok=True)
-
-
-def _remove_all_but(directory: Path, kept: Path) -> None:
-    for path in directory.iterdir() if directory.is_dir() else ():
-        if path == kept:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
-
-
-def _remove_abandoned(training_directory: Path, kept: Path) -> None:
-    """Removes what killed steps left on the volume and no retry took over; `kept` stays.
-
-    Ages are compared by the clock of the volume's own server, which this step's new file tells.
-    """
-    kept.mkdir(parents=True, exist_ok=True)
-    os.utime(kept)
-    now = kept.stat().st_mtime
-    for other in training_directory.glob("training-*"):
-        # Another step may be removing the same.
-        with contextlib.suppress(OSError):
-            changed = max(path.stat().st_mtime for path in (other, *other.iterdir()))
-            if other != kept and now - changed > _ABANDONED_SECONDS:
-                _LOG.info("removing what an abandoned training left: %s", other)
-                shutil.rmtree(other, ignore_errors=True)
+        if job["metadata"]["uid"] == uid and "deletionTimestamp" not in job["metadata"]:
+            status: Document = job.get("status", {})
+            return status
+    raise WorkersError(f"Someone deleted the Job {name} while it ran: run the step again.")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
     python -m components.trainer_pods.heartbeat FILE --patience 60 -- COMMAND...
 
-The step writes to a file on the shared volume every few seconds (`Heartbeat`). Each worker's command runs
+The step writes to a file on the shared volume every few seconds (`beating`). Each worker's command runs
 below this one, which ends it when the file has not changed for a while. Nothing else is certain: a step
 that is cancelled has less than a second (Argo's process 1 ends with KFP's launcher, which does not handle
 SIGTERM), one that is killed has none, and Kubernetes removes what a pod owns only with the pod, which Argo
@@ -55,7 +55,7 @@ def beating(file: Path) -> Iterator[None]:
 
 
 def watch(file: Path, patience: float, command: Sequence[str]) -> int:
-    """Runs `command` for as long as `file` changes; returns the exit status, as a shell counts it.
+    """Runs `command` for as long as `file` changes; returns the exit status, as a shell reports it.
 
     Args:
       file: Written by `beating`, possibly on another machine: its content is compared, as clocks differ.
@@ -73,9 +73,9 @@ def watch(file: Path, patience: float, command: Sequence[str]) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=min(1.0, patience))
             return 128 - status if status < 0 else status
-        content = _read(file)
-        if content not in (None, last):
-            last, changed = content, time.monotonic()
+        with contextlib.suppress(OSError):
+            if (content := file.read_text()) != last:
+                last, changed = content, time.monotonic()
         if time.monotonic() - changed > patience:
             print(
                 f"The Trainer's step has been silent for {patience:g} s: it was cancelled or killed, so this "
@@ -84,13 +84,6 @@ def watch(file: Path, patience: float, command: Sequence[str]) -> int:
             )
             _end(process)
             return ORPHANED
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text()
-    except OSError:
-        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

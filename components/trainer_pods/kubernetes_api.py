@@ -1,9 +1,10 @@
 """The few calls of Kubernetes' API that a training needs, with errors a person can act on."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from components.trainer_pods.worker_pods import Document
@@ -30,7 +31,7 @@ class Kubernetes:
         from kubernetes import client as api
 
         self._core, self._batch = api.CoreV1Api(client), api.BatchV1Api(client)
-        self._away_seconds = _AWAY_SECONDS
+        self._apis = {"job": self._batch, "service": self._core}
         self.namespace = namespace
 
     @classmethod
@@ -63,20 +64,21 @@ class Kubernetes:
         return cls(client.ApiClient(configuration), namespace)
 
     def replace(self, kind: str, document: Document) -> str:
-        """Creates an object; one of that name, left by a killed attempt, is deleted first.
+        """Creates an object, in the place of one of that name that a killed attempt left.
+
+        Args:
+          kind: "job" or "service".
+          document: The object.
 
         Returns:
           Its uid.
         """
-        create = {"job": self._batch.create_namespaced_job, "service": self._core.create_namespaced_service}[
-            kind
-        ]
-        name = document["metadata"]["name"]
-        deadline = time.monotonic() + 2 * self._away_seconds
+        name, create = document["metadata"]["name"], getattr(self._apis[kind], f"create_namespaced_{kind}")
+        deadline = time.monotonic() + 2 * _AWAY_SECONDS
         while True:
             try:
-                made = self._ask(f"create {kind}s", create, self.namespace, document)
-                return made["metadata"]["uid"]
+                made = self._ask(f"create {kind}s", create, body=document)
+                return str(made["metadata"]["uid"])
             except _Conflict as error:
                 if time.monotonic() > deadline:
                     raise ApiError(
@@ -88,48 +90,36 @@ class Kubernetes:
 
     def delete(self, kind: str, name: str) -> None:
         """Deletes an object once all it owns is gone; one that is gone itself is no error."""
-        remove = {"job": self._batch.delete_namespaced_job, "service": self._core.delete_namespaced_service}[
-            kind
-        ]
-        try:
-            self._ask(f"delete {kind}s", remove, name, self.namespace, propagation_policy="Foreground")
-        except NotFound:
-            return
+        delete = getattr(self._apis[kind], f"delete_namespaced_{kind}")
+        with contextlib.suppress(NotFound):
+            self._ask(f"delete {kind}s", delete, name=name, propagation_policy="Foreground")
 
     def job(self, name: str) -> Document:
         """The Job as the API's JSON."""
-        return self._ask("get jobs", self._batch.read_namespaced_job, name, self.namespace)
+        return self._ask("get jobs", self._batch.read_namespaced_job, name=name)
 
     def pods(self, selector: str) -> list[Document]:
         """The pods with these labels."""
-        answer = self._ask(
-            "list pods", self._core.list_namespaced_pod, self.namespace, label_selector=selector
-        )
+        answer = self._ask("list pods", self._core.list_namespaced_pod, label_selector=selector)
         return answer.get("items") or []
 
     def warnings(self, uid: str) -> list[str]:
-        """What the cluster's own controllers complained of about one object, oldest first; [] if it will not say."""
+        """What the cluster's own controllers complained of about one object, oldest first; [] if they cannot be read."""
+        selector = f"involvedObject.uid={uid},type=Warning"
         try:
-            answer = self._ask(
-                "list events",
-                self._core.list_namespaced_event,
-                self.namespace,
-                field_selector=f"involvedObject.uid={uid},type=Warning",
-            )
+            answer = self._ask("list events", self._core.list_namespaced_event, field_selector=selector)
         except ApiError:
             return []
         events = sorted(answer.get("items") or [], key=lambda event: event.get("lastTimestamp") or "")
         return [f"{event['reason']}: {event['message']}" for event in events if event.get("message")]
 
-    def log(self, pod: str) -> Any:
-        """A stream of lines of a pod's log, that ends when the pod does."""
-        return self._core.read_namespaced_pod_log(
-            pod,
-            self.namespace,
-            follow=True,
-            _preload_content=False,
-            _request_timeout=(_REQUEST_SECONDS, None),
-        )
+    def log(self, pod: str) -> Iterator[str]:
+        """The lines of a pod's log as they are written; ends when the pod does."""
+        seconds = (_REQUEST_SECONDS, None)
+        for line in self._core.read_namespaced_pod_log(
+            pod, self.namespace, follow=True, _preload_content=False, _request_timeout=seconds
+        ):
+            yield line.decode(errors="replace").removesuffix("\n")
 
     def last_lines(self, pod: str, count: int) -> list[str]:
         """The end of a pod's log."""
@@ -141,47 +131,48 @@ class Kubernetes:
     def owner(self, pod: str) -> Document | None:
         """A reference to this process's own pod: what it owns is removed with it, whatever happens."""
         try:
-            found = self._ask("get pods", self._core.read_namespaced_pod, pod, self.namespace)
+            found = self._ask("get pods", self._core.read_namespaced_pod, name=pod)
         except NotFound:
             return None
         return {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": found["metadata"]["uid"]}
 
-    def _ask(self, what: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Document:
-        """One call; while the API is away or failing, it is repeated for a while."""
+    def _ask(self, what: str, call: Callable[..., Any], **options: Any) -> Document:
+        """One call in this namespace; while the API is away or failing, it is repeated for a while."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        deadline = time.monotonic() + self._away_seconds
+        options |= {"_preload_content": False, "_request_timeout": _REQUEST_SECONDS}
+        deadline = time.monotonic() + _AWAY_SECONDS
         while True:
+            failure: Exception
             try:
-                answer = call(
-                    *arguments, **options, _preload_content=False, _request_timeout=_REQUEST_SECONDS
-                )
-                return json.loads(answer.data)
+                return dict(json.loads(call(namespace=self.namespace, **options).data))
             except ApiException as error:
-                if error.status == 404:
-                    raise NotFound(f"Kubernetes has no such object ({what}).") from error
-                if error.status == 409:
-                    raise _Conflict(_message(error)) from error
-                if error.status in (401, 403):
-                    raise ApiError(
-                        f"The step's service account may not {what} in the namespace {self.namespace} "
-                        f"({error.status}): kubectl apply -n {self.namespace} -f deploy/trainer-rbac.yaml, and set "
-                        '[kubeflow] service_account = "tfx-trainer".'
-                    ) from error
                 if error.status < 500 and error.status != 429:
-                    raise ApiError(
-                        f"Kubernetes refused to {what} ({error.status}): {_message(error)}"
-                    ) from error
-                failure: Exception = error
-                reason = f"answers {error.status}: {_message(error)}"
+                    raise self._refusal(what, error) from error
+                failure, reason = error, f"answers {error.status}: {_message(error)}"
             except HTTPError as error:
                 failure, reason = error, f"cannot be reached ({type(error).__name__})"
             if time.monotonic() > deadline:
                 raise ApiError(
-                    f"Kubernetes' API {reason} for {self._away_seconds:.0f} s (asked to {what}): try again later."
+                    f"Kubernetes' API {reason} for {_AWAY_SECONDS:.0f} s (asked to {what}): try again later."
                 ) from failure
-            time.sleep(min(2.0, self._away_seconds / 10))
+            time.sleep(min(2.0, _AWAY_SECONDS / 10))
+
+    def _refusal(self, what: str, error: Any) -> ApiError:
+        match error.status:
+            case 404:
+                return NotFound(f"Kubernetes has no such object ({what}).")
+            case 409:
+                return _Conflict(_message(error))
+            case 401 | 403:
+                return ApiError(
+                    f"The step's service account may not {what} in the namespace {self.namespace} "
+                    f"({error.status}): kubectl apply -n {self.namespace} -f deploy/trainer-rbac.yaml, and set "
+                    '[kubeflow] service_account = "tfx-trainer".'
+                )
+            case _:
+                return ApiError(f"Kubernetes refused to {what} ({error.status}): {_message(error)}")
 
 
 class _Conflict(ApiError):

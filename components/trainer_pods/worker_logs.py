@@ -4,8 +4,6 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Any
 
 from components.trainer_pods.kubernetes_api import Kubernetes
 from trainer_module.distribution.launcher import PROGRESS
@@ -21,17 +19,17 @@ class WorkerLogs:
         """Follows nothing yet."""
         self._kubernetes = kubernetes
         self._last: list[deque[str]] = [deque(maxlen=_LAST_LINES) for _ in range(workers)]
-        self._threads: dict[int, threading.Thread] = {}
+        self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
 
     def follow(self, index: int, pod: str) -> None:
         """Begins to relay one pod's log."""
         thread = threading.Thread(target=self._relay, args=(index, pod), daemon=True)
-        self._threads[index] = thread
+        self._threads.append(thread)
         thread.start()
 
     def last_lines(self, index: int, pod: str) -> list[str]:
-        """The last lines of one worker; what it wrote just before it ended included."""
+        """The last lines of one worker, including what it wrote just before it ended."""
         with contextlib.suppress(Exception):
             # The pod has ended: its log is whole, while the thread may lag behind.
             return self._kubernetes.last_lines(pod, _LAST_LINES)
@@ -39,7 +37,7 @@ class WorkerLogs:
 
     def close(self) -> None:
         """Waits a moment for lines under way, then stops relaying."""
-        for thread in self._threads.values():
+        for thread in self._threads:
             thread.join(timeout=2)
         self._closed.set()
 
@@ -48,7 +46,7 @@ class WorkerLogs:
         while not self._closed.is_set():
             # A log is of use to a person, and no reason for a training to fail.
             with contextlib.suppress(Exception):
-                for number, line in enumerate(_lines(self._kubernetes.log(pod))):
+                for number, line in enumerate(self._kubernetes.log(pod)):
                     if self._closed.is_set():
                         return
                     if number >= seen:
@@ -60,18 +58,7 @@ class WorkerLogs:
 
     def _log(self, index: int, line: str) -> None:
         self._last[index].append(line)
-        if line.startswith(PROGRESS):
-            level = logging.INFO if index == 0 else logging.DEBUG
-            _LOG.log(level, "worker %d: %s", index, line.removeprefix(PROGRESS))
-        else:
-            _LOG.debug("worker %d: %s", index, line)
-
-
-def _lines(response: Any) -> Iterator[str]:
-    """Text lines of a response that arrives in pieces."""
-    rest = b""
-    for piece in response.stream(decode_content=False):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line.decode(errors="replace") for line in whole)
-    if rest:
-        yield rest.decode(errors="replace")
+        is_news = line.startswith(PROGRESS) and index == 0
+        _LOG.log(
+            logging.INFO if is_news else logging.DEBUG, "worker %d: %s", index, line.removeprefix(PROGRESS)
+        )

@@ -2,14 +2,14 @@
 
 An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
 headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
-The step's pod owns the Job, and the Job owns the Service and the pods, so that all of them go with one.
-Pods are what the Pod Security standard "restricted" asks for
+The step's pod owns the Job, and the Job owns the Service and the pods, so that each goes with its owner.
+Pods meet the Pod Security standard "restricted"
 (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted).
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +28,13 @@ _INDEX = "batch.kubernetes.io/job-completion-index"
 
 @dataclass(frozen=True)
 class WorkerPods:
-    """What the pods of a training's workers ask of the cluster.
+    """What the pod of each worker asks of the cluster: `[steps.Trainer]`, and of `[kubeflow]` what it needs.
 
     Attributes:
-      image: The step image.
-      training_directory: Where all pods see the same files.
-      volumes: Claim name → mount path; one of them holds `training_directory`.
-      cpu: Request and limit, of each pod.
-      memory: Request and limit, of each pod.
-      gpus: Of each pod.
-      gpu_resource: Kubernetes' name of the GPUs.
-      shared_memory: Size of /dev/shm, "" for the runtime's default.
-      node_selector: Labels of the nodes that may be used.
+      training_directory: Where all pods see the same files; on one of `volumes`.
+      volumes: Claim name → mount path.
       tolerations: As in a pod's specification.
-      environment: Variable → value.
       secrets: Secret name → key in the secret → variable.
-      image_pull_secrets: Names of secrets.
-      run_as_user: Numeric user id, None for the image's.
     """
 
     image: str
@@ -52,19 +42,15 @@ class WorkerPods:
     volumes: dict[str, str]
     cpu: str
     memory: str
-    gpus: int = 0
-    gpu_resource: str = "nvidia.com/gpu"
-    shared_memory: str = ""
-    node_selector: dict[str, str] = field(default_factory=dict)
-    tolerations: list[dict[str, str]] = field(default_factory=list)
-    environment: dict[str, str] = field(default_factory=dict)
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    image_pull_secrets: list[str] = field(default_factory=list)
-    run_as_user: int | None = None
-
-    def to_json(self) -> Document:
-        """The values as keyword arguments."""
-        return asdict(self)
+    gpus: int
+    gpu_resource: str
+    shared_memory: str
+    node_selector: dict[str, str]
+    tolerations: list[dict[str, str]]
+    environment: dict[str, str]
+    secrets: dict[str, dict[str, str]]
+    image_pull_secrets: list[str]
+    run_as_user: int | None
 
 
 def service(name: str, job_uid: str) -> Document:
@@ -84,7 +70,7 @@ def service(name: str, job_uid: str) -> Document:
 
 
 def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Document | None) -> Document:
-    """The Indexed Job: one pod a worker, none of them restarted, as the others would not take it back."""
+    """The Indexed Job: one pod a worker, none of which restarts, because the others would not let it join again."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -94,7 +80,7 @@ def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Documen
             "completions": workers,
             "parallelism": workers,
             "backoffLimit": 0,
-            # Should even the step's clean-up be killed, and its pod be kept.
+            # In case even the step's clean-up is killed, and its pod is kept.
             "ttlSecondsAfterFinished": _KEEP_FINISHED_SECONDS,
             "template": {
                 "metadata": {
@@ -134,18 +120,13 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
     resources = {"cpu": pods.cpu, "memory": pods.memory}
     if pods.gpus:
         resources[pods.gpu_resource] = str(pods.gpus)
-    volumes: list[Document] = [
-        {"name": f"volume-{number}", "persistentVolumeClaim": {"claimName": claim}}
-        for number, claim in enumerate(pods.volumes)
-    ]
-    mounts = [
-        {"name": f"volume-{number}", "mountPath": path} for number, path in enumerate(pods.volumes.values())
+    mounted: list[tuple[str, str, Document]] = [
+        (f"volume-{number}", path, {"persistentVolumeClaim": {"claimName": claim}})
+        for number, (claim, path) in enumerate(pods.volumes.items())
     ]
     if pods.shared_memory:
-        volumes.append(
-            {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": pods.shared_memory}}
-        )
-        mounts.append({"name": "shared-memory", "mountPath": "/dev/shm"})
+        memory = {"medium": "Memory", "sizeLimit": pods.shared_memory}
+        mounted.append(("shared-memory", "/dev/shm", {"emptyDir": memory}))
     pod: Document = {
         "restartPolicy": "Never",
         "subdomain": name,
@@ -153,9 +134,9 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
         "nodeSelector": pods.node_selector,
         "tolerations": pods.tolerations,
         "imagePullSecrets": [{"name": secret} for secret in pods.image_pull_secrets],
-        "volumes": volumes,
+        "volumes": [{"name": volume, **source} for volume, _, source in mounted],
         "securityContext": {
-            # Who asks for root by its number gets it where the namespace allows it.
+            # A profile that asks for root by its number gets it where the namespace allows it.
             "runAsNonRoot": pods.run_as_user != 0,
             "seccompProfile": {"type": "RuntimeDefault"},
             **({"runAsUser": pods.run_as_user} if pods.run_as_user is not None else {}),
@@ -173,7 +154,7 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
                 "ports": [{"containerPort": PORT}],
                 "resources": {"requests": resources, "limits": resources},
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                "volumeMounts": mounts,
+                "volumeMounts": [{"name": volume, "mountPath": path} for volume, path, _ in mounted],
             }
         ],
     }
@@ -183,7 +164,7 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
 def _environment(name: str, workers: int, pods: WorkerPods) -> list[Document]:
     index = f"metadata.annotations['{_INDEX}']"
     variables: list[Document] = [
-        # Kubernetes sets it by itself, but after ours: only what stands before can be referred to.
+        # Kubernetes sets it by itself, but after ours, and a variable can only refer to those before it.
         {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
         {"name": "TF_CONFIG", "value": tf_config(name, workers)},
     ]

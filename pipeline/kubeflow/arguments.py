@@ -1,5 +1,6 @@
-"""What the command line says of a submission, as Kubeflow Pipelines takes it."""
+"""The command line's values for a submission, in the form that Kubeflow Pipelines expects."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pipeline.kubeflow import wire_format
 def parse_parameters(given: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:
     """``NAME=VALUE`` texts as the typed values that the server asks for; it converts nothing itself.
 
-    Texts are as they travel (`wire_format`): the step gets what was given.
+    Strings are escaped (`wire_format`), so that the step gets exactly what was given.
 
     Args:
       given: From the command line.
@@ -59,7 +60,7 @@ def parse_schedule(text: str) -> str:
 
 
 def read_secret(flag: str, file: str | None) -> str | None:
-    """The one line of a file that holds a token or cookies; they have no place on a command line.
+    """The one line of a file that holds a token or cookies, which do not belong on a command line.
 
     Raises:
       ConfigurationError: If the file cannot be read or is empty.
@@ -78,12 +79,12 @@ def read_secret(flag: str, file: str | None) -> str | None:
 def _typed(name: str, value: str, kind: str) -> Any:
     if kind == "STRING":
         return wire_format.escape(value)
-    try:
+    types, described = _KINDS[kind]
+    parsed = None
+    with contextlib.suppress(json.JSONDecodeError):
         parsed = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"--parameter {name}={value!r} must be {_KINDS[kind][1]}.") from error
-    if not isinstance(parsed, _KINDS[kind][0]) or (kind != "BOOLEAN" and isinstance(parsed, bool)):
-        raise ConfigurationError(f"--parameter {name}={value!r} must be {_KINDS[kind][1]}.")
+    if not isinstance(parsed, types) or (kind != "BOOLEAN" and isinstance(parsed, bool)):
+        raise ConfigurationError(f"--parameter {name}={value!r} must be {described}.")
     return parsed
 
 

@@ -1,7 +1,7 @@
 """Compiles the graph for Kubeflow Pipelines, offline: the same inputs give the same bytes.
 
-TFX's public KubeflowV2DagRunner does the compiling, `specification` fills in what it leaves out, and
-`lint` refuses what a cluster would refuse.
+TFX's public KubeflowV2DagRunner compiles, `specification` and `pods` fill in what it leaves out, and `lint`
+refuses what a cluster would refuse.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint, step_fingerprint
-from pipeline.kubeflow import lint, specification
+from pipeline.kubeflow import lint, pods, specification
 from pipeline.kubeflow.settings import Kubeflow
 from pipeline.nodes import STEPS
 from pipeline.workspace import workspace_of
@@ -39,14 +39,14 @@ def require_cluster(config: Config) -> Kubeflow:
             f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
             "image, data_directory, models_directory and volumes."
         )
-    # Said here as well, so that it is said before TFX is imported.
-    specification.worker_pods(config, config.kubeflow)
-    specification.platform(config, config.kubeflow)
+    # Checked here as well, so that a mistake is reported before TFX is imported.
+    pods.worker_pods(config, config.kubeflow)
+    pods.platform(config, config.kubeflow)
     return config.kubeflow
 
 
 def run_parameters(config: Config) -> dict[str, dict[str, str]]:
-    """What a run may be given, as `root.inputDefinitions.parameters` of the specification."""
+    """The parameters of a run, as `root.inputDefinitions.parameters` of the specification."""
     parameters = {
         DATA_DIRECTORY: {
             "parameterType": "STRING",
@@ -65,7 +65,7 @@ def run_parameters(config: Config) -> dict[str, dict[str, str]]:
 
 
 def compile_pipeline(config: Config) -> str:
-    """The YAML that Kubeflow Pipelines takes: the PipelineSpec and the Kubernetes platform document.
+    """The YAML that Kubeflow Pipelines accepts: the PipelineSpec and the Kubernetes platform document.
 
     Raises:
       ConfigurationError: If a cluster would refuse it; one sentence a line.
@@ -74,13 +74,13 @@ def compile_pipeline(config: Config) -> str:
     parameters = run_parameters(config)
     compiled = _compile(config, kubeflow, parameters)
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
-    platform = specification.platform(config, kubeflow)
+    platform = pods.platform(config, kubeflow)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
 
 
 def check_output(output: Path) -> None:
-    """Looks whether `output` can be written, before seconds are spent on making it.
+    """Checks that `output` can be written, before seconds are spent on making it.
 
     Raises:
       ConfigurationError: If it cannot.
@@ -93,7 +93,7 @@ def check_output(output: Path) -> None:
 
 
 def write(text: str, output: Path) -> None:
-    """Replaces `output` at once, so that a reader never sees half of it.
+    """Replaces `output` as a whole, so that a reader never sees half of it.
 
     Raises:
       ConfigurationError: If it cannot be written.
@@ -124,7 +124,7 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         config,
         workspace_of(kubeflow.models_directory, config.name),
         Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
-        worker_pods=specification.worker_pods(config, kubeflow),
+        worker_pods=pods.worker_pods(config, kubeflow),
         report=True,
     )
     runner = KubeflowV2DagRunner(

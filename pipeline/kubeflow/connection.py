@@ -15,7 +15,7 @@ from types import FrameType
 
 from foundation.sections import ConfigurationError, UserError
 
-# Where Kubeflow projects a pod's token for Pipelines; kfp.client reads it there too.
+# Where Kubeflow projects a pod's token for Pipelines (`ServiceAccountTokenVolumeCredentials` of kfp.client).
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 
 
@@ -40,28 +40,35 @@ class Server:
                 "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80` makes it answer."
             )
 
+    @property
+    def bearer(self) -> str | None:
+        """The token that was given, or the one of the pod that this is; None with cookies, or outside a pod."""
+        if self.token or self.cookies or not SERVICE_ACCOUNT_TOKEN.is_file():
+            return self.token
+        return SERVICE_ACCOUNT_TOKEN.read_text().strip()
+
 
 @contextlib.contextmanager
 def asking(server: Server, purpose: str) -> Iterator[None]:
-    """Turns what the network or the server does wrong into one sentence, within the time allowed.
+    """Turns errors of the network and the server into one sentence, and ends what takes too long.
 
     Raises:
       ServerError: With what to do.
-      Exception: Whatever else is raised inside: a mistake of this code or of kfp's client is no matter of
-        the network, and its traceback is needed.
+      Exception: Whatever else is raised inside: of a mistake in this code or in kfp's client the traceback is
+        needed.
     """
     try:
-        # kfp's client prints links of its own; the runner's summary says what was done.
+        # kfp's client prints links of its own; kubeflow_runner.py says what was done.
         with _deadline(server.seconds), contextlib.redirect_stdout(None):
             yield
     except Exception as error:
-        if not _is_of_the_server(error):
+        if not _comes_from_server(error):
             raise
         raise _explain(error, purpose, server) from error
 
 
 def check_health(server: Server) -> str:
-    """Asks whether the server is well; the client itself would try for half a minute in silence.
+    """Asks whether the server is up; the client itself would try for half a minute in silence.
 
     Returns:
       The server's release, such as "2.16.1", as its build calls it; "" where it does not say.
@@ -69,13 +76,8 @@ def check_health(server: Server) -> str:
     Raises:
       ServerError: If it refuses, does not answer, or is something else.
     """
-    headers = {}
-    if server.token:
-        headers["Authorization"] = f"Bearer {server.token}"
-    elif not server.cookies and SERVICE_ACCOUNT_TOKEN.is_file():
-        headers["Authorization"] = f"Bearer {SERVICE_ACCOUNT_TOKEN.read_text().strip()}"
-    if server.cookies:
-        headers["Cookie"] = server.cookies
+    login = {"Authorization": server.bearer and f"Bearer {server.bearer}", "Cookie": server.cookies}
+    headers = {name: value for name, value in login.items() if value}
     request = urllib.request.Request(f"{server.host.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=server.seconds) as answer:
@@ -87,12 +89,12 @@ def check_health(server: Server) -> str:
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _explain(error, "connect", server) from error
-    # `tag_name` is the API server's (backend/src/apiserver/main.go). KFP's UI, behind whose address the API
-    # is as a rule, answers this one path itself and renames it (frontend/server/handlers/healthz.ts).
+    # `tag_name` is the API server's (backend/src/apiserver/main.go). KFP's UI, which usually stands before the
+    # API, answers this one path itself and renames it (frontend/server/handlers/healthz.ts).
     return str(health.get("tag_name") or health.get("apiServerTagName") or "")
 
 
-def _is_of_the_server(error: Exception) -> bool:
+def _comes_from_server(error: Exception) -> bool:
     # Here and not above: the generated client takes a while to import, and --help needs neither.
     import urllib3.exceptions
     from kfp_server_api.exceptions import ApiException
@@ -115,9 +117,11 @@ def _explain(error: Exception, purpose: str, server: Server) -> ServerError:
         case 403:
             text = f"does not allow this account to {purpose} (403): ask its administrator{message}."
         case 404:
-            text = f"has no such thing when asked to {purpose} (404){message}: check --host and --namespace."
+            text = (
+                f"finds nothing there when asked to {purpose} (404){message}: check --host and --namespace."
+            )
         case 409:
-            text = f"is in conflict when asked to {purpose} (409){message}: another submission may be running; try again."
+            text = f"reports a conflict when asked to {purpose} (409){message}: another submission may be running; try again."
         case int() if status >= 500:
             text = f"failed when asked to {purpose} ({status}){message}: try again, or look at the ml-pipeline pod's log."
         case int():
@@ -144,7 +148,7 @@ class _Expired(Exception):
 
 
 def _is_expired(error: BaseException | None) -> bool:
-    """Whether our own alarm stopped it, however what was stopped has dressed that up."""
+    """Whether our own alarm stopped it, whatever the libraries have wrapped that in."""
     return any(isinstance(seen, _Expired) for seen in _chain(error))
 
 

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if find_user_error(error) is None:
             traceback.print_exc()
-        # The step's last words, but not the pod's: lines of KFP's launcher and of Argo follow in its log,
-        # which end in "Error: exit status 1". A person looks for "<step> failed", so it begins a line.
+        # The step's last line, but not the pod's: KFP's launcher and Argo add more to the log, down to
+        # "Error: exit status 1". People search it for "<step> failed", so that begins a line.
         print(f"{options.node_id} failed: {explain(error)}", file=sys.stderr)
         return 1
     return 0
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
       root: The directory that stands for "/", with a slash at its end.
 
     Raises:
-      ConfigurationError: If an artifact cannot be had or handed on.
+      ConfigurationError: If an input is missing, or an artifact is in a store that is not transferred.
       Exception: Whatever the component raises.
     """
     given = json.loads(options.json_serialized_invocation_args)
@@ -93,15 +93,12 @@ def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapte
     # `absl.app` is not running, so absl would hold back TFX's messages, and the trainer's go to
     # Python's own root logger.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", force=True)
-    kubeflow_v2_run_executor.main((_for_tfx(options, adapted), beam_arguments))
-
-
-def _for_tfx(options: argparse.Namespace, adapted: Document) -> argparse.Namespace:
-    return argparse.Namespace(
+    for_tfx = argparse.Namespace(
         executor_class_path=options.executor_class_path,
         json_serialized_invocation_args=json.dumps(adapted),
         json_serialized_inputs_spec_args=options.json_serialized_inputs_spec_args,
     )
+    kubeflow_v2_run_executor.main((for_tfx, beam_arguments))
 
 
 def _settings() -> dict[str, str]:
@@ -111,7 +108,7 @@ def _settings() -> dict[str, str]:
 
 
 def _present(adapted: Document) -> set[str]:
-    """Input keys of which every artifact has at least one file here."""
+    """Input keys whose artifacts all have at least one file here."""
     return {
         key
         for key, listed in adapted["inputs"]["artifacts"].items()
@@ -124,7 +121,7 @@ def _has_files(path: Path) -> bool:
 
 
 def _resolve_links(directory: Path) -> None:
-    """Replaces links by what they point to: the launcher uploads a linked directory as one file."""
+    """Replaces links by what they point to: the launcher would upload a linked directory as one file."""
     for path in list(directory.rglob("*")):
         if path.is_symlink():
             target = path.resolve(strict=True)
@@ -136,7 +133,7 @@ def _resolve_links(directory: Path) -> None:
 
 
 def _become_file(directory: Path) -> None:
-    """Replaces a directory by the one file in it: KFP's page shows an artifact that is a file itself."""
+    """Replaces a directory by the one file in it: KFP's page shows an artifact only if it is a file itself."""
     (file,) = directory.iterdir()
     beside = directory.with_name(f".{directory.name}.unfinished")
     os.replace(file, beside)

@@ -1,23 +1,25 @@
 """Refuses fields that Kubeflow Pipelines does not know, anywhere in the specification or the platform document.
 
 The server refuses a PipelineSpec with a field it does not know, but looks neither into the executors nor into
-the platform document: what is misspelled there is quietly absent from the pod. Known are the fields of the
-installed protocol buffers, and, since those of kfp-kubernetes are not installed, `PLATFORM_FIELDS`.
+the platform document: what is misspelled there is silently missing from the pod. Known fields are those of the
+installed protocol buffers and, since those of kfp-kubernetes are not installed, of `PLATFORM_FIELDS`.
 """
 
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.kubeflow import documents
+from pipeline.kubeflow.documents import Document
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
-Document = dict[str, Any]
 Path = tuple[str, ...]
 
 _REQUIRED: tuple[Path, ...] = (
     ("pipelineInfo", "name"), ("components",), ("deploymentSpec", "executors"), ("root", "dag", "tasks"),
-    # Without it, the server takes the document for none of its business.
+    # Without it, the server ignores the document.
     ("platforms", "kubernetes", "deploymentSpec", "executors"),
 )  # fmt: skip
 # What a JSON value may be where the protocol buffer leaves it open.
@@ -46,12 +48,12 @@ PLATFORM_FIELDS: dict[str, tuple[tuple[int, int], Document | None]] = {
     "securityContext": ((2, 16), {"runAsUser": {}}),
 }
 """Key of an executor in the platform document → the first release of Kubeflow Pipelines that obeys it, and the
-fields below it that `specification.platform` sets (None: any). All are in kubernetes_executor_config.proto of
+fields below it that `pods.platform` sets (None: any). All are in kubernetes_executor_config.proto of
 kubeflow/pipelines 2.16.1."""
 
 
 def missing_parts(spec: Document, platform: Document) -> Iterator[str]:
-    """One sentence for each part without which nothing else of the two documents can be looked at."""
+    """One sentence for each part without which nothing else in the two documents can be checked."""
     for path in _REQUIRED:
         part: Any = {**spec, **platform}
         for key in path:
@@ -72,8 +74,7 @@ def check(spec: Document, platform: Document, release: tuple[int, int]) -> Itera
         ((), platform, pipeline_spec_pb2.PlatformSpec()),
     )
     for above, document, message in parts:
-        unknown = list(_unknown(document, message.DESCRIPTOR, above))
-        for path in unknown:
+        for path in _unknown(document, message.DESCRIPTOR, above):
             yield (
                 f"{_owner(path)} sets {'.'.join(path)}, which Kubeflow Pipelines does not know: remove it, or "
                 "correct its name in pipeline/kubeflow/specification.py."
@@ -85,7 +86,7 @@ def check(spec: Document, platform: Document, release: tuple[int, int]) -> Itera
                 f"The specification holds what Kubeflow Pipelines cannot read "
                 f"({str(error).splitlines()[0].rstrip('.')}): correct it in pipeline/kubeflow/specification.py."
             )
-    for label, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+    for label, pod in documents.pod_settings(platform).items():
         yield from _check_pod(label, pod, release)
 
 
@@ -96,7 +97,7 @@ def _check_pod(label: str, pod: Document, release: tuple[int, int]) -> Iterator[
         for path in unknown:
             yield (
                 f"{label} sets the platform key {'.'.join(path)}, which Kubeflow Pipelines does not know: "
-                "remove it, or correct its name in pipeline/kubeflow/specification.py."
+                "remove it, or correct its name in pipeline/kubeflow/pods.py."
             )
         if since > release:
             first = ".".join(map(str, since))
@@ -117,11 +118,8 @@ def _unknown(value: Any, message: "Descriptor", path: Path) -> Iterator[Path]:
             if key not in _SINCE_2_4:
                 yield here
             continue
-        if (
-            field.enum_type is not None
-            and isinstance(item, str)
-            and item not in field.enum_type.values_by_name
-        ):
+        names = field.enum_type.values_by_name if field.enum_type is not None else None
+        if names is not None and isinstance(item, str) and item not in names:
             yield (*here, item)
         below = field.message_type
         if below is None:
@@ -148,8 +146,8 @@ def _beyond(value: Any, known: Document | None) -> Iterator[Path]:
 
 
 def _owner(path: Path) -> str:
-    """The step that a part of a document is about."""
+    """The step that a part of a document belongs to."""
     for above, name in itertools.pairwise(path):
         if above in ("tasks", "components", "executors"):
-            return name.removesuffix("_executor")
+            return documents.node_of(name)
     return "The pipeline"

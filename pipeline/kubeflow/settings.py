@@ -131,8 +131,6 @@ def read_steps(table: Any, where: str) -> dict[str, Step]:
     Raises:
       ConfigurationError: On a section for a node that the graph lacks, an unknown key or a bad value.
     """
-    if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{where} [steps] must hold sections such as [steps.Trainer].")
     check_steps(table, where)
     default = table.get(DEFAULT_STEP, {})
     return {

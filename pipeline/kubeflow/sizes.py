@@ -1,7 +1,7 @@
-"""How large a specification becomes on its way through a cluster, and what of it is too large.
+"""How large a specification becomes on its way through a cluster, and which of its parts are too large.
 
-Two bounds matter. Linux takes 128 KiB for one argument of a process, and KFP hands each of its documents
-over as one: to its drivers in `backend/src/v2/compiler/argocompiler/{dag,container}.go`, to its launcher in
+Two limits matter. Linux takes 128 KiB as one argument of a process, and KFP hands over each of its documents
+as one: to its drivers in `backend/src/v2/compiler/argocompiler/{dag,container}.go`, to its launcher in
 `backend/src/v2/driver/driver.go` of kubeflow/pipelines. And Argo keeps the workflow, with what went
 into and came out of every node, in one object of at most 1 MiB (`workflow/packer` of
 argoproj/argo-workflows), below the 1.5 MiB that etcd takes.
@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-Document = dict[str, Any]
+from pipeline.kubeflow import documents
+from pipeline.kubeflow.documents import Document
 
 LARGEST_ARGUMENT = 128 * 1024 - 1
 """Bytes: MAX_ARG_STRLEN of Linux without the zero at its end (include/uapi/linux/binfmts.h)."""
@@ -43,7 +44,7 @@ def check(spec: Document, platform: Document) -> Iterator[str]:
     """
     # The whole graph with every step's parameters goes to the root driver.
     yield from _argument("The graph comes", as_json(spec["root"]))
-    for node, task in spec["root"]["dag"]["tasks"].items():
+    for node, task in documents.tasks(spec).items():
         component, container = _component(spec, node)
         yield from _argument(f"{node}'s component comes", as_json(component))
         yield from _argument(f"{node}'s container comes", as_json(container))
@@ -57,15 +58,16 @@ def check(spec: Document, platform: Document) -> Iterator[str]:
 
 
 def workflow_size(spec: Document, platform: Document) -> int:
-    """Bytes of Argo's Workflow object at the end of a run, about: the step that makes the most of it
-    has used all its retries, the others none.
+    """Bytes, roughly, of Argo's Workflow object at the end of a run.
+
+    The step whose retries take the most room has used all of them, the others none.
     """
     root = as_json(spec["root"])
-    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    pods = documents.pod_settings(platform)
     arguments, drivers, executors, retried, retries = [root], [root], [], [], 0
-    for node, task in spec["root"]["dag"]["tasks"].items():
+    for node, task in documents.tasks(spec).items():
         component, container = _component(spec, node)
-        pod = pods.get(component.get("executorLabel"), {})
+        pod = pods.get(component.get("executorLabel", ""), {})
         handed = [as_json(document) for document in (component, container, task, pod)]
         patch = _pod_patch(task, component, container)
         arguments += handed
@@ -92,14 +94,14 @@ def workflow_size(spec: Document, platform: Document) -> int:
 def as_json(document: Any) -> str:
     """A document as Go's encoding/json writes it, with which KFP and Argo make their texts."""
     text = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _component(spec: Document, node: str) -> tuple[Document, Document]:
     """The component of a task, and its container."""
-    task = spec["root"]["dag"]["tasks"][node]
+    task = documents.tasks(spec)[node]
     component = spec["components"].get(task["componentRef"]["name"], {})
-    executor = spec["deploymentSpec"]["executors"].get(component.get("executorLabel"), {})
+    executor = documents.executors(spec).get(component.get("executorLabel"), {})
     return component, executor.get("container", {})
 
 
@@ -111,13 +113,12 @@ def _argument(what: str, text: str) -> Iterator[str]:
 
 def _executor_input(task: Document, component: Document) -> str:
     """The driver's ExecutorInput, with room for what only a run knows."""
-    inputs = task.get("inputs", {})
-    sources = inputs.get("parameters", {})
-    values = {key: source.get("runtimeValue", {}).get("constant") for key, source in sources.items()}
-    given = any("componentInputParameter" in source for source in sources.values())
+    sources = documents.given(task, "parameters")
+    values = {key: documents.constant_of(source) for key, source in sources.items()}
+    is_of_a_run = any("componentInputParameter" in source for source in sources.values())
     outputs = component.get("outputDefinitions", {}).get("artifacts", {})
-    artifacts = len(inputs.get("artifacts", {})) + len(outputs)
-    return as_json([values, outputs, " " * (_RUN_PARAMETERS * given + _ARTIFACT * artifacts)])
+    artifacts = len(documents.given(task, "artifacts")) + len(outputs)
+    return as_json([values, outputs, " " * (_RUN_PARAMETERS * is_of_a_run + _ARTIFACT * artifacts)])
 
 
 def _pod_patch(task: Document, component: Document, container: Document) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.kubeflow.connection import SERVICE_ACCOUNT_TOKEN, Server, asking, check_health
+from pipeline.kubeflow.connection import Server, asking, check_health
 from pipeline.kubeflow.settings import Kubeflow
 
 _PAGE = 100
@@ -29,7 +29,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A pipeline's one schedule, and how it came to be."""
+    """A pipeline's one schedule, and what was done about it."""
 
     recurring_run_id: str
     is_new: bool
@@ -39,7 +39,7 @@ class Schedule:
 
     @property
     def outcome(self) -> str:
-        """What happened, for the end of a line."""
+        """What was done, in words that end a line."""
         happened = "created" if self.is_new else "unchanged"
         if self.replaced:
             happened = f"replaced {', '.join(self.replaced)}"
@@ -52,7 +52,7 @@ class Schedule:
 
 
 class Submission:
-    """One session with a server."""
+    """One session with a server; all of it raises `ServerError` if the server refuses or does not answer."""
 
     def __init__(self, server: Server, kubeflow: Kubeflow, name: str) -> None:
         """Connects.
@@ -61,9 +61,6 @@ class Submission:
           server: Where.
           kubeflow: Says pipeline root and service account of the runs.
           name: Of the pipeline, its experiment and its schedule.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
         """
         self._server, self._kubeflow, self._name = server, kubeflow, name
         self._release = check_health(server)
@@ -72,24 +69,16 @@ class Submission:
             warnings.simplefilter("ignore", FutureWarning)
             import kfp.client
 
-            credentials = None
-            if not server.token and not server.cookies and SERVICE_ACCOUNT_TOKEN.is_file():
-                credentials = kfp.client.ServiceAccountTokenVolumeCredentials()
             self._client = kfp.client.Client(
                 host=server.host,
                 # With its own default the client takes the installation's namespace for the user's.
                 namespace=server.namespace or "kubeflow",
-                existing_token=server.token,
+                existing_token=server.bearer,
                 cookies=server.cookies,
-                credentials=credentials,
             )
 
     def upload(self, package: Path) -> Version:
-        """The version that holds exactly `package`, uploaded unless it is there already.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
-        """
+        """The version that holds exactly `package`, uploaded unless it is there already."""
         digest = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
         description = f"sha256 {digest}"
         with asking(self._server, "upload the pipeline"):
@@ -113,37 +102,26 @@ class Submission:
             return Version(pipeline_id, version.pipeline_version_id, True)
 
     def start(self, version: Version, parameters: Mapping[str, Any]) -> str:
-        """Starts a run; returns its id.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
-        """
+        """Starts a run; returns its id."""
         with asking(self._server, "start a run"):
-            run = self._client.run_pipeline(
-                experiment_id=self._experiment(),
-                job_name=self._name,
-                **self._what(version, parameters),
-            )
-        return run.run_id
+            what = self._what(version, parameters)
+            return str(self._client.run_pipeline(self._experiment(), self._name, **what).run_id)
 
     def schedule(self, version: Version, parameters: Mapping[str, Any], cron: str) -> Schedule:
-        """Makes `cron` the pipeline's one schedule; never two runs at once, none caught up on.
+        """Makes `cron` the pipeline's one schedule; runs never overlap, and missed ones are not caught up on.
 
-        A schedule that somebody has paused stays paused, also where another takes its place: it is for a
-        person to say when runs may start again.
-
-        Raises:
-          ServerError: If the server refuses or does not answer.
+        A schedule that somebody has paused stays paused, and so does one that takes its place: when runs may
+        start again is for a person to say.
         """
         description = self._digest(version, parameters, cron)
         with asking(self._server, "schedule runs"):
             experiment = self._experiment()
             before = self._schedules(experiment)
-            is_paused = bool(before) and all(found.mode != "ENABLE" for found in before)
+            is_paused = bool(before) and all(each.mode != "ENABLE" for each in before)
             same = [
-                found
-                for found in before
-                if found.description == description and (found.mode == "ENABLE" or is_paused)
+                each
+                for each in before
+                if each.description == description and (each.mode == "ENABLE" or is_paused)
             ]
             if same:
                 kept = same[0].recurring_run_id
@@ -158,8 +136,8 @@ class Submission:
                     enabled=not is_paused,
                     **self._what(version, parameters),
                 ).recurring_run_id
-            # Only now: had the new one been refused, the old one would go on.
-            replaced = tuple(found.recurring_run_id for found in before if found.recurring_run_id != kept)
+            # Only now: if the new one is refused, the old one goes on.
+            replaced = tuple(each.recurring_run_id for each in before if each.recurring_run_id != kept)
             for old in replaced:
                 self._client.delete_recurring_run(old)
         return Schedule(kept, not same, replaced, is_paused)
@@ -181,7 +159,7 @@ class Submission:
         )
 
     def _what(self, version: Version, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What a run is of, now or on a schedule."""
+        """What every run is given, whether it starts now or by a schedule."""
         return {
             "pipeline_id": version.pipeline_id,
             "version_id": version.version_id,
@@ -205,16 +183,12 @@ class Submission:
         return self._client.create_experiment(self._name, namespace=self._server.namespace).experiment_id
 
     def _versions(self, pipeline_id: str) -> Iterator[Any]:
-        return _pages(
-            self._client.list_pipeline_versions,
-            "pipeline_versions",
-            pipeline_id=pipeline_id,
-            sort_by="created_at desc",
-        )
+        ask = self._client.list_pipeline_versions
+        return _pages(ask, "pipeline_versions", pipeline_id=pipeline_id, sort_by="created_at desc")
 
     def _schedules(self, experiment: str) -> list[Any]:
         pages = _pages(self._client.list_recurring_runs, "recurring_runs", experiment_id=experiment)
-        return [found for found in pages if found.display_name == self._name]
+        return [schedule for schedule in pages if schedule.display_name == self._name]
 
 
 def _pages(ask: Callable[..., Any], items: str, **what: Any) -> Iterator[Any]:

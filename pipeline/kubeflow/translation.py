@@ -122,8 +122,8 @@ def without_absent(adapted: Document, present: Collection[str], optional: Collec
 def adapt_output(executor_output: Document, executor_input: Document, root: str = "/") -> Document:
     """The ExecutorOutput as KFP's launcher takes it.
 
-    Every URI is again exactly the one that KFP gave: a local path would be recorded as it is, and
-    nothing uploaded. Metadata without a value is left out, because KFP fails on null.
+    Every URI is exactly the one that KFP gave: a local path would be recorded as it is, and nothing
+    uploaded. Metadata without a value is left out, because KFP fails on null.
 
     Args:
       executor_output: As TFX's entrypoint writes it.
@@ -167,7 +167,7 @@ def _adapt_artifact(artifact: Mapping[str, Any], kind: Document, root: str) -> D
     }
     name = artifact.get("name", "")
     # TFX makes an artifact's id from its name. KFP's name is a number of its metadata store; where it
-    # is the input's key (kfp.local, and KFP without that store), two models could bear the same.
+    # is the input's key (kfp.local, and KFP without that store), two models could have the same one.
     if not name.isdigit():
         name = hashlib.sha256(artifact["uri"].encode()).hexdigest()[:16]
     return {"name": name, "type": kind, "uri": local_path(artifact["uri"], root), "metadata": metadata}

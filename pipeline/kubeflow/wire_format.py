@@ -38,7 +38,7 @@ LARGEST_SHOWN = 8 * 1024
 this much of each leaves a third of the argument of the root driver to all the rest."""
 
 VARIABLE = "SETTING_"
-"""How the environment variables of large texts begin; their SHA-256 follows."""
+"""Prefix of the environment variables of large texts; the text's SHA-256 follows."""
 
 _TOGETHER = re.compile(rf"\{{{BREAK}*(?=\{{)|\${BREAK}*(?=[$(])")
 _APART = re.compile(rf"\{{{BREAK}+(?=\{{)|\${BREAK}+(?=[$(])")
@@ -50,13 +50,13 @@ _SHOWN_CHARACTERS = 500
 
 def escape(text: str) -> str:
     """`text` without anything that is replaced on its way; `unescape` brings it back."""
-    apart = _TOGETHER.sub(lambda found: found.group() + BREAK, text)
+    apart = _TOGETHER.sub(lambda match: match.group() + BREAK, text)
     return BREAK + apart if text.startswith(BREAK) else apart
 
 
 def unescape(text: str) -> str:
     """The text that `escape` was given; a text that needed no escaping is left as it is."""
-    together = _APART.sub(lambda found: found.group()[:-1], text)
+    together = _APART.sub(lambda match: match.group()[:-1], text)
     return together.removeprefix(BREAK)
 
 

@@ -8,6 +8,7 @@ worker run something else, keep it from being scheduled, or have the node evict 
 import http.server
 import re
 import shutil
+import signal
 import ssl
 import threading
 import time
@@ -95,8 +96,12 @@ class Node:
 
     def evict(self, pod: str, message: str) -> None:
         """Ends a pod as a kubelet under memory pressure does."""
-        self._running[pod].evicted = message
-        self._running[pod].container.signal(9)
+        running = self._running[pod]
+        running.evicted = message
+        # A container that is only being started has no process yet that a signal reaches.
+        while running.container.status() is None:
+            running.container.signal(signal.SIGKILL)
+            time.sleep(0.1)
 
     def _run(self) -> None:
         while not self._stopped.wait(0.2):

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 from components.trainer_pods import distributed_trainer, kubernetes_api, worker_pods
 from pipeline import config
-from pipeline.kubeflow import specification
+from pipeline.kubeflow import pods
 
 given = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -24,7 +24,7 @@ worker_pods._KEEP_FINISHED_SECONDS = given["keep_finished_seconds"]
 kubernetes_api._AWAY_SECONDS = given["away_seconds"]
 
 loaded = config.load("taxi", "cluster", given["overrides"])
-pods = specification.worker_pods(loaded, loaded.kubeflow)
+asked = pods.worker_pods(loaded, loaded.kubeflow)
 here = Path("/tmp/step")
 data = Path(given["data"] or here)
 if not given["data"]:
@@ -42,11 +42,11 @@ arguments = SimpleNamespace(
     custom_config={
         **loaded.settings.to_json(),
         "recovery_root": "/mnt/models/recovery",
-        **({"worker_pods": pods} if pods else {}),
+        **({"worker_pods": asked} if asked else {}),
     },
 )
 try:
-    if pods:
+    if asked:
         distributed_trainer.run_fn(arguments)
     else:
         from trainer_module.run import run_fn

@@ -73,13 +73,11 @@ def test_the_login_goes_with_every_request_and_is_never_shown(
 def test_a_pod_uses_its_service_accounts_token(
     api: Api, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.kubeflow import connection, submit
+    from pipeline.kubeflow import connection
 
     token = tmp_path / "token"
     token.write_text("pod-token")
     monkeypatch.setattr(connection, "SERVICE_ACCOUNT_TOKEN", token)
-    monkeypatch.setattr(submit, "SERVICE_ACCOUNT_TOKEN", token)
-    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
     assert command("--submit")[0] == 0
     assert {headers.get("Authorization") for _, _, headers in api.requests} == {"Bearer pod-token"}
 

@@ -13,7 +13,7 @@ from components.data_gate.settings import Drift
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.config import ROOT
-from pipeline.kubeflow import specification
+from pipeline.kubeflow import pods
 from pipeline.kubeflow.compile import require_cluster
 
 
@@ -117,7 +117,7 @@ def test_the_command_answers_in_under_a_second(
 
 def mounts(loaded: config.Config, node: str) -> dict[str, str]:
     assert loaded.kubeflow is not None
-    executors = specification.platform(loaded, loaded.kubeflow)["platforms"]["kubernetes"]["deploymentSpec"]
+    executors = pods.platform(loaded, loaded.kubeflow)["platforms"]["kubernetes"]["deploymentSpec"]
     pod = executors["executors"].get(f"{node}_executor", {})
     return {mount["constant"]: mount["mountPath"] for mount in pod.get("pvcMount", [])}
 

@@ -12,11 +12,11 @@ import pytest
 from kubernetes.client import ApiClient, ApiException
 from urllib3.exceptions import ReadTimeoutError
 
-from components.trainer_pods import distributed_trainer, heartbeat, kubernetes_api
+from components.trainer_pods import heartbeat, kubernetes_api, staging
 from components.trainer_pods.kubernetes_api import ApiError, Kubernetes
 from components.trainer_pods.worker_pods import WorkerPods, index_of, job, service, tf_config
 from pipeline import config
-from pipeline.kubeflow import specification
+from pipeline.kubeflow import pods
 from trainer_module.settings import Settings
 
 TWO_WORKERS = (
@@ -33,7 +33,7 @@ def test_the_profile_reaches_the_workers_and_not_the_step_that_watches_them() ->
         "steps.Trainer.secrets={store={key='STORE_KEY'}}",
     ])  # fmt: skip
     assert loaded.kubeflow is not None
-    values = specification.worker_pods(loaded, loaded.kubeflow)
+    values = pods.worker_pods(loaded, loaded.kubeflow)
     assert values is not None
     pod = job("training-x", 2, WorkerPods(**values), "/shared/job.json", None)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -41,7 +41,7 @@ def test_the_profile_reaches_the_workers_and_not_the_step_that_watches_them() ->
     assert pod["nodeSelector"] == {"pool": "gpu"}
     assert {"name": "shared-memory", "mountPath": "/dev/shm"} in container["volumeMounts"]
     assert container["env"][-1]["valueFrom"]["secretKeyRef"] == {"name": "store", "key": "key"}
-    step = specification.steps(loaded)["Trainer"]
+    step = pods.steps(loaded)["Trainer"]
     assert (step.gpus, step.memory, step.node_selector) == (0, "4Gi", {})
 
 
@@ -69,12 +69,12 @@ def test_the_pods_see_the_model_that_they_start_from(tmp_path: Path) -> None:
         custom_config=settings.to_json(),
     )
     settings = Settings.from_json(fn_args.custom_config)
-    run = distributed_trainer._stage(fn_args, settings, tmp_path / "shared" / "first")
+    run = staging.stage(fn_args, settings, tmp_path / "shared" / "first")
     assert Path(run.base_model, "saved_model.pb").read_bytes() == b"model"
     assert Path(run.base_model).is_relative_to(tmp_path / "shared")
     for number, nothing in enumerate((None, str(tmp_path / "never pushed"))):
         fn_args.base_model = nothing
-        assert not distributed_trainer._stage(fn_args, settings, tmp_path / f"shared/{number}").base_model
+        assert not staging.stage(fn_args, settings, tmp_path / f"shared/{number}").base_model
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ from components.pusher.component import Executor as PusherExecutor
 from components.serving_check import isolated_replay
 from components.serving_check import process as serving_process
 from components.serving_check.component import REFUSED, ServingCheck, check_model
-from components.serving_check.isolated_replay import Limits, replay_isolated
+from components.serving_check.isolated_replay import replay_isolated
 from components.serving_check.requests import UnservableError, make_replays, read_rows, read_signatures
+from components.serving_check.settings import Serving
 from components.serving_check.warmup import WARMUP, read_warmup
 from pipeline.config import ROOT
 
-LIMITS = Limits(load_seconds=120, answer_seconds=20, memory_mib=4096)
+LIMITS = Serving(load_seconds=120, answer_seconds=20, memory_mib=4096)
 FILES = "Split-eval/data.gz"
 
 
@@ -33,7 +34,7 @@ def replays_of(release, model: Path, large_batch: int = 100):
     return make_replays("taxi", read_signatures(model), rows, release.settings, frozenset(), large_batch)
 
 
-def check(release, model: Path, limits: Limits = LIMITS) -> list[str]:
+def check(release, model: Path, limits: Serving = LIMITS) -> list[str]:
     try:
         return check_model(model, replays_of(release, model), limits)[1]
     except UnservableError as error:
@@ -111,7 +112,7 @@ def test_a_model_that_hangs_is_refused(release, tmp_path) -> None:
 
     model = save(tmp_path / "m", endless)
     started = time.monotonic()
-    sentences = check(release, model, Limits(120, 1.5, 4096))
+    sentences = check(release, model, Serving(120, 1.5, 4096))
     assert sentences == [
         "The model hangs: it was still answering serving_default with a batch of 1 after 1.5 s, which is "
         "[serving] answer_seconds."
@@ -162,13 +163,13 @@ def test_a_process_started_ahead_answers_the_next_model_and_no_other(release) ->
     isolated_replay.start_ahead()
     isolated_replay.start_ahead()
     (ahead,) = isolated_replay._ahead
-    assert check(release, release.model) == [] and ahead.process.returncode == 0
+    assert check(release, release.model) == [] and ahead[0].returncode == 0
     assert not isolated_replay._ahead
     assert check(release, release.model) == []
 
 
 def test_a_process_started_ahead_and_not_needed_ends_with_the_run() -> None:
-    run = "from components.serving_check import isolated_replay as r; r.start_ahead(); print(r._ahead[0].process.pid)"
+    run = "from components.serving_check import isolated_replay as r; r.start_ahead(); print(r._ahead[0][0].pid)"
     done = subprocess.run(
         [sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
@@ -191,15 +192,15 @@ def test_a_model_that_crashes_the_server_is_refused(release, tmp_path) -> None:
     ]
 
 
-def test_a_model_that_eats_memory_is_refused(release, tmp_path) -> None:
+def test_a_model_that_uses_too_much_memory_is_refused(release, tmp_path) -> None:
     def hungry(examples):
         rows = tf.size(examples)
         # Not a constant: the optimizer would fold it. 3 GiB, and slowly enough to be seen.
         big = tf.random.uniform([768, 1024, 1024])
         return ones(examples) * tf.reduce_sum(big * tf.cast(rows, tf.float32))
 
-    (sentence,) = check(release, save(tmp_path / "m", hungry), Limits(120, 60, 1400))
-    assert sentence.startswith("The model eats memory: ")
+    (sentence,) = check(release, save(tmp_path / "m", hungry), Serving(120, 60, 1400))
+    assert sentence.startswith("The model uses too much memory: ")
     assert (
         "MiB while answering serving_default with a batch of 1, and [serving] memory_mib allows 1400"
         in sentence
@@ -265,8 +266,7 @@ def run_component(release, directory: Path, model: Path) -> standard_artifacts.I
         {
             "model_name": "taxi",
             "settings": json.dumps(release.settings.to_json()),
-            "limits": json.dumps(vars(LIMITS)),
-            "large_batch": 50,
+            "limits": json.dumps({**vars(LIMITS), "large_batch": 50}),
         },
     )
     return blessing
