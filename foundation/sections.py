@@ -12,7 +12,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,25 +129,45 @@ def parse_override(text: str, known: Iterable[str]) -> Tables:
     return parsed
 
 
-def check_tables(tables: Mapping[str, Any], sections: Mapping[str, type], where: str) -> None:
-    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
-    for name, section in sections.items():
-        if name in tables:
-            check_keys(section, tables[name], f"{where}: [{name}]")
+Check = Callable[[Any, Tables, str], None]
+"""Checks a table of one layer, given the layers below and the words that name the table in errors.
+
+It may remove from the layers below what the table makes void.
+"""
 
 
-def merge_tables(lower: Tables, upper: Mapping[str, Any]) -> None:
-    """Lays `upper` over `lower`, key by key, in place."""
-    # The two ways to give a batch size exclude each other; the upper layer's replaces the lower's.
-    if "global_batch_size" in upper:
-        lower.pop("batch_size_per_replica", None)
-    if "batch_size_per_replica" in upper:
-        lower.pop("global_batch_size", None)
+def check_section(section: type) -> Check:
+    """The check of a table that the dataclass `section` describes: known keys, right types."""
+
+    def check(table: Any, lower: Tables, where: str) -> None:
+        check_keys(section, table, where)
+
+    return check
+
+
+def lay_over(lower: Tables, layer: Tables, checks: Mapping[str, Check], where: str) -> None:
+    """Lays a file's or a flag's tables over `lower`, key by key, in place.
+
+    Raises:
+      ConfigurationError: If one is wrong by itself: only here is it known where it was written.
+    """
+    for name, table in layer.items():
+        if name in checks:
+            checks[name](table, lower.get(name, {}), f"{where}: [{name}]")
+    _merge(lower, layer)
+
+
+def inside(where: str, key: str) -> str:
+    """The words that name a table inside the one that `where` names: "… [steps.Trainer]"."""
+    return f"{where.removesuffix(']')}.{key}]"
+
+
+def _merge(lower: Tables, upper: Mapping[str, Any]) -> None:
     for key, value in upper.items():
         if isinstance(value, Mapping):
             if not isinstance(lower.get(key), dict):
                 lower[key] = {}
-            merge_tables(lower[key], value)
+            _merge(lower[key], value)
         else:
             lower[key] = value
 
