@@ -34,14 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
                 f"Removed {len(removed)} version(s){': ' if removed else ''}{', '.join(map(str, removed))}."
             )
         elif options.command == "config":
+            versions = list_versions(directory)
             print(
-                serving_config(
-                    options.dataset,
-                    list_versions(directory),
-                    options.canary,
-                    options.stable,
-                    options.base_path,
-                )
+                serving_config(options.dataset, versions, options.canary, options.stable, options.base_path)
             )
         else:
             _show(directory)
@@ -101,13 +96,8 @@ def _show(directory: Path) -> None:
         if "rolled_back_to" in version.notes:
             shown.insert(0, f"rolled back to {version.notes['rolled_back_to']}")
         pushed = version.notes.get("pushed", "")[:16].replace("T", " ")
-        table.add_row(
-            str(version.number),
-            "live" if version.live else "",
-            pushed,
-            "\n".join(shown),
-            version.notes.get("code_fingerprint", ""),
-        )
+        live, code = "live" if version.live else "", version.notes.get("code_fingerprint", "")
+        table.add_row(str(version.number), live, pushed, "\n".join(shown), code)
     # Wide enough for every column, also where the output is not a terminal.
     Console(width=max(100, Console().width)).print(table, highlight=False)
 

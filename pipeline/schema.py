@@ -17,6 +17,7 @@ from pathlib import Path
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local
+from pipeline.running.request import Request
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +86,7 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
         name=f"{loaded.name}-schema",
     )
     files = workspace.workspace_of(workdir, without_schema.name)
-    summary = local.run(without_schema, files, local.Request(to_node="SchemaGen"))
+    summary = local.run(without_schema, files, Request(to_node="SchemaGen"))
     if summary.error:
         print(summary.error, file=sys.stderr)
         return None

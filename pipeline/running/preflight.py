@@ -16,7 +16,6 @@ from components.example_gen.span_conversion import Policy, check_missing, files_
 from components.example_gen.spans import SpanError, Window, choose_window, find_spans
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
-from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 
 
@@ -113,25 +112,17 @@ def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) 
     source.check_files(files)
 
 
-def check_schema(config: Config) -> None:
-    """Refuses a schema file that is named and not there.
+def check_paths(config: Config) -> None:
+    """Refuses a schema file or a directory of logged requests that is named and not there.
 
     Raises:
-      ConfigurationError: With the command that makes one.
+      ConfigurationError: With what to do.
     """
     if config.schema_file is not None and not config.schema_file.is_file():
         raise ConfigurationError(
             f"[source] schema {config.schema_file} does not exist: make one with `make schema "
             f"DATASET={config.name}`, or remove the key to have it inferred at every run."
         )
-
-
-def check_serving_logs(config: Config) -> None:
-    """Refuses logs of requests that are named and not there.
-
-    Raises:
-      ConfigurationError: If there is no such directory.
-    """
     if config.serving_logs is not None and not config.serving_logs.is_dir():
         raise ConfigurationError(
             f"[drift] serving_logs {config.serving_logs} is not a directory: correct the path, or remove the key."
@@ -179,31 +170,4 @@ def _check_store(path: Path) -> None:
         raise ConfigurationError(
             f"The metadata store {path} is damaged ({verdict}): move it away to start a new one; models "
             "already pushed are not affected."
-        )
-
-
-def check_nodes(from_node: str | None, to_node: str | None) -> None:
-    """Refuses node names that the graph lacks, and ranges that are empty.
-
-    Raises:
-      ConfigurationError: With the names that exist.
-    """
-    for flag, node in (("--from", from_node), ("--to", to_node)):
-        if node is not None and node not in NODES:
-            raise ConfigurationError(
-                f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}."
-            )
-    if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
-        raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")
-
-
-def check_app_export(config: Config, from_node: str | None, to_node: str | None) -> None:
-    """Refuses to begin or end at AppExporter where the configuration leaves it out of the graph.
-
-    Raises:
-      ConfigurationError: With the setting that puts it in.
-    """
-    if "AppExporter" in (from_node, to_node) and not config.app.formats:
-        raise ConfigurationError(
-            "AppExporter has nothing to make: name what, for example --set 'app.formats=[\"float32\"]'."
         )
