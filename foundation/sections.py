@@ -1,6 +1,4 @@
-"""Strict reading of TOML tables into frozen dataclasses.
-
-Standard library only, and `tomli`, which is the standard library's `tomllib` before Python 3.11.
+"""Strict reading of TOML tables into frozen dataclasses; standard library only, or its backport `tomli`.
 
 Every mistake a person can make in a configuration file ends here, in one sentence that names the
 file, the key and the fix, before anything heavy is imported.
@@ -53,10 +51,7 @@ def read_section(section: type[Section], table: Mapping[str, Any], where: str) -
     """
     values = check_keys(section, table, where)
     for field in dataclasses.fields(section):  # type: ignore[arg-type]
-        has_default = (
-            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        )
-        if field.name not in table and not has_default:
+        if field.name not in table and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigurationError(f"{where} lacks the required key '{field.name}': add it.")
     try:
         return section(**values)

@@ -70,8 +70,8 @@ def build(
       workspace: Where its files go.
       now: What the steps will look at.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
-      worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods` where the workers of a training
-        are pods of their own; None where the Trainer's step is to run them itself.
+      worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods`; None where the Trainer's step
+        runs the workers of a training itself.
       report: Whether the report is a step; a local run makes its own, also where a step failed.
     """
     settings = config.settings

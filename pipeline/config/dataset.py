@@ -104,7 +104,11 @@ class Gate:
                 require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
 
     @property
+    def slice_bounds(self) -> tuple[dict[str, float] | None, ...]:
+        """The bounds of slices: least, greatest, drop and rise, each by column."""
+        return self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise
+
+    @property
     def slice_columns(self) -> tuple[str, ...]:
         """Columns that a bound of this gate is about."""
-        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
-        return tuple(sorted({column for bound in bounds for column in bound or ()}))
+        return tuple(sorted({column for bounds in self.slice_bounds for column in bounds or ()}))

@@ -68,18 +68,18 @@ class _Runs(Collector):
             "examples", "Examples that trained and judged the last model.", ("split",),
             {(split,): count for split, count in run.examples.items()},
         )  # fmt: skip
+        # Of the whole eval split first: its slice is empty.
+        by_slice = {"": run.metrics, **run.slice_metrics}
         yield self._family(
             "model_metric", "The last model's metrics; slice is empty for the whole eval split.",
-            ("metric", "slice"), _metrics(run),
+            ("metric", "slice"),
+            {(name, where): value for where, metrics in by_slice.items() for name, value in metrics.items()},
         )  # fmt: skip
         if run.metrics:
             yield self._gauge("model_blessed", "Whether the last model passed every gate.", run.blessed)
         if run.pushed_model:
             version = float(Path(run.pushed_model).name)
             yield self._gauge("pushed_version", "The version that the last model is served as.", version)
-        yield from self._drift(run.drift)
-
-    def _drift(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         labels = ("feature", "split", "metric", "against")
         for key, description in (
             ("distance", "How far the newest data is from what it is compared with."),
@@ -87,7 +87,7 @@ class _Runs(Collector):
         ):
             values = {
                 tuple(str(each.get(label, "")) for label in labels): each[key]
-                for each in entries
+                for each in run.drift
                 if each.get(key) is not None
             }
             yield self._family(f"drift_{key}", description, labels, values)
@@ -96,16 +96,9 @@ class _Runs(Collector):
         return self._family(name, description, (), {(): value})
 
     def _family(
-        self, name: str, description: str, labels: tuple[str, ...], values: dict[Any, float]
+        self, name: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]
     ) -> Metric:
         family = GaugeMetricFamily(PREFIX + name, description, labels=["pipeline", *labels])
         for given, value in values.items():
             family.add_metric([self._pipeline, *given], float(value))
         return family
-
-
-def _metrics(run: Run) -> dict[tuple[str, str], float]:
-    values = {(name, ""): value for name, value in run.metrics.items()}
-    for where, metrics in run.slice_metrics.items():
-        values |= {(name, where): value for name, value in metrics.items()}
-    return values
