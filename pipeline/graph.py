@@ -100,23 +100,18 @@ def build(
 
     evaluator = Evaluator(**given, model=model, baseline_model=live, eval_config=evaluation_config(config))
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
-    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
-    blessings = {
-        "model_blessing": evaluator.outputs["blessing"],
-        "infra_blessing": serving_check.outputs["blessing"],
-    }
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
+    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
     pusher = Pusher(
-        str(workspace.serving), config.serving.keep_versions, learner_code,
-        spans if config.source.has_spans else {}, **blessings,
+        str(workspace.serving), config.serving.keep_versions, learner_code, spans if config.source.has_spans else {},
+        model_blessing=evaluator.outputs["blessing"], infra_blessing=serving_check.outputs["blessing"],
     )  # fmt: skip
     steps = [
         examples, statistics, schema, validator, gate, transform, trainer, baseline, evaluator, serving_check, pusher
     ]  # fmt: skip
     if config.app.formats:
-        steps.append(
-            AppExporter(settings, config.app, pushed_model=pusher.outputs["pushed_model"], examples=raw)
-        )
+        pushed = pusher.outputs["pushed_model"]
+        steps.append(AppExporter(settings, config.app, pushed_model=pushed, examples=raw))
     if report:
         steps.append(_report(config, steps, learner_code))
 

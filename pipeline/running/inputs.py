@@ -24,9 +24,6 @@ _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
 _ROOMS = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
 
-DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the configuration"}
-"""Key of `read_inputs` → what to call it."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -41,13 +38,7 @@ class Data:
 
 
 def read_data(config: Config, workspace: Workspace, source: Path) -> Data:
-    """Reads what it must of the window's files.
-
-    Args:
-      config: What the run does.
-      workspace: Whose store of spans remembers what is in files that have not changed.
-      source: The folder of the dataset's files.
-    """
+    """Reads the window's files below `source`, but for those that the workspace's store of spans remembers."""
     window = preflight.find_window(config, source)
     contents = span_store.content_digests(
         workspace.spans,
@@ -77,7 +68,7 @@ def read_without_data(config: Config) -> dict[str, str]:
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
     """What differs, in words; empty where nothing does."""
-    changed = [name for key, name in DESCRIPTIONS.items() if now.get(key) != before.get(key)]
+    changed = [f"the {key}" for key in ("data", "code", "configuration") if now.get(key) != before.get(key)]
     return " and ".join(changed)
 
 

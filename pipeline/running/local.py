@@ -16,7 +16,6 @@ from foundation.process import without_collection
 from pipeline.config import Config
 from pipeline.fingerprint import step_fingerprint
 from pipeline.nodes import STEPS
-from pipeline.notify import settings as notify_settings
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
@@ -43,7 +42,7 @@ def check(config: Config, request: Request) -> Path:
     request.check(config)
     source = preflight.find_source(config)
     preflight.check_paths(config)
-    notify_settings.check(config.notify, os.environ)
+    config.notify.check(os.environ)
     return source
 
 
@@ -78,11 +77,8 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     begun = begin_run(config, request)
     data = inputs.read_data(config, workspace, source)
     log_file = workspace.logs / f"run-{begun.run_id}.log"
-    begun = dataclasses.replace(
-        begun,
-        log=str(log_file),
-        inputs={} if request.is_partial else inputs.read_inputs(config, data),
-    )
+    decisive = {} if request.is_partial else inputs.read_inputs(config, data)
+    begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
     dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
