@@ -56,5 +56,5 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
 
 
 def name_of(choice: type, package: str) -> str:
-    """What a configuration calls a class that `load` found."""
+    """The name by which a configuration chooses a class that `load` returned."""
     return choice.__module__.removeprefix(f"{package}.")

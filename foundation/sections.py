@@ -1,7 +1,7 @@
 """Strict reading of TOML tables into frozen dataclasses; standard library only, or its backport `tomli`.
 
-Every mistake a person can make in a configuration file ends here, in one sentence that names the
-file, the key and the fix, before anything heavy is imported.
+Every mistake in a configuration file is reported here, in one sentence that names the file, the key and
+the fix, before anything heavy is imported.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ Section = TypeVar("Section")
 
 
 class UserError(Exception):
-    """An error that a person can do something about: the message is all of what they should read of it.
+    """An error that a user can fix: its message is all that they need to read.
 
-    One sentence, as a rule, that names the thing and the fix. Whatever shows a failure shows the message of such
-    an error, and of others no more than their type and first line (`pipeline.running.failure`).
+    As a rule it is one sentence that names the cause and the fix. Of any other error a user is shown only the
+    type and the first line (`pipeline.running.failure`).
     """
 
 
@@ -125,9 +125,9 @@ def parse_override(text: str, known: Iterable[str]) -> Tables:
 
 
 Check = Callable[[Any, Tables, str], None]
-"""Checks a table of one layer, given the layers below and the words that name the table in errors.
+"""Checks one layer's table, given the same table of the layers below it, and how errors name it.
 
-It may remove from the layers below what the table makes void.
+It may remove settings of the layers below that this layer's replace.
 """
 
 
@@ -144,7 +144,7 @@ def lay_over(lower: Tables, layer: Tables, checks: Mapping[str, Check], where: s
     """Lays a file's or a flag's tables over `lower`, key by key, in place.
 
     Raises:
-      ConfigurationError: If one is wrong by itself: only here is it known where it was written.
+      ConfigurationError: If a table is wrong by itself; only here is it known which file it came from.
     """
     for name, table in layer.items():
         if name in checks:
@@ -153,7 +153,7 @@ def lay_over(lower: Tables, layer: Tables, checks: Mapping[str, Check], where: s
 
 
 def inside(where: str, key: str) -> str:
-    """The words that name a table inside the one that `where` names: "… [steps.Trainer]"."""
+    """How errors name a subtable of the table that `where` names: "… [steps.Trainer]"."""
     return f"{where.removesuffix(']')}.{key}]"
 
 

@@ -34,10 +34,10 @@ from pipeline.workspace import Workspace
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the steps will look at, as it is when the graph is built.
+    """The state of the data and of the live model when the graph is built, so that a change of it misses the cache.
 
-    What is "" a step finds out when it runs, which a runner's cache cannot know: it would hand on examples
-    that are no longer all, or a model that is no longer live.
+    A step finds out what is "" when it runs. A runner's cache cannot see that: it would return examples that
+    are no longer complete, or a model that is no longer live.
 
     Attributes:
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
@@ -68,7 +68,7 @@ def build(
     Args:
       config: What the run does.
       workspace: Where its files go.
-      now: What the steps will look at.
+      now: The state of the data and of the live model.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
       worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods`; None where the Trainer's step
         runs the workers of a training itself.
@@ -79,7 +79,7 @@ def build(
 
     examples = _examples(config, workspace, now)
     raw = examples.outputs["examples"]
-    # Of the newest span, and of those that nobody has checked yet: what arrives is checked once.
+    # Of the newest span and of those not checked yet: each span is checked once.
     newest = examples.outputs["newest" if config.source.has_spans else "examples"]
     statistics = StatisticsGen(examples=newest)
     schema = _schema(config, statistics).with_id("SchemaGen")
@@ -194,7 +194,7 @@ def _trainer(
 
 
 def _report(config: Config, steps: Sequence[BaseComponent], learner_code: str) -> RunReport:
-    """The report on `steps`: of each of its inputs it is said here whose output it is."""
+    """The report on `steps`; says which step's output each of its inputs is."""
     made = {step.id: step.outputs for step in steps}
     edges = [(source.producer_component_id, step.id) for step in steps for source in step.inputs.values()]
     return RunReport(

@@ -1,11 +1,11 @@
-"""The pushed versions: which there are, which is live, and how to go back.
+"""The pushed versions: list them, roll back, prune, serve a canary.
 
     make models                                            # the list
     python -m pipeline.models rollback 1795448868          # makes an older version live
     python -m pipeline.models prune --keep 3               # removes old ones, never the live one
     python -m pipeline.models config --canary 1795450619   # TensorFlow Serving's models.config, labelled
 
-Nothing of it needs TensorFlow or stops a server: versions appear and disappear by one rename.
+None of this needs TensorFlow or stops a server: versions appear and disappear by one rename.
 Exit status: 0 done, 2 wrong arguments.
 """
 
@@ -21,7 +21,7 @@ from pipeline.workspace import workspace_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses, does; returns the exit status."""
+    """Parses and executes the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     directory = workspace_of(options.workdir, options.dataset).serving
     try:

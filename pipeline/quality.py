@@ -12,7 +12,7 @@ from trainer_module.label import LABEL
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
-    """Metrics of the task, overall and by slice, with the thresholds that make a model blessed.
+    """Metrics of the task, overall and by slice, with the thresholds that a model must meet to be blessed.
 
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """

@@ -78,7 +78,7 @@ def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> st
 
 
 def exit_status(run: Run) -> int:
-    """What a scheduler is told of a run."""
+    """The exit status for a run."""
     if run.status == SUCCEEDED:
         return os.EX_OK if run.blessed else NOT_BLESSED
     if run.interrupted:
@@ -110,7 +110,7 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
 
 
 def _refuse(loaded: config.Config, workspace: Workspace, request: Request, error: str) -> None:
-    """Records a run that could not begin: nobody may be watching."""
+    """Records a run that could not begin, and announces it."""
     # Not the data, which could not be read: this run is like no other.
     run = dataclasses.replace(
         local.begin_run(loaded, request), error=error, inputs=inputs.read_without_data(loaded)

@@ -3,7 +3,7 @@
     make schema DATASET=my_table              # shows the difference
     make schema DATASET=my_table ARGS=--write # accepts it: read the diff before committing
 
-Drift and skew comparators, which no data can tell, stay as a person wrote them.
+Drift and skew comparators, which cannot be inferred from data, stay as they were committed.
 
 Exit status: 0 no difference (or written), 1 there is a difference, 2 wrong configuration.
 """

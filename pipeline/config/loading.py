@@ -1,8 +1,7 @@
 """One configuration from a dataset file, a profile and command-line overrides.
 
 Nothing here imports TensorFlow: a mistake is reported in well under a second, in one sentence that
-names the file, the key and the fix. Beside the standard library only `trainer_module.settings` is used,
-which is bound by the same rule: features, label, model and training are defined once, where they are used.
+names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
 import re
@@ -56,7 +55,7 @@ _USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 @dataclass(frozen=True)
 class Config:
-    """All that decides what a run does, except where its files lie (`pipeline.workspace`).
+    """Everything that decides what a run does, except where its files are (`pipeline.workspace`).
 
     This is the one declaration of each table of the TOML files: see `pipeline.config.tables`.
     """
@@ -199,7 +198,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
 
 
 def _check_across(config: Config, where: str) -> None:
-    """Checks that span sections."""
+    """Checks that involve several sections."""
     settings, task = config.settings, config.settings.label.task
     metrics = config.settings.label.rules.metrics
     if not config.source.has_spans and config.window != Window():

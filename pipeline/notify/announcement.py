@@ -1,4 +1,4 @@
-"""Notifies everyone whom the profile names; a failed notification never fails the run."""
+"""Announces runs on the channels that the profile configures; a failed notification never fails the run."""
 
 import os
 import time
@@ -12,9 +12,9 @@ from pipeline.workspace import Workspace
 
 
 def announce(config: Config, workspace: Workspace, runs: Sequence[Run]) -> list[str]:
-    """Tells every channel of `runs`, which have just ended, and of the state of things.
+    """Notifies every channel of `runs`, which have just ended, and of all runs so far.
 
-    Runs of a part of the graph are somebody's experiments: nobody is told of them.
+    Runs of a part of the graph are experiments, and not announced.
 
     Returns:
       A sentence for each notification that failed. Nothing is raised.

@@ -1,7 +1,7 @@
 """Runs as Prometheus metrics.
 
-Everything is derived from the runs when it is asked for, so that a run that had nothing to do writes
-the same metrics as the run before it, with a later time of the last check.
+Everything is derived from the runs' files, so that a check that found nothing to do writes the same metrics
+as the run before it, with a later time of the last check.
 """
 
 from collections import Counter
@@ -26,8 +26,8 @@ def make_registry(pipeline: str, runs: Sequence[Run], checked: float) -> Collect
 
     Args:
       pipeline: Its name, the label `pipeline` of every metric.
-      runs: The oldest first; those of a part of the graph are not looked at.
-      checked: When it was last found whether there is anything to do, in seconds since 1970.
+      runs: The oldest first; those of a part of the graph are left out.
+      checked: When the last check for new data ended, in seconds since 1970.
     """
     registry = CollectorRegistry()
     registry.register(_Runs(pipeline, whole_runs(runs), checked))
@@ -39,7 +39,7 @@ class _Runs(Collector):
         self._pipeline, self._runs, self._checked = pipeline, runs, checked
 
     def collect(self) -> Iterator[Metric]:
-        """All families; those that the last run has nothing to say about have no samples."""
+        """All families; those without a value in the last run have no samples."""
         yield self._gauge(
             "last_check_timestamp_seconds", "When it was last found whether to train.", self._checked
         )

@@ -9,7 +9,7 @@ from pipeline.notify.channel import News, NotificationChannel, find_channels
 
 @dataclasses.dataclass(frozen=True)
 class Notify:
-    """What every `NOTIFY_SECTION` has."""
+    """The base of `NOTIFY_SECTION`, which has the channels' keys."""
 
     def __post_init__(self) -> None:
         # Each channel refuses the values that it cannot use.
@@ -24,16 +24,16 @@ class Notify:
         ]
 
     def check(self, environment: Mapping[str, str]) -> None:
-        """Finds what would keep people from being notified of a run, before the run.
+        """Checks before a run that its notifications can be sent.
 
         Raises:
-          ConfigurationError: As the channels' own checks do.
+          ConfigurationError: If one cannot.
         """
         for channel in self.channels:
             channel.check(environment)
 
     def send(self, news: News) -> list[str]:
-        """Gives every channel the news; one's failure does not keep the others from being told.
+        """Gives every channel the news; the failure of one does not stop the others.
 
         Returns:
           A sentence for each notification that failed. Nothing is raised.

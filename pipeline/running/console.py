@@ -1,7 +1,7 @@
-"""What a person sees of a run: a line a node, and nothing of what the libraries say.
+"""What a user sees of a run: a line per node, and none of the libraries' output.
 
 TensorFlow, Beam and absl write to the process's standard output and error from C++ and from threads,
-so the file descriptors themselves are turned to the log file while the terminal's are kept aside.
+so the file descriptors themselves are redirected to the log file.
 """
 
 import contextlib

@@ -22,12 +22,12 @@ from pipeline.workspace import Workspace
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
-_ROOMS = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
+_CHOICES = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What is in the window now.
+    """The data that a run would train on now.
 
     `window_end` is the newest span's name, empty for a table without spans: a span that arrives from now
     on is the next run's. A file that was only touched leaves the `fingerprint` as it is.
@@ -59,7 +59,7 @@ def read_without_data(config: Config) -> dict[str, str]:
     steps = [STEPS[node] for node in config.nodes]
     code = [fingerprint(ROOT, *step.code, files=step.files) for step in steps]
     # All that the learner can be given, so that another choice is a change of the configuration alone.
-    choices = {f"{room}.{name}" for room in _ROOMS for name in registry.names(room)}
+    choices = {f"{package}.{name}" for package in _CHOICES for name in registry.names(package)}
     choices |= {*config.settings.modules, format_module(config.source.format)}
     chosen = fingerprint(ROOT, *sorted(choices))
     wiring = fingerprint(ROOT, files=_WIRING)

@@ -31,7 +31,7 @@ from trainer_module.run import HIDDEN_GPUS
 
 
 def check(config: Config, request: Request) -> Path:
-    """Everything that can be found wrong without TensorFlow.
+    """Checks everything that can be checked without TensorFlow.
 
     Returns:
       The folder of the dataset's files.
@@ -61,10 +61,10 @@ def run(config: Config, workspace: Workspace, request: Request) -> Run:
 
 
 def settle_killed(config: Config, workspace: Workspace) -> list[str]:
-    """Records the runs that were killed, and tells of them at once: this run may be killed too.
+    """Records the runs that were killed, and announces them at once: this run may be killed too.
 
     Returns:
-      A sentence for each, and for whatever was not reached.
+      A sentence for each, and for each notification that failed.
     """
     killed = mark_killed(workspace)
     warnings = announce(config, workspace, killed) if killed else []
@@ -72,7 +72,7 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
 
 
 def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Run:
-    """The same for one who has checked everything and holds the workspace's lock."""
+    """The same, once everything is checked and the workspace's lock is held."""
     started = time.monotonic()
     begun = begin_run(config, request)
     data = inputs.read_data(config, workspace, source)
@@ -115,7 +115,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
 
 
 def begin_run(config: Config, request: Request) -> Run:
-    """A run that begins now; it has failed until it succeeds."""
+    """A run that begins now, with the status "failed" until it succeeds."""
     begun = datetime.now(timezone.utc)
     return Run(
         FAILED,
@@ -177,7 +177,7 @@ def _run_graph(
 
 
 def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
-    """Removes the artifacts of old runs, after a run that succeeded; returns notes on it."""
+    """Removes the artifacts of old runs, after a run that succeeded; returns notes on that."""
     if run.status != SUCCEEDED or not config.retention.runs:
         return []
     from pipeline.running import retention
@@ -192,7 +192,7 @@ def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
 
 
 def _report(run: Run, config: Config, workspace: Workspace) -> Run:
-    """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
+    """Writes the run's report; an error in it never fails the run."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:

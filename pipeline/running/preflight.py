@@ -1,4 +1,4 @@
-"""Looks at the data and the work directory before anything heavy is imported.
+"""Checks the data and the work directory before anything heavy is imported.
 
 What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
@@ -20,11 +20,11 @@ from pipeline.workspace import Workspace
 
 
 class DataError(ConfigurationError):
-    """The data is where it should be and is not what it should be."""
+    """The data cannot be trained on."""
 
 
 def find_source(config: Config) -> Path:
-    """The folder of the dataset's files, looked into.
+    """The folder of the dataset's files, which are checked.
 
     Raises:
       ConfigurationError: If the folder is missing.
@@ -83,7 +83,7 @@ def find_window(config: Config, directory: Path) -> Window:
 
 @contextlib.contextmanager
 def _as_data_errors() -> Iterator[None]:
-    """Reports errors of spans and of their files as errors of the data, which end with an exit status of their own."""
+    """Reports span errors as data errors, which have an exit status of their own."""
     try:
         yield
     except (SpanError, ConversionError) as error:
@@ -91,7 +91,7 @@ def _as_data_errors() -> Iterator[None]:
 
 
 def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) -> None:
-    """A wrong header would be found late, and a column that is missing only by Transform."""
+    """Finds a wrong header early; a missing column would fail as late as in Transform."""
     label = config.settings.label
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
@@ -130,7 +130,7 @@ def check_paths(config: Config) -> None:
 
 
 def state_of(directory: Path | None) -> str:
-    """What changes when a file below `directory` does; "" for no directory."""
+    """A hash that changes when a file below `directory` does; "" for no directory."""
     if directory is None:
         return ""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
@@ -139,7 +139,7 @@ def state_of(directory: Path | None) -> str:
 
 
 def check_workspace(workspace: Workspace) -> None:
-    """Makes the workspace and looks whether it can be used.
+    """Creates the workspace and checks that it can be used.
 
     Raises:
       ConfigurationError: If it cannot be written, or its metadata store is damaged.

@@ -1,4 +1,4 @@
-"""What one run is asked to do, besides its configuration."""
+"""What the command line asks of one run, besides its configuration."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Request:
             )
 
     def check_first_run(self, workspace: Workspace) -> None:
-        """Refuses to begin in the middle where no run has been.
+        """Refuses to start in the middle of the graph where there is no earlier run.
 
         Raises:
           ConfigurationError: With what to do first.

@@ -1,7 +1,7 @@
 """Removes the artifacts of old runs, and nothing that a run or a pushed model still needs.
 
 Only after a run that succeeded. An artifact is first marked as deleted in ML Metadata, so that no cache
-hands it on, and then its folder goes by one rename; what a killed removal leaves, the next one finishes.
+returns it, and then its folder is renamed away; the next run finishes a removal that was killed.
 """
 
 import os
@@ -23,7 +23,7 @@ _Lineage = Mapping[int, set[int]]
 
 
 def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: int) -> int:
-    """Removes what neither the newest `keep` runs nor the lineage of a pushed version has to do with.
+    """Removes the artifacts that neither the newest `keep` runs nor the lineage of a pushed version need.
 
     Args:
       store: The workspace's ML Metadata.
@@ -61,7 +61,7 @@ def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: 
 
 
 def _read_events(store: mlmd.MetadataStore) -> tuple[_Lineage, _Lineage, _Lineage]:
-    """Inputs and outputs of each execution, and the makers of each artifact; of what is not there, none."""
+    """Inputs and outputs of each execution, and the makers of each artifact; empty for ids that have none."""
     inputs: dict[int, set[int]] = defaultdict(set)
     outputs: dict[int, set[int]] = defaultdict(set)
     makers: dict[int, set[int]] = defaultdict(set)
@@ -86,7 +86,7 @@ def _pushed(store: mlmd.MetadataStore, workspace: Workspace) -> Iterable[int]:
 
 
 def _with_ancestors(executions: set[int], inputs: _Lineage, makers: _Lineage) -> set[int]:
-    """`executions`, and those that made their inputs, and so on."""
+    """`executions`, those that made their inputs, and so on."""
     reached: set[int] = set()
     pending = executions
     while pending:
@@ -98,7 +98,7 @@ def _with_ancestors(executions: set[int], inputs: _Lineage, makers: _Lineage) ->
 
 
 def _remove_folders(workspace: Workspace, kept: set[str]) -> int:
-    """Removes every artifact's folder, `<node>/<output>/<execution>`, that is not among `kept`; says how many."""
+    """Removes every artifact's folder, `<node>/<output>/<execution>`, that is not among `kept`; returns how many."""
     removed = 0
     for folder in workspace.artifacts.glob("[!.]*/[!.]*/[!.]*"):
         if folder.name.isdecimal() and folder.is_dir() and str(folder) not in kept:
