@@ -169,11 +169,13 @@ def _run_graph(
         serving_logs_state=preflight.state_of(config.serving_logs),
     )
     pipeline = build(config, workspace, now, cache=request.cache)
-    nodes = RunOptions(
-        from_nodes=[request.from_node] if request.from_node else None,
-        to_nodes=[request.to_node] if request.to_node else None,
-    )
-    LocalDagRunner().run(pipeline, run_options=nodes if request.is_partial else None)
+    options = None
+    if request.is_partial:
+        options = RunOptions(
+            from_nodes=[request.from_node] if request.from_node else None,
+            to_nodes=[request.to_node] if request.to_node else None,
+        )
+    LocalDagRunner().run(pipeline, run_options=options)
 
 
 def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
