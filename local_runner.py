@@ -15,7 +15,8 @@ import sys
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
-from pipeline.running import local
+from pipeline.running import local, preflight
+from pipeline.running.request import Request
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,16 +24,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "local_runner.py", *given])
-    request = local.Request(
+    request = Request(
         options.from_node, options.to_node, not options.no_cache, options.verbose, command=command
     )
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         files = workspace.workspace_of(options.workdir, loaded.name)
         if options.dry_run:
-            source = local.check(loaded, files, request)
-            print(f"Would run {', '.join(n for n in local.NODES if n in request.selected)}")
-            print(f"on {source}{local.describe_window(loaded, source)}, into {files.root}")
+            source = local.check(loaded, request)
+            window = preflight.find_window(loaded, source)
+            spans = (
+                f", spans {window.spans[0].name} to {window.newest.name}" if loaded.source.has_spans else ""
+            )
+            print(f"Would run {', '.join(request.selected)}\non {source}{spans}, into {files.root}")
             return 0
         summary = local.run(loaded, files, request)
     except ConfigurationError as error:

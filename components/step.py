@@ -18,7 +18,7 @@ class Step:
       code: Dotted names of the modules that are its code, with all they import; empty for TFX's own code.
       chosen: Modules that the configuration names and the code runs, which no import statement shows.
       files: Paths, from the project's root, of files that are its code and not Python.
-      is_wanted: Whether the graph has the step.
+      is_wanted: Whether the run's graph has the step.
       on_cluster_only: Whether it is a step on Kubeflow Pipelines alone, after all others.
       never_cached: Whether it looks at directories: what lies in them is not in KFP's cache key.
       optional_inputs: Those that may hold nothing.

@@ -1,1 +1,1 @@
-"""What every layer stands on: sections of configuration and their errors, files replaced at once, locks, processes."""
+"""What every layer uses: sections of configuration and their errors, choices, atomic replacement, locks, processes."""

@@ -17,19 +17,19 @@ _POLL_SECONDS = 0.5
 
 
 class LockedError(ConfigurationError):
-    """Another process has what is locked; the message is one sentence."""
+    """Another process holds the lock; the message is one sentence."""
 
 
 @contextlib.contextmanager
 def locked(file: Path, wait_seconds: float = math.inf) -> Iterator[None]:
-    """Keeps every other process that asks for the same lock out of the block.
+    """Runs the block while no other process holds the same lock.
 
     Args:
-      file: Made if it is not there, and left; its directory must exist.
-      wait_seconds: How long to wait for a process that is there already.
+      file: Created if missing, and never removed; its directory must exist.
+      wait_seconds: How long to wait for the process that holds the lock.
 
     Raises:
-      LockedError: If that process is still there then.
+      LockedError: If it still holds the lock then.
     """
     until = time.monotonic() + wait_seconds
     with file.open("w") as lock:

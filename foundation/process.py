@@ -1,4 +1,4 @@
-"""What a process with TensorFlow, Beam and TFX in it pays at its start and at its end, and need not pay.
+"""Saves time when a process that has imported TensorFlow, Beam and TFX starts and ends.
 
 `benchmarks/end_to_end.py` measures it: a cached run does little else.
 """
@@ -16,8 +16,8 @@ from typing import NoReturn
 def without_collection() -> Iterator[None]:
     """Imports inside the block run without garbage collection, which takes a third less time.
 
-    They make hundreds of thousands of objects that stay. Python's collector would look through all of them
-    again and again while they are made, and in every full collection afterwards.
+    They make hundreds of thousands of objects that stay. Python's collector would scan all of them again and
+    again while they are made, and in every full collection afterwards.
     """
     gc.disable()
     try:
@@ -28,10 +28,10 @@ def without_collection() -> Iterator[None]:
 
 
 def exit_at_once(status: int) -> NoReturn:
-    """Ends the process with exit status `status`, without taking everything apart object by object.
+    """Ends the process with exit status `status`, without destroying its objects one by one.
 
-    That takes Python two seconds, half as long as all that a cached run has to do. What asked to be told of
-    the end is told; threads are not waited for.
+    That takes Python two seconds, half as long as all that a cached run has to do. Exit handlers run;
+    threads are not waited for.
     """
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -6,7 +6,6 @@ is the choice. Nothing else lists them.
 
 import importlib
 import pkgutil
-from types import ModuleType
 from typing import TypeVar
 
 from foundation.sections import ConfigurationError
@@ -43,15 +42,6 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
         module = importlib.import_module(path)
     except Exception as error:  # whatever is wrong with a module of the user's own
         raise ConfigurationError(f"{where} {name!r}, which cannot be imported: {error}.") from error
-    return _only_class(module, base, f"{where} {name!r}, whose module")
-
-
-def name_of(choice: type, package: str) -> str:
-    """What a configuration calls a class that `load` found."""
-    return choice.__module__.removeprefix(f"{package}.")
-
-
-def _only_class(module: ModuleType, base: type[Choice], where: str) -> type[Choice]:
     classes = [
         value
         for value in vars(module).values()
@@ -59,7 +49,12 @@ def _only_class(module: ModuleType, base: type[Choice], where: str) -> type[Choi
     ]
     if len(classes) != 1:
         raise ConfigurationError(
-            f"{where} defines {len(classes)} subclasses of {base.__module__}.{base.__name__}; "
-            "it must define exactly one."
+            f"{where} {name!r}, whose module defines {len(classes)} subclasses of "
+            f"{base.__module__}.{base.__name__}; it must define exactly one."
         )
     return classes[0]
+
+
+def name_of(choice: type, package: str) -> str:
+    """The name by which a configuration chooses a class that `load` returned."""
+    return choice.__module__.removeprefix(f"{package}.")

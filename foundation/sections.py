@@ -1,9 +1,7 @@
-"""Strict reading of TOML tables into frozen dataclasses.
+"""Strict reading of TOML tables into frozen dataclasses; standard library only, or its backport `tomli`.
 
-Standard library only, and `tomli`, which is the standard library's `tomllib` before Python 3.11.
-
-Every mistake a person can make in a configuration file ends here, in one sentence that names the
-file, the key and the fix, before anything heavy is imported.
+Every mistake in a configuration file is reported here, in one sentence that names the file, the key and
+the fix, before anything heavy is imported.
 """
 
 import dataclasses
@@ -12,7 +10,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,10 +25,10 @@ Section = TypeVar("Section")
 
 
 class UserError(Exception):
-    """An error that a person can do something about: the message is all of what they should read of it.
+    """An error that a user can fix: its message is all that they need to read.
 
-    One sentence, as a rule, that names the thing and the fix. Whatever shows a failure shows the message of such
-    an error, and of others no more than their type and first line (`pipeline.running.failure`).
+    As a rule it is one sentence that names the cause and the fix. Of any other error a user is shown only the
+    type and the first line (`pipeline.running.failure`).
     """
 
 
@@ -53,10 +51,7 @@ def read_section(section: type[Section], table: Mapping[str, Any], where: str) -
     """
     values = check_keys(section, table, where)
     for field in dataclasses.fields(section):  # type: ignore[arg-type]
-        has_default = (
-            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        )
-        if field.name not in table and not has_default:
+        if field.name not in table and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigurationError(f"{where} lacks the required key '{field.name}': add it.")
     try:
         return section(**values)
@@ -129,25 +124,45 @@ def parse_override(text: str, known: Iterable[str]) -> Tables:
     return parsed
 
 
-def check_tables(tables: Mapping[str, Any], sections: Mapping[str, type], where: str) -> None:
-    """Checks what can be checked of one layer alone, so that errors name the file they are in."""
-    for name, section in sections.items():
-        if name in tables:
-            check_keys(section, tables[name], f"{where}: [{name}]")
+Check = Callable[[Any, Tables, str], None]
+"""Checks one layer's table, given the same table of the layers below it, and how errors name it.
+
+It may remove settings of the layers below that this layer's replace.
+"""
 
 
-def merge_tables(lower: Tables, upper: Mapping[str, Any]) -> None:
-    """Lays `upper` over `lower`, key by key, in place."""
-    # The two ways to give a batch size exclude each other; the upper layer's replaces the lower's.
-    if "global_batch_size" in upper:
-        lower.pop("batch_size_per_replica", None)
-    if "batch_size_per_replica" in upper:
-        lower.pop("global_batch_size", None)
+def check_section(section: type) -> Check:
+    """The check of a table that the dataclass `section` describes: known keys, right types."""
+
+    def check(table: Any, lower: Tables, where: str) -> None:
+        check_keys(section, table, where)
+
+    return check
+
+
+def lay_over(lower: Tables, layer: Tables, checks: Mapping[str, Check], where: str) -> None:
+    """Lays a file's or a flag's tables over `lower`, key by key, in place.
+
+    Raises:
+      ConfigurationError: If a table is wrong by itself; only here is it known which file it came from.
+    """
+    for name, table in layer.items():
+        if name in checks:
+            checks[name](table, lower.get(name, {}), f"{where}: [{name}]")
+    _merge(lower, layer)
+
+
+def inside(where: str, key: str) -> str:
+    """How errors name a subtable of the table that `where` names: "… [steps.Trainer]"."""
+    return f"{where.removesuffix(']')}.{key}]"
+
+
+def _merge(lower: Tables, upper: Mapping[str, Any]) -> None:
     for key, value in upper.items():
         if isinstance(value, Mapping):
             if not isinstance(lower.get(key), dict):
                 lower[key] = {}
-            merge_tables(lower[key], value)
+            _merge(lower[key], value)
         else:
             lower[key] = value
 

@@ -25,11 +25,7 @@ CODE = "code_fingerprint"
 def step_fingerprint(step: Step, config: Config, *also: str, root: Path = ROOT) -> str:
     """A hash of the code of a step and of what it imports; "" where all of it is TFX's.
 
-    Args:
-      step: The step's declaration.
-      config: What the run does, and with it which modules.
-      also: Modules that it runs besides, by their dotted names.
-      root: The directory that imports are resolved against.
+    `also` names modules that it runs besides those that `step` declares and `config` chooses.
     """
     modules = (*step.code, *step.chosen(config), *filter(None, also))
     return fingerprint(root, *modules, files=step.files) if modules else ""
@@ -38,13 +34,10 @@ def step_fingerprint(step: Step, config: Config, *also: str, root: Path = ROOT) 
 def add_code(parameters: dict[str, Any], step: Step, config: Config) -> None:
     """Adds the fingerprint of the code of a step to its parameters, so to its cache key.
 
-    A step that is given a `custom_config` finds it there too: a training on pods tells from it whether
+    A step that is given a `custom_config` finds it there: a training on pods tells from it whether
     checkpoints are its own. A `run_fn` may be other code than the step declares.
 
-    Args:
-      parameters: The component's `exec_properties`, which every runner reads, declared or not.
-      step: The step's declaration.
-      config: What the run does.
+    `parameters` are the component's `exec_properties`, which every runner reads, declared or not.
     """
     code = step_fingerprint(step, config, str(parameters.get("run_fn") or "").rpartition(".")[0])
     if code and "custom_config" in parameters:

@@ -34,10 +34,10 @@ from pipeline.workspace import Workspace
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the steps will look at, as it is when the graph is built.
+    """The state of the data and of the live model when the graph is built, so that a change of it misses the cache.
 
-    What is "" a step finds out when it runs, which a runner's cache cannot know: it would hand on examples
-    that are no longer all, or a model that is no longer live.
+    A step finds out what is "" when it runs. A runner's cache cannot see that: it would return examples that
+    are no longer complete, or a model that is no longer live.
 
     Attributes:
       source_directory: The folder of the dataset's files, or the parameter that names it at each run.
@@ -68,10 +68,10 @@ def build(
     Args:
       config: What the run does.
       workspace: Where its files go.
-      now: What the steps will look at.
+      now: The state of the data and of the live model.
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
-      worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods` where the workers of a training
-        are pods of their own; None where the Trainer's step is to run them itself.
+      worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods`; None where the Trainer's step
+        runs the workers of a training itself.
       report: Whether the report is a step; a local run makes its own, also where a step failed.
     """
     settings = config.settings
@@ -79,7 +79,7 @@ def build(
 
     examples = _examples(config, workspace, now)
     raw = examples.outputs["examples"]
-    # Of the newest span, and of those that nobody has checked yet: what arrives is checked once.
+    # Of the newest span and of those not checked yet: each span is checked once.
     newest = examples.outputs["newest" if config.source.has_spans else "examples"]
     statistics = StatisticsGen(examples=newest)
     schema = _schema(config, statistics).with_id("SchemaGen")
@@ -100,23 +100,18 @@ def build(
 
     evaluator = Evaluator(**given, model=model, baseline_model=live, eval_config=evaluation_config(config))
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
-    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
-    blessings = {
-        "model_blessing": evaluator.outputs["blessing"],
-        "infra_blessing": serving_check.outputs["blessing"],
-    }
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
+    # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
     pusher = Pusher(
-        str(workspace.serving), config.serving.keep_versions, learner_code,
-        spans if config.source.has_spans else {}, **blessings,
+        str(workspace.serving), config.serving.keep_versions, learner_code, spans if config.source.has_spans else {},
+        model_blessing=evaluator.outputs["blessing"], infra_blessing=serving_check.outputs["blessing"],
     )  # fmt: skip
     steps = [
         examples, statistics, schema, validator, gate, transform, trainer, baseline, evaluator, serving_check, pusher
     ]  # fmt: skip
     if config.app.formats:
-        steps.append(
-            AppExporter(settings, config.app, pushed_model=pusher.outputs["pushed_model"], examples=raw)
-        )
+        pushed = pusher.outputs["pushed_model"]
+        steps.append(AppExporter(settings, config.app, pushed_model=pushed, examples=raw))
     if report:
         steps.append(_report(config, steps, learner_code))
 
@@ -199,7 +194,7 @@ def _trainer(
 
 
 def _report(config: Config, steps: Sequence[BaseComponent], learner_code: str) -> RunReport:
-    """The report on `steps`: of each of its inputs it is said here whose output it is."""
+    """The report on `steps`; says which step's output each of its inputs is."""
     made = {step.id: step.outputs for step in steps}
     edges = [(source.producer_component_id, step.id) for step in steps for source in step.inputs.values()]
     return RunReport(

@@ -1,11 +1,11 @@
-"""The pushed versions: which there are, which is live, and how to go back.
+"""The pushed versions: list them, roll back, prune, serve a canary.
 
     make models                                            # the list
     python -m pipeline.models rollback 1795448868          # makes an older version live
     python -m pipeline.models prune --keep 3               # removes old ones, never the live one
     python -m pipeline.models config --canary 1795450619   # TensorFlow Serving's models.config, labelled
 
-Nothing of it needs TensorFlow or stops a server: versions appear and disappear by one rename.
+None of this needs TensorFlow or stops a server: versions appear and disappear by one rename.
 Exit status: 0 done, 2 wrong arguments.
 """
 
@@ -21,7 +21,7 @@ from pipeline.workspace import workspace_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses, does; returns the exit status."""
+    """Parses and executes the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     directory = workspace_of(options.workdir, options.dataset).serving
     try:
@@ -34,14 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
                 f"Removed {len(removed)} version(s){': ' if removed else ''}{', '.join(map(str, removed))}."
             )
         elif options.command == "config":
+            versions = list_versions(directory)
             print(
-                serving_config(
-                    options.dataset,
-                    list_versions(directory),
-                    options.canary,
-                    options.stable,
-                    options.base_path,
-                )
+                serving_config(options.dataset, versions, options.canary, options.stable, options.base_path)
             )
         else:
             _show(directory)
@@ -101,13 +96,8 @@ def _show(directory: Path) -> None:
         if "rolled_back_to" in version.notes:
             shown.insert(0, f"rolled back to {version.notes['rolled_back_to']}")
         pushed = version.notes.get("pushed", "")[:16].replace("T", " ")
-        table.add_row(
-            str(version.number),
-            "live" if version.live else "",
-            pushed,
-            "\n".join(shown),
-            version.notes.get("code_fingerprint", ""),
-        )
+        live, code = "live" if version.live else "", version.notes.get("code_fingerprint", "")
+        table.add_row(str(version.number), live, pushed, "\n".join(shown), code)
     # Wide enough for every column, also where the output is not a terminal.
     Console(width=max(100, Console().width)).print(table, highlight=False)
 

@@ -32,7 +32,7 @@ def _declared() -> Iterable[Step]:
 
 
 def _in_order(steps: Iterable[Step]) -> dict[str, Step]:
-    """Each step behind the one that it follows, and behind that one's other followers of smaller ids."""
+    """Each step after the one that it follows; followers of the same step are sorted by id."""
     followers: dict[str, list[Step]] = {}
     for step in sorted(steps, key=lambda step: step.id, reverse=True):
         followers.setdefault(step.after, []).append(step)

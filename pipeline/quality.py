@@ -12,7 +12,7 @@ from trainer_module.label import LABEL
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
-    """Metrics of the task, overall and by slice, with the thresholds that make a model blessed.
+    """Metrics of the task, overall and by slice, with the thresholds that a model must meet to be blessed.
 
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
@@ -56,22 +56,11 @@ def _apply(gate: Gate, metric: tfma.MetricConfig) -> None:
         metric.per_slice_thresholds.append(overall)
     for column in gate.slice_columns:
         sliced = metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec(feature_keys=[column])])
-        _bound(
-            sliced.threshold,
-            *(
-                (bounds or {}).get(column)
-                for bounds in (gate.slice_min, gate.slice_max, gate.slice_max_drop, gate.slice_max_rise)
-            ),
-        )
+        _bound(sliced.threshold, *((bounds or {}).get(column) for bounds in gate.slice_bounds))
 
 
-def _bound(
-    threshold: config_pb2.MetricThreshold,
-    lowest: float | None,
-    highest: float | None,
-    drop: float | None,
-    rise: float | None,
-) -> None:
+def _bound(threshold: config_pb2.MetricThreshold, *bounds: float | None) -> None:
+    lowest, highest, drop, rise = bounds
     if lowest is not None:
         threshold.value_threshold.lower_bound.value = lowest
     if highest is not None:

@@ -29,6 +29,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
+from pipeline.running.request import Request
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
 
@@ -49,9 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         workspace = workspace_of(options.workdir, loaded.name)
-        request = local.Request(verbose=options.verbose, command=command)
+        request = Request(verbose=options.verbose, command=command)
         if options.dry_run:
-            source = local.check(loaded, workspace, request)
+            source = local.check(loaded, request)
             reason = find_reason(loaded, workspace, source)
             print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
             return os.EX_OK
@@ -77,7 +78,7 @@ def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> st
 
 
 def exit_status(run: Run) -> int:
-    """What a scheduler is told of a run."""
+    """The exit status for a run."""
     if run.status == SUCCEEDED:
         return os.EX_OK if run.blessed else NOT_BLESSED
     if run.interrupted:
@@ -86,12 +87,12 @@ def exit_status(run: Run) -> int:
     return DATA_REFUSED if failed and failed[0] in _DATA_NODES else STEP_FAILED
 
 
-def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request) -> int:
+def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> int:
     notes = local.settle_killed(loaded, workspace)
     for note in notes:
         print(note, file=sys.stderr)
     try:
-        source = local.check(loaded, workspace, request)
+        source = local.check(loaded, request)
         reason = find_reason(loaded, workspace, source)
     except ConfigurationError as error:
         _refuse(loaded, workspace, request, str(error))
@@ -108,13 +109,8 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: local.Request
     return exit_status(run)
 
 
-def _refuse(
-    loaded: config.Config,
-    workspace: Workspace,
-    request: local.Request,
-    error: str,
-) -> None:
-    """Records a run that could not begin: nobody may be watching."""
+def _refuse(loaded: config.Config, workspace: Workspace, request: Request, error: str) -> None:
+    """Records a run that could not begin, and announces it."""
     # Not the data, which could not be read: this run is like no other.
     run = dataclasses.replace(
         local.begin_run(loaded, request), error=error, inputs=inputs.read_without_data(loaded)

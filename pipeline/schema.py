@@ -3,7 +3,7 @@
     make schema DATASET=my_table              # shows the difference
     make schema DATASET=my_table ARGS=--write # accepts it: read the diff before committing
 
-Drift and skew comparators, which no data can tell, stay as a person wrote them.
+Drift and skew comparators, which cannot be inferred from data, stay as they were committed.
 
 Exit status: 0 no difference (or written), 1 there is a difference, 2 wrong configuration.
 """
@@ -13,10 +13,12 @@ import dataclasses
 import difflib
 import sys
 from pathlib import Path
+from typing import Any
 
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local
+from pipeline.running.request import Request
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,14 +66,12 @@ def keep_comparators(inferred: str, committed: str) -> str:
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    reviewed = {
-        feature.name: feature for feature in text_format.Parse(committed, schema_pb2.Schema()).feature
-    }
     schema = text_format.Parse(inferred, schema_pb2.Schema())
-    for feature in schema.feature:
+    inferred_features = {feature.name: feature for feature in schema.feature}
+    for reviewed in text_format.Parse(committed, schema_pb2.Schema()).feature:
         for comparator in ("drift_comparator", "skew_comparator"):
-            if feature.name in reviewed and reviewed[feature.name].HasField(comparator):
-                getattr(feature, comparator).CopyFrom(getattr(reviewed[feature.name], comparator))
+            if reviewed.name in inferred_features and reviewed.HasField(comparator):
+                getattr(inferred_features[reviewed.name], comparator).CopyFrom(getattr(reviewed, comparator))
     return text_format.MessageToString(schema)
 
 
@@ -85,7 +85,7 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
         name=f"{loaded.name}-schema",
     )
     files = workspace.workspace_of(workdir, without_schema.name)
-    summary = local.run(without_schema, files, local.Request(to_node="SchemaGen"))
+    summary = local.run(without_schema, files, Request(to_node="SchemaGen"))
     if summary.error:
         print(summary.error, file=sys.stderr)
         return None
@@ -94,8 +94,8 @@ def _infer(loaded: config.Config, workdir: str) -> str | None:
     from pipeline.runs import metadata
 
     logging.set_verbosity(logging.WARNING)
-    store = metadata.open_store(files)
-    schema = metadata.read_run(store, metadata.latest_run_id(store))["SchemaGen"].outputs["schema"]
+    nodes = metadata.read_run(metadata.open_store(files), summary.metadata_run)
+    schema: Any = nodes["SchemaGen"].outputs["schema"]
     return (Path(schema.uri) / "schema.pbtxt").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Where a run's files lie: `WORKDIR/<pipeline name>/…`; standard library only."""
+"""Where a run's files are: `WORKDIR/<pipeline name>/…`; standard library only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class Workspace:
 
     @property
     def serving(self) -> Path:
-        """What TensorFlow Serving is pointed at: `<version>/saved_model.pb`."""
+        """The directory that TensorFlow Serving watches: `<version>/saved_model.pb`."""
         return self.root / "serving" / self.model_name
 
     @property
@@ -38,17 +38,17 @@ class Workspace:
 
     @property
     def recovery(self) -> Path:
-        """Checkpoints of trainings that have not ended; a killed one continues from here."""
+        """Checkpoints of unfinished trainings; a killed one continues from here."""
         return self.root / "recovery"
 
     @property
     def spans(self) -> Path:
-        """Spans that are examples already, and digests of the dataset's files (`components.example_gen.span_store`)."""
+        """Spans already converted to examples, and digests of the dataset's files (`components.example_gen.span_store`)."""
         return self.root / "spans"
 
     @property
     def statistics(self) -> Path:
-        """Statistics of the spans that were accepted, which DataGate compares new ones with."""
+        """Statistics of the accepted spans, which DataGate compares new ones with."""
         return self.root / "statistics"
 
     @property
@@ -63,7 +63,7 @@ class Workspace:
 
     @property
     def reports(self) -> Path:
-        """What every run did, to look at: `<run id>.html`, and `<run id>.json` with what it shows."""
+        """The report of every run: `<run id>.html`, and `<run id>.json` with what it shows."""
         return self.root / "reports"
 
 

@@ -15,13 +15,12 @@ import os
 import sys
 from pathlib import Path
 
-from foundation.sections import ConfigurationError, check_tables, merge_tables, parse_override, read_toml
+from foundation.sections import ConfigurationError, Tables, lay_over, parse_override, read_toml
 from trainer_module.distribution.launcher import WorkerError
 from trainer_module.distribution.preemption import end_on_sigterm
 from trainer_module.job import Job, identity, recovery_below
-from trainer_module.models import check_model
 from trainer_module.run import run_job
-from trainer_module.settings import SECTIONS, Settings
+from trainer_module.settings import CHECKS, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,15 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _job(options: argparse.Namespace) -> Job:
     where = str(options.dataset)
-    known = {*SECTIONS, "features", "model"}
-    tables = {key: table for key, table in read_toml(options.dataset).items() if key in known}
-    check_tables(tables, SECTIONS, where)
-    check_model(tables, {}, where)
+    known = {*CHECKS, "features"}
+    tables: Tables = {}
+    dataset = {key: table for key, table in read_toml(options.dataset).items() if key in known}
+    lay_over(tables, dataset, CHECKS, where)
     for text in options.set:
-        override = parse_override(text, known)
-        check_tables(override, SECTIONS, f"--set {text}")
-        check_model(override, tables, f"--set {text}")
-        merge_tables(tables, override)
+        lay_over(tables, parse_override(text, known), CHECKS, f"--set {text}")
     graph = options.transform_graph
     if not (graph / "transform_fn").is_dir():
         raise ConfigurationError(

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from foundation.sections import read_section, require
+from foundation.sections import Tables, check_keys, check_section, read_section, require
 from trainer_module.features import Feature, by_kind, read_features
 from trainer_module.label import Label
-from trainer_module.models import Model, read_model, write_model
+from trainer_module.models import Model, check_model, read_model, write_model
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,20 @@ class Training:
         )
 
 
-SECTIONS: dict[str, type] = {"label": Label, "training": Training}
-"""The tables that the learner reads besides ``features`` and ``model``, whose keys depend on their kinds."""
+def check_training(table: Any, lower: Tables, where: str) -> None:
+    """Checks the ``[training]`` of one layer: a `foundation.sections.Check`.
+
+    The two ways to give a batch size exclude each other: that of `table` replaces that of `lower`.
+    """
+    check_keys(Training, table, where)
+    sizes = ("global_batch_size", "batch_size_per_replica")
+    for given, other in (sizes, sizes[::-1]):
+        if given in table:
+            lower.pop(other, None)
+
+
+CHECKS = {"label": check_section(Label), "model": check_model, "training": check_training}
+"""How a layer's tables are checked; the keys of ``features`` depend on kinds that other layers may name."""
 
 
 @dataclass(frozen=True)

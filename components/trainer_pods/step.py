@@ -1,4 +1,8 @@
-"""The declaration of the step Trainer, whose code is the learner's."""
+"""The declaration of the step Trainer, whose code is the learner's.
+
+This folder's own is left out on purpose: only a training on several pods runs it, and its `run_fn` is then
+part of the step's fingerprint (`pipeline.fingerprint.add_code`). An edit of it does not repeat a training here.
+"""
 
 from components.step import MODELS, TRAINING, Step
 

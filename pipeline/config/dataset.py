@@ -1,4 +1,4 @@
-"""What a dataset file says beside the learner's settings: the rows, their splits, and when a model is good."""
+"""What a dataset file says besides the learner's settings: the rows, their splits, and when a model is good enough."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Splits:
-    """Shares of the rows that train and that judge, by hash of the row."""
+    """Shares of the rows for training and for evaluation; a hash of the row decides."""
 
     train: int = 2
     eval: int = 1
@@ -58,7 +58,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Columns whose values are evaluated apart, besides the whole eval split."""
+    """Columns for each value of which the model is also evaluated separately."""
 
     slices: tuple[str, ...] = ()
 
@@ -104,7 +104,11 @@ class Gate:
                 require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
 
     @property
+    def slice_bounds(self) -> tuple[dict[str, float] | None, ...]:
+        """The bounds of slices: least, greatest, drop and rise, each by column."""
+        return self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise
+
+    @property
     def slice_columns(self) -> tuple[str, ...]:
-        """Columns that a bound of this gate is about."""
-        bounds = (self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise)
-        return tuple(sorted({column for bound in bounds for column in bound or ()}))
+        """Columns that this gate has bounds for."""
+        return tuple(sorted({column for bounds in self.slice_bounds for column in bounds or ()}))

@@ -1,8 +1,7 @@
 """One configuration from a dataset file, a profile and command-line overrides.
 
 Nothing here imports TensorFlow: a mistake is reported in well under a second, in one sentence that
-names the file, the key and the fix. Beside the standard library only `trainer_module.settings` is used,
-which is bound by the same rule: features, label, model and training are defined once, where they are used.
+names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
 import re
@@ -17,8 +16,9 @@ from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
     Tables,
-    check_tables,
-    merge_tables,
+    check_section,
+    inside,
+    lay_over,
     parse_override,
     read_section,
     read_toml,
@@ -26,38 +26,26 @@ from foundation.sections import (
 )
 from pipeline.config.dataset import Evaluation, Gate, Source, Splits
 from pipeline.config.profile import Beam
-from pipeline.config.tables import DATASET, PROFILE, Table, read_table
+from pipeline.config.tables import DATASET, PROFILE, Table
 from pipeline.config.window import Retention, Window
-from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_steps
+from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_kubeflow, read_steps
 from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
 from trainer_module.label import Label
 from trainer_module.models import check_model, read_model
-from trainer_module.settings import Settings, Training
+from trainer_module.settings import Settings, Training, check_training
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _read_kubeflow(table: Any, where: str) -> Kubeflow | None:
-    return read_section(Kubeflow, table, f"{where} [kubeflow]") if table else None
-
-
-def _read_features(table: Any, where: str) -> Any:
-    return read_features(table, f"{where} [features]")
-
-
-def _read_model(table: Any, where: str) -> Any:
-    return read_model(table, f"{where} [model]")
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
     if not isinstance(table, Mapping) or not table:
         raise ConfigurationError(
-            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
+            f"{where} is empty: without a gate any model would be pushed; add one, for "
             "example [gates.auc] min = 0.7."
         )
-    return {metric: read_section(Gate, gate, f"{where} [gates.{metric}]") for metric, gate in table.items()}
+    return {metric: read_section(Gate, gate, inside(where, metric)) for metric, gate in table.items()}
 
 
 _LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
@@ -67,7 +55,7 @@ _USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 @dataclass(frozen=True)
 class Config:
-    """All that decides what a run does, except where its files lie (`pipeline.workspace`).
+    """Everything that decides what a run does, except where its files are (`pipeline.workspace`).
 
     This is the one declaration of each table of the TOML files: see `pipeline.config.tables`.
     """
@@ -81,24 +69,22 @@ class Config:
     retention: Retention = field(metadata={"retention": Table((DATASET, PROFILE), ("Pusher",), Retention)})
     settings: Settings = field(
         metadata={
-            "features": Table((DATASET,), _READ_ROWS, read=_read_features),
+            "features": Table((DATASET,), _READ_ROWS, read_features),
             "label": Table((DATASET,), (*_READ_ROWS, "Evaluator", "Pusher"), Label),
-            "model": Table((DATASET,), _LEARN, read=_read_model),
-            "training": Table((DATASET, PROFILE), _LEARN, Training),
+            "model": Table((DATASET,), _LEARN, read_model, check_model),
+            "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
-    gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), read=_read_gates)})
+    gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
     app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
     kubeflow: Kubeflow | None = field(
-        metadata={"kubeflow": Table((PROFILE,), (), Kubeflow, read=_read_kubeflow)}
+        metadata={"kubeflow": Table((PROFILE,), (), read_kubeflow, check_section(Kubeflow))}
     )
-    steps: dict[str, Step] = field(
-        metadata={"steps": Table((PROFILE,), (), read=read_steps, check=check_steps)}
-    )
+    steps: dict[str, Step] = field(metadata={"steps": Table((PROFILE,), (), read_steps, check_steps)})
     notify: Notify = field(metadata={"notify": Table((PROFILE,), (), NOTIFY_SECTION)})
 
     @property
@@ -122,7 +108,7 @@ class Config:
 _TABLES: dict[str, Table] = {
     name: declared for each in fields(Config) for name, declared in each.metadata.items()
 }
-_KINDS = {name: declared.kind for name, declared in _TABLES.items() if declared.kind}
+_CHECKS = {name: check for name, declared in _TABLES.items() if (check := declared.checks())}
 
 
 def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
@@ -147,12 +133,7 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     ]
     tables: Tables = {}
     for where, layer in layers:
-        check_tables(layer, _KINDS, where)
-        check_model(layer, tables, where)
-        for key, declared in _TABLES.items():
-            if declared.check and key in layer:
-                declared.check(layer[key], f"{where}:")
-        merge_tables(tables, layer)
+        lay_over(tables, layer, _CHECKS, where)
     return _build(tables, dataset_file, profile_file.stem)
 
 
@@ -207,7 +188,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
     # What both kinds of file may have is named without one: `load` has checked each file's own part.
     named: dict[tuple[str, ...], str] = {(DATASET,): where, (PROFILE,): f"profile {profile}:"}
     values = {
-        key: read_table(key, declared, tables.get(key, {}), named.get(declared.owners, ""))
+        key: declared.value(tables.get(key, {}), f"{named.get(declared.owners, '')} [{key}]".lstrip())
         for key, declared in _TABLES.items()
     }
     settings = Settings(**{key: values.pop(key) for key in ("features", "label", "model", "training")})
@@ -217,7 +198,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
 
 
 def _check_across(config: Config, where: str) -> None:
-    """Checks that span sections."""
+    """Checks that involve several sections."""
     settings, task = config.settings, config.settings.label.task
     metrics = config.settings.label.rules.metrics
     if not config.source.has_spans and config.window != Window():

@@ -1,4 +1,4 @@
-"""What a profile says of every machine: how Beam runs."""
+"""The section `[beam]` of a profile."""
 
 from dataclasses import dataclass
 from typing import Literal

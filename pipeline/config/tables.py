@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.sections import read_section
+from foundation.sections import Check, check_section, read_section
 
 DATASET, PROFILE = "dataset", "profile"
 
@@ -17,25 +17,27 @@ class Table:
       owners: The kinds of file that may have it, `DATASET`, `PROFILE` or both.
       steps: The steps whose parameters hold its values: their caches, and what follows them, a change of it
         touches. A table that no step sees says where a run happens or who hears of it, and is no reason to train.
-      kind: Its dataclass; None where `check` and `read` know what it may hold.
-      read: Makes the value of the table, {} where no file has it, and of the words that name the file in errors.
-      check: Checks one file's table, given the same.
+      read: Its dataclass; or what makes its value of the table, {} where no file has it, and of the words that
+        name it in errors.
+      check: Checks one file's table before those of all files are merged; where `read` is a dataclass, its keys
+        and their types are.
     """
 
     owners: tuple[str, ...]
     steps: tuple[str, ...]
-    kind: type | None = None
-    read: Callable[[Any, str], Any] | None = None
-    check: Callable[[Any, str], None] | None = None
+    read: type | Callable[[Any, str], Any]
+    check: Check | None = None
 
+    def checks(self) -> Check | None:
+        """What checks one file's table, if anything does."""
+        return self.check or (check_section(self.read) if isinstance(self.read, type) else None)
 
-def read_table(name: str, declared: Table, value: Any, where: str) -> Any:
-    """The table's value.
+    def value(self, table: Any, where: str) -> Any:
+        """The value of the merged table.
 
-    Raises:
-      ConfigurationError: If it holds anything wrong.
-    """
-    if declared.read is not None:
-        return declared.read(value, where)
-    assert declared.kind is not None
-    return read_section(declared.kind, value, f"{where} [{name}]".lstrip())
+        Raises:
+          ConfigurationError: If it holds anything wrong.
+        """
+        return (
+            read_section(self.read, table, where) if isinstance(self.read, type) else self.read(table, where)
+        )

@@ -8,11 +8,11 @@ from foundation.sections import require
 
 @dataclass(frozen=True)
 class Window:
-    """The last `spans` spans up to `end` ("" for the newest), and what to do where they are not as they should be.
+    """The last `spans` spans up to `end` ("" for the newest), and what to do about missing and duplicate ones.
 
-    `missing` is about a span that lies between two others and is not there or has no rows,
-    `duplicate` about two spans of the same content: the run fails, or goes on and says so; with
-    "ignore" it says nothing, for example where nothing arrives at weekends.
+    A span is missing if it lies between two others and is not there or has no rows; two spans with the same
+    content are duplicates. The run fails, or goes on with a warning; "ignore" gives no warning, for example
+    where nothing arrives at weekends.
     """
 
     spans: int = 7
@@ -26,9 +26,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Retention:
-    """How many converted spans, and the artifacts of how many runs, stay; 0 for all.
+    """How many converted spans, and the artifacts of how many runs, to keep; 0 for all.
 
-    What a pushed model was made of stays as long as the model, whatever is said here.
+    What a pushed model was made from is always kept as long as the model.
     """
 
     spans: int = 0

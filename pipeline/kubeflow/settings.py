@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from foundation.sections import ConfigurationError, check_keys, read_section, refuse_unknown_keys, require
+from foundation.sections import (
+    ConfigurationError,
+    Tables,
+    check_keys,
+    inside,
+    read_section,
+    refuse_unknown_keys,
+    require,
+)
 from pipeline.nodes import CLUSTER_NODES, NODES
 
 DEFAULT_STEP = "default"
@@ -125,31 +133,36 @@ class Kubeflow:
         return int(major), int(minor)
 
 
+def read_kubeflow(table: Any, where: str) -> Kubeflow | None:
+    """Where to run on a cluster; None for a profile that says nothing of one."""
+    return read_section(Kubeflow, table, where) if table else None
+
+
 def read_steps(table: Any, where: str) -> dict[str, Step]:
     """Every node's step, its own section over `[steps.default]`.
 
     Raises:
       ConfigurationError: On a section for a node that the graph lacks, an unknown key or a bad value.
     """
-    check_steps(table, where)
+    check_steps(table, {}, where)
     default = table.get(DEFAULT_STEP, {})
     return {
-        node: read_section(Step, {**default, **table.get(node, {})}, f"{where} [steps.{node}]")
+        node: read_section(Step, {**default, **table.get(node, {})}, inside(where, node))
         for node in (*NODES, *CLUSTER_NODES)
     }
 
 
-def check_steps(table: Any, where: str) -> None:
-    """Checks names and types of one layer of `[steps]`.
+def check_steps(table: Any, lower: Tables, where: str) -> None:
+    """Checks names and types of one layer of `[steps]`: a `foundation.sections.Check`.
 
     Raises:
       ConfigurationError: On an unknown step or key, or a wrong type.
     """
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{where} [steps] must hold sections such as [steps.Trainer].")
-    refuse_unknown_keys(table, {*NODES, *CLUSTER_NODES, DEFAULT_STEP}, f"{where} [steps]")
+        raise ConfigurationError(f"{where} must hold sections such as [steps.Trainer].")
+    refuse_unknown_keys(table, {*NODES, *CLUSTER_NODES, DEFAULT_STEP}, where)
     for node, step in table.items():
-        check_keys(Step, step, f"{where} [steps.{node}]")
+        check_keys(Step, step, inside(where, node))
 
 
 def _require_image(image: str) -> None:

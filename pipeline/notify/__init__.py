@@ -1,1 +1,1 @@
-"""Who is notified of a run: one file a channel, and what channels share."""
+"""Notifications of runs: one file per channel, and what channels share."""

@@ -1,4 +1,4 @@
-"""What a notification channel answers, and where channels are found; standard library only.
+"""The interface of a notification channel, and how channels are found; standard library only.
 
 A channel is a file of `channels/`, and nothing else names it. To add one, write `channels/<name>.py` with a
 frozen dataclass `Channel(NotificationChannel)`: its fields are its keys of [notify], and `send` notifies.
@@ -17,11 +17,11 @@ from pipeline.runs.run import Run
 
 @dataclass(frozen=True)
 class News:
-    """What a channel may tell.
+    """What a channel may report.
 
-    `ended` are the runs of the whole graph that have just ended, `runs` all there are, the oldest first, and
-    `checked` is when it was last found whether there is anything to do, in seconds since 1970. Secrets come
-    from the `environment`.
+    `ended` are the runs of the whole graph that have just ended, `runs` all runs, the oldest first, and
+    `checked` is when the last check for new data ended, in seconds since 1970. Secrets come from the
+    `environment`.
     """
 
     pipeline: str
@@ -33,10 +33,10 @@ class News:
 
 @dataclass(frozen=True)
 class NotificationChannel:
-    """A channel's settings. All have defaults, with which nobody is notified.
+    """A channel's settings. All have defaults, with which the channel is off.
 
-    The seconds bound each attempt; after an attempt that failed come up to `retries` more, after 1, 2, 4 …
-    seconds (`pipeline.notify.delivery`).
+    `timeout_seconds` bounds each attempt; up to `retries` more follow one that failed, after 1, 2, 4 … seconds
+    (`pipeline.notify.delivery`).
 
     The module is imported with the configuration: import what is heavy inside `send`.
     """
@@ -49,10 +49,10 @@ class NotificationChannel:
         require(0 <= self.retries <= 10, f"retries is {self.retries}; it must be from 0 to 10.")
 
     def check(self, environment: Mapping[str, str]) -> None:
-        """Finds before a run what would keep people from being notified of it.
+        """Checks before a run that its notification can be sent.
 
         Raises:
-          ConfigurationError: If there is such a thing.
+          ConfigurationError: If it cannot.
         """
         return
 
@@ -60,8 +60,8 @@ class NotificationChannel:
         """Notifies, if the settings say so.
 
         Returns:
-          A sentence for whatever could not be reached, without secrets. What is raised is one more such
-          sentence, and never fails the run.
+          A sentence for each server that could not be reached, without secrets. An exception becomes one more
+          such sentence, and never fails the run.
         """
         raise NotImplementedError
 
@@ -73,6 +73,6 @@ class NotificationChannel:
 
 @cache
 def find_channels() -> tuple[type[NotificationChannel], ...]:
-    """Every channel there is, by name."""
+    """Every channel, sorted by name."""
     names = registry.names(channels.__name__)
     return tuple(importlib.import_module(f"{channels.__name__}.{name}").Channel for name in names)

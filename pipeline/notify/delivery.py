@@ -1,4 +1,4 @@
-"""How a channel reaches a server: in bounded time, again where that may help, without showing a secret."""
+"""How a channel reaches a server: with a timeout, with retries where they may help, without showing a secret."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from pipeline.notify.channel import NotificationChannel
 
 
 def attempt(channel: NotificationChannel, action: Callable[[], None]) -> str:
-    """Tries, and tries again, as the channel's settings say.
+    """Runs `action`, with the channel's timeout and retries.
 
     Returns:
       Why the last attempt failed, or an empty text.
@@ -33,7 +33,7 @@ def post_json(url: str, body: dict[str, Any], timeout_seconds: float) -> None:
     """Sends `body` as JSON.
 
     Raises:
-      OSError: If nobody answers in time, or the answer is not a 2xx. `urllib.error.HTTPError` is one.
+      OSError: If there is no answer in time, or the answer is not a 2xx (`urllib.error.HTTPError`).
     """
     import urllib.request
 

@@ -1,4 +1,4 @@
-"""What people should hear of a run, and why it is so."""
+"""Which runs people are notified of, and why."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,7 +16,7 @@ TITLES: dict[Event, str] = {
 
 
 def event_of(run: Run) -> Event | None:
-    """What people should hear of the run; None if all is well."""
+    """What to notify people of; None if all is well."""
     if run.status == FAILED:
         return "failed"
     if run.status == KILLED:
@@ -29,7 +29,7 @@ def event_of(run: Run) -> Event | None:
 
 
 def reasons_of(event: Event, run: Run) -> list[str]:
-    """Sentences that say why."""
+    """Sentences that give the reasons."""
     if event == "drift":
         return [each["description"] for each in run.drift if _has_drifted(each)]
     return [run.error] if run.error else list(run.refusals)

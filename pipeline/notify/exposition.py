@@ -1,7 +1,7 @@
 """Runs as Prometheus metrics.
 
-Everything is derived from the runs when it is asked for, so that a run that had nothing to do writes
-the same metrics as the run before it, with a later time of the last check.
+Everything is derived from the runs' files, so that a check that found nothing to do writes the same metrics
+as the run before it, with a later time of the last check.
 """
 
 from collections import Counter
@@ -26,8 +26,8 @@ def make_registry(pipeline: str, runs: Sequence[Run], checked: float) -> Collect
 
     Args:
       pipeline: Its name, the label `pipeline` of every metric.
-      runs: The oldest first; those of a part of the graph are not looked at.
-      checked: When it was last found whether there is anything to do, in seconds since 1970.
+      runs: The oldest first; those of a part of the graph are left out.
+      checked: When the last check for new data ended, in seconds since 1970.
     """
     registry = CollectorRegistry()
     registry.register(_Runs(pipeline, whole_runs(runs), checked))
@@ -39,7 +39,7 @@ class _Runs(Collector):
         self._pipeline, self._runs, self._checked = pipeline, runs, checked
 
     def collect(self) -> Iterator[Metric]:
-        """All families; those that the last run has nothing to say about have no samples."""
+        """All families; those without a value in the last run have no samples."""
         yield self._gauge(
             "last_check_timestamp_seconds", "When it was last found whether to train.", self._checked
         )
@@ -68,18 +68,18 @@ class _Runs(Collector):
             "examples", "Examples that trained and judged the last model.", ("split",),
             {(split,): count for split, count in run.examples.items()},
         )  # fmt: skip
+        # Of the whole eval split first: its slice is empty.
+        by_slice = {"": run.metrics, **run.slice_metrics}
         yield self._family(
             "model_metric", "The last model's metrics; slice is empty for the whole eval split.",
-            ("metric", "slice"), _metrics(run),
+            ("metric", "slice"),
+            {(name, where): value for where, metrics in by_slice.items() for name, value in metrics.items()},
         )  # fmt: skip
         if run.metrics:
             yield self._gauge("model_blessed", "Whether the last model passed every gate.", run.blessed)
         if run.pushed_model:
             version = float(Path(run.pushed_model).name)
             yield self._gauge("pushed_version", "The version that the last model is served as.", version)
-        yield from self._drift(run.drift)
-
-    def _drift(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         labels = ("feature", "split", "metric", "against")
         for key, description in (
             ("distance", "How far the newest data is from what it is compared with."),
@@ -87,7 +87,7 @@ class _Runs(Collector):
         ):
             values = {
                 tuple(str(each.get(label, "")) for label in labels): each[key]
-                for each in entries
+                for each in run.drift
                 if each.get(key) is not None
             }
             yield self._family(f"drift_{key}", description, labels, values)
@@ -96,16 +96,9 @@ class _Runs(Collector):
         return self._family(name, description, (), {(): value})
 
     def _family(
-        self, name: str, description: str, labels: tuple[str, ...], values: dict[Any, float]
+        self, name: str, description: str, labels: tuple[str, ...], values: Mapping[Any, float]
     ) -> Metric:
         family = GaugeMetricFamily(PREFIX + name, description, labels=["pipeline", *labels])
         for given, value in values.items():
             family.add_metric([self._pipeline, *given], float(value))
         return family
-
-
-def _metrics(run: Run) -> dict[tuple[str, str], float]:
-    values = {(name, ""): value for name, value in run.metrics.items()}
-    for where, metrics in run.slice_metrics.items():
-        values |= {(name, where): value for name, value in metrics.items()}
-    return values

@@ -4,12 +4,12 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 
-from pipeline.notify.channel import NotificationChannel, find_channels
+from pipeline.notify.channel import News, NotificationChannel, find_channels
 
 
 @dataclasses.dataclass(frozen=True)
 class Notify:
-    """What every `NOTIFY_SECTION` has."""
+    """The base of `NOTIFY_SECTION`, which has the channels' keys."""
 
     def __post_init__(self) -> None:
         # Each channel refuses the values that it cannot use.
@@ -23,15 +23,28 @@ class Notify:
             for kind in find_channels()
         ]
 
+    def check(self, environment: Mapping[str, str]) -> None:
+        """Checks before a run that its notifications can be sent.
 
-def check(notify: Notify, environment: Mapping[str, str]) -> None:
-    """Finds what would keep people from being notified of a run, before the run.
+        Raises:
+          ConfigurationError: If one cannot.
+        """
+        for channel in self.channels:
+            channel.check(environment)
 
-    Raises:
-      ConfigurationError: As the channels' own checks do.
-    """
-    for channel in notify.channels:
-        channel.check(environment)
+    def send(self, news: News) -> list[str]:
+        """Gives every channel the news; the failure of one does not stop the others.
+
+        Returns:
+          A sentence for each notification that failed. Nothing is raised.
+        """
+        warnings = []
+        for channel in self.channels:
+            try:
+                warnings += channel.send(news)
+            except (Exception, KeyboardInterrupt) as error:
+                warnings.append(f"the channel '{channel.name}' failed ({type(error).__name__}: {error}).")
+        return warnings
 
 
 def _join_channels() -> type[Notify]:

@@ -1,7 +1,7 @@
-"""What a person sees of a run: a line a node, and nothing of what the libraries say.
+"""What a user sees of a run: a line per node, and none of the libraries' output.
 
 TensorFlow, Beam and absl write to the process's standard output and error from C++ and from threads,
-so the file descriptors themselves are turned to the log file while the terminal's are kept aside.
+so the file descriptors themselves are redirected to the log file.
 """
 
 import contextlib
@@ -57,12 +57,9 @@ class Progress(logging.Handler):
         interrupted: threading.Event,
         after: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
-        """Follows a run.
+        """Shows the run on `console`; asks `interrupted` before each node.
 
-        Args:
-          console: Where to show it.
-          interrupted: Asked before each node.
-          after: What to do once a node was executed, and not taken from the cache.
+        `after` is what to do once a node was executed, and not taken from the cache.
         """
         super().__init__(logging.INFO)
         self._after = after
@@ -96,12 +93,17 @@ class Progress(logging.Handler):
             if self._interrupted.is_set():
                 raise KeyboardInterrupt
             self._state, self._started = "executed", time.monotonic()
-            self._status.update(f"{record.args[0]} …")  # type: ignore[index]
+            self._status.update(f"{_node(record)} …")
         elif record.msg == self._CACHED:
             self._state = "cached"
         elif record.msg == self._FINISHED:
             seconds = time.monotonic() - self._started
-            node = record.args[0]  # type: ignore[index]
+            node = _node(record)
             self._console.print(f"  {node:<18}{self._state:<10}{seconds:7.1f} s", highlight=False)
             if self._state == "executed" and node in self._after:
                 self._after[node]()
+
+
+def _node(record: logging.LogRecord) -> str:
+    assert isinstance(record.args, tuple)
+    return str(record.args[0])

@@ -1,4 +1,4 @@
-"""What a failed run says of its error."""
+"""How a failed run reports its error."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -3,15 +3,12 @@
 Importing is most of a cached re-run: TensorFlow alone takes 4 s on two cores, which nothing here can
 change. Of the rest, 0.8 s are TFX's components that the graph does not have (each with a library of its
 own: Kubernetes for InfraValidator, Keras Tuner for Tuner), and 0.7 s are Google's clients for BigQuery and
-Pub/Sub, which Beam imports where they are installed. `benchmarks/end_to_end.py` measures it.
+Pub/Sub, which Beam imports where they are installed.
 """
 
 import importlib.util
 import sys
 from typing import Any
-
-_UNUSED_CLIENTS = ("google.cloud.bigquery", "google.cloud.pubsub")
-"""Beam does without them: ``apache_beam.io`` guards these imports."""
 
 
 def import_lean(beam_runner: str) -> None:
@@ -24,27 +21,27 @@ def import_lean(beam_runner: str) -> None:
     # `tensorflow_model_analysis` without EvalConfig. Can go once that is understood.
     if sys.version_info < (3, 11) and "tfx.components" not in sys.modules:
         _import_on_demand("tfx.components")
-    if beam_runner == "DirectRunner" and "apache_beam" not in sys.modules:
-        # Python's own way to say that a module is not there.
-        sys.modules.update({name: None for name in _UNUSED_CLIENTS if name not in sys.modules})  # type: ignore
+    if beam_runner == "DirectRunner":
+        for client in ("google.cloud.bigquery", "google.cloud.pubsub"):
+            # Python's own way to say that a module is not there, and `apache_beam.io` does without them.
+            sys.modules.setdefault(client, None)  # type: ignore[arg-type]
 
 
 def _import_on_demand(package: str) -> None:
     """Makes ``import <package>.<module>`` not run the package's ``__init__``, until a name in it is read."""
     spec = importlib.util.find_spec(package)
-    if spec is None or spec.loader is None:
-        return
+    assert spec and spec.loader
     module, loader = importlib.util.module_from_spec(spec), spec.loader
 
     def load(name: str) -> Any:
         # `from package import *` and pickle ask for such names too; the package has none of them.
         if name.startswith("__"):
             raise AttributeError(name)
-        del module.__dict__["__getattr__"]
+        del module.__getattr__
         loader.exec_module(module)
         return getattr(module, name)
 
-    module.__dict__["__getattr__"] = load
+    module.__getattr__ = load  # type: ignore[method-assign]
     sys.modules[package] = module
     parent, _, child = package.rpartition(".")
     setattr(sys.modules[parent], child, module)

@@ -22,15 +22,12 @@ from pipeline.workspace import Workspace
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
-_ROOMS = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
-
-DESCRIPTIONS = {"data": "the data", "code": "the code", "configuration": "the configuration"}
-"""Key of `read_inputs` → what to call it."""
+_CHOICES = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What is in the window now.
+    """The data that a run would train on now.
 
     `window_end` is the newest span's name, empty for a table without spans: a span that arrives from now
     on is the next run's. A file that was only touched leaves the `fingerprint` as it is.
@@ -41,13 +38,7 @@ class Data:
 
 
 def read_data(config: Config, workspace: Workspace, source: Path) -> Data:
-    """Reads what it must of the window's files.
-
-    Args:
-      config: What the run does.
-      workspace: Whose store of spans remembers what is in files that have not changed.
-      source: The folder of the dataset's files.
-    """
+    """Reads the window's files below `source`, but for those that the workspace's store of spans remembers."""
     window = preflight.find_window(config, source)
     contents = span_store.content_digests(
         workspace.spans,
@@ -68,7 +59,7 @@ def read_without_data(config: Config) -> dict[str, str]:
     steps = [STEPS[node] for node in config.nodes]
     code = [fingerprint(ROOT, *step.code, files=step.files) for step in steps]
     # All that the learner can be given, so that another choice is a change of the configuration alone.
-    choices = {f"{room}.{name}" for room in _ROOMS for name in registry.names(room)}
+    choices = {f"{package}.{name}" for package in _CHOICES for name in registry.names(package)}
     choices |= {*config.settings.modules, format_module(config.source.format)}
     chosen = fingerprint(ROOT, *sorted(choices))
     wiring = fingerprint(ROOT, files=_WIRING)
@@ -77,7 +68,7 @@ def read_without_data(config: Config) -> dict[str, str]:
 
 def describe_change(now: Mapping[str, str], before: Mapping[str, str]) -> str:
     """What differs, in words; empty where nothing does."""
-    changed = [name for key, name in DESCRIPTIONS.items() if now.get(key) != before.get(key)]
+    changed = [f"the {key}" for key in ("data", "code", "configuration") if now.get(key) != before.get(key)]
     return " and ".join(changed)
 
 

@@ -3,30 +3,26 @@
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from foundation.lock import locked
 from foundation.process import without_collection
-from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.fingerprint import step_fingerprint
-from pipeline.nodes import NODES, STEPS
-from pipeline.notify import settings as notify_settings
+from pipeline.nodes import STEPS
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
 from pipeline.running.failure import drift_of, explain
 from pipeline.running.imports import import_lean
+from pipeline.running.interruption import interruptible
+from pipeline.running.request import Request
 from pipeline.runs.display import show
 from pipeline.runs.run import FAILED, RUNNING, SUCCEEDED, Run
 from pipeline.runs.run import settle_killed as mark_killed
@@ -34,33 +30,8 @@ from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What one run is asked to do, besides its configuration."""
-
-    from_node: str | None = None
-    to_node: str | None = None
-    cache: bool = True
-    verbose: bool = False
-    notes: tuple[str, ...] = ()
-    command: str = ""
-    """As it was given, so that a report can say how to run it again."""
-
-    @property
-    def selected(self) -> frozenset[str]:
-        """The nodes between `from_node` and `to_node`."""
-        first = NODES.index(self.from_node) if self.from_node else 0
-        last = NODES.index(self.to_node) if self.to_node else len(NODES) - 1
-        return frozenset(NODES[first : last + 1])
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether some node is left out."""
-        return len(self.selected) < len(NODES)
-
-
-def check(config: Config, workspace: Workspace, request: Request) -> Path:
-    """Everything that can be found wrong without TensorFlow.
+def check(config: Config, request: Request) -> Path:
+    """Checks everything that can be checked without TensorFlow.
 
     Returns:
       The folder of the dataset's files.
@@ -68,21 +39,11 @@ def check(config: Config, workspace: Workspace, request: Request) -> Path:
     Raises:
       ConfigurationError: In one sentence.
     """
-    preflight.check_nodes(request.from_node, request.to_node)
-    preflight.check_app_export(config, request.from_node, request.to_node)
+    request.check(config)
     source = preflight.find_source(config)
-    preflight.check_schema(config)
-    preflight.check_serving_logs(config)
-    notify_settings.check(config.notify, os.environ)
+    preflight.check_paths(config)
+    config.notify.check(os.environ)
     return source
-
-
-def describe_window(config: Config, source: Path) -> str:
-    """The spans that a run would train on now, to follow the folder's name; "" for a table without."""
-    if not config.source.has_spans:
-        return ""
-    window = preflight.find_window(config, source)
-    return f", spans {window.spans[0].name} to {window.newest.name}"
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Run:
@@ -91,19 +52,19 @@ def run(config: Config, workspace: Workspace, request: Request) -> Run:
     Raises:
       ConfigurationError: If nothing was run because something asked for cannot be.
     """
-    source = check(config, workspace, request)
+    source = check(config, request)
     preflight.check_workspace(workspace)
-    _refuse_partial_first_run(workspace, request)
+    request.check_first_run(workspace)
     with locked(workspace.lock, wait_seconds=0):
         notes = tuple(settle_killed(config, workspace))
         return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
 
 
 def settle_killed(config: Config, workspace: Workspace) -> list[str]:
-    """Records the runs that were killed, and tells of them at once: this run may be killed too.
+    """Records the runs that were killed, and announces them at once: this run may be killed too.
 
     Returns:
-      A sentence for each, and for whatever was not reached.
+      A sentence for each, and for each notification that failed.
     """
     killed = mark_killed(workspace)
     warnings = announce(config, workspace, killed) if killed else []
@@ -111,25 +72,23 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
 
 
 def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Run:
-    """The same for one who has checked everything and holds the workspace's lock."""
+    """The same, once everything is checked and the workspace's lock is held."""
     started = time.monotonic()
     begun = begin_run(config, request)
     data = inputs.read_data(config, workspace, source)
     log_file = workspace.logs / f"run-{begun.run_id}.log"
-    begun = dataclasses.replace(
-        begun,
-        log=str(log_file),
-        inputs={} if request.is_partial else inputs.read_inputs(config, data),
-    )
+    decisive = {} if request.is_partial else inputs.read_inputs(config, data)
+    begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
     dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
+    then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
     earlier = None
-    with _interruptible() as asked, contextlib.ExitStack() as stack:
+    with interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = Console(file=stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
-            with terminal.Progress(console, asked, _ahead(request)).watching():
+            with terminal.Progress(console, asked, then).watching():
                 earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source, data)
             ended = dataclasses.replace(begun, status=SUCCEEDED)
@@ -142,7 +101,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         if earlier is not None:
             from pipeline.runs.outcome import describe
 
-            ended = describe(ended, workspace, request.selected, earlier)
+            ended = describe(ended, workspace, frozenset(request.selected), earlier)
         notes = (*ended.notes, *_remove_old(ended, workspace, config))
         ended = dataclasses.replace(ended, notes=notes, wall_seconds=round(time.monotonic() - started, 2))
         # Before the report as well: a run that is killed while it is made still has its summary.
@@ -156,7 +115,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
 
 
 def begin_run(config: Config, request: Request) -> Run:
-    """A run that begins now; it has failed until it succeeds."""
+    """A run that begins now, with the status "failed" until it succeeds."""
     begun = datetime.now(timezone.utc)
     return Run(
         FAILED,
@@ -173,15 +132,11 @@ def begin_run(config: Config, request: Request) -> Run:
     )
 
 
-def _ahead(request: Request) -> dict[str, Callable[[], None]]:
-    """What can be begun beside a node that keeps one core busy, by the node that it follows."""
+def _start_serving_process() -> None:
+    # Beside the Evaluator, which follows the Trainer and keeps one core busy.
+    from components.serving_check.isolated_replay import start_ahead
 
-    def start_serving_process() -> None:
-        from components.serving_check.isolated_replay import start_ahead
-
-        start_ahead()
-
-    return {"Trainer": start_serving_process} if "ServingCheck" in request.selected else {}
+    start_ahead()
 
 
 def _latest_run(config: Config, workspace: Workspace) -> int:
@@ -224,7 +179,7 @@ def _run_graph(
 
 
 def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
-    """Removes the artifacts of old runs, after a run that succeeded; returns notes on it."""
+    """Removes the artifacts of old runs, after a run that succeeded; returns notes on that."""
     if run.status != SUCCEEDED or not config.retention.runs:
         return []
     from pipeline.running import retention
@@ -239,7 +194,7 @@ def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
 
 
 def _report(run: Run, config: Config, workspace: Workspace) -> Run:
-    """Leaves the run's report; whatever goes wrong with it, the run and its summary stand."""
+    """Writes the run's report; an error in it never fails the run."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -250,14 +205,6 @@ def _report(run: Run, config: Config, workspace: Workspace) -> Run:
         traceback.print_exc()
         note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
         return dataclasses.replace(run, notes=(*run.notes, note))
-
-
-def _refuse_partial_first_run(workspace: Workspace, request: Request) -> None:
-    if request.from_node not in (None, NODES[0]) and not workspace.metadata.exists():
-        raise ConfigurationError(
-            f"--from {request.from_node} needs the outputs of an earlier run, and {workspace.root} has "
-            "none: run once without --from."
-        )
 
 
 def _keep_gpus_for_the_trainer() -> None:
@@ -277,24 +224,3 @@ def _link_tensorboard(workspace: Workspace) -> None:
     target = workspace.artifacts / "Trainer" / "model_run"
     if not link.is_symlink():
         link.symlink_to(os.path.relpath(target, workspace.logs))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Makes SIGINT and SIGTERM end the run with a summary.
-
-    Python loses an exception that a signal raises inside a destructor or a callback from C, of which
-    TensorFlow and Beam have many; the event remembers, and `Progress` asks it before each node.
-    """
-    asked = threading.Event()
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        asked.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

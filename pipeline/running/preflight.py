@@ -1,4 +1,4 @@
-"""Looks at the data and the work directory before anything heavy is imported.
+"""Checks the data and the work directory before anything heavy is imported.
 
 What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
@@ -16,16 +16,15 @@ from components.example_gen.span_conversion import Policy, check_missing, files_
 from components.example_gen.spans import SpanError, Window, choose_window, find_spans
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
-from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 
 
 class DataError(ConfigurationError):
-    """The data is where it should be and is not what it should be."""
+    """The data cannot be trained on."""
 
 
 def find_source(config: Config) -> Path:
-    """The folder of the dataset's files, looked into.
+    """The folder of the dataset's files, which are checked.
 
     Raises:
       ConfigurationError: If the folder is missing.
@@ -84,7 +83,7 @@ def find_window(config: Config, directory: Path) -> Window:
 
 @contextlib.contextmanager
 def _as_data_errors() -> Iterator[None]:
-    """Reports errors of spans and of their files as errors of the data, which end with an exit status of their own."""
+    """Reports span errors as data errors, which have an exit status of their own."""
     try:
         yield
     except (SpanError, ConversionError) as error:
@@ -92,7 +91,7 @@ def _as_data_errors() -> Iterator[None]:
 
 
 def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) -> None:
-    """A wrong header would be found late, and a column that is missing only by Transform."""
+    """Finds a wrong header early; a missing column would fail as late as in Transform."""
     label = config.settings.label
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
@@ -113,25 +112,17 @@ def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) 
     source.check_files(files)
 
 
-def check_schema(config: Config) -> None:
-    """Refuses a schema file that is named and not there.
+def check_paths(config: Config) -> None:
+    """Refuses a schema file or a directory of logged requests that is named and not there.
 
     Raises:
-      ConfigurationError: With the command that makes one.
+      ConfigurationError: With what to do.
     """
     if config.schema_file is not None and not config.schema_file.is_file():
         raise ConfigurationError(
             f"[source] schema {config.schema_file} does not exist: make one with `make schema "
             f"DATASET={config.name}`, or remove the key to have it inferred at every run."
         )
-
-
-def check_serving_logs(config: Config) -> None:
-    """Refuses logs of requests that are named and not there.
-
-    Raises:
-      ConfigurationError: If there is no such directory.
-    """
     if config.serving_logs is not None and not config.serving_logs.is_dir():
         raise ConfigurationError(
             f"[drift] serving_logs {config.serving_logs} is not a directory: correct the path, or remove the key."
@@ -139,7 +130,7 @@ def check_serving_logs(config: Config) -> None:
 
 
 def state_of(directory: Path | None) -> str:
-    """What changes when a file below `directory` does; "" for no directory."""
+    """A hash that changes when a file below `directory` does; "" for no directory."""
     if directory is None:
         return ""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
@@ -148,7 +139,7 @@ def state_of(directory: Path | None) -> str:
 
 
 def check_workspace(workspace: Workspace) -> None:
-    """Makes the workspace and looks whether it can be used.
+    """Creates the workspace and checks that it can be used.
 
     Raises:
       ConfigurationError: If it cannot be written, or its metadata store is damaged.
@@ -168,42 +159,12 @@ def check_workspace(workspace: Workspace) -> None:
 
 def _check_store(path: Path) -> None:
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
+            (verdict,) = store.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         verdict = str(error)
     if verdict != "ok":
         raise ConfigurationError(
             f"The metadata store {path} is damaged ({verdict}): move it away to start a new one; models "
             "already pushed are not affected."
-        )
-
-
-def check_nodes(from_node: str | None, to_node: str | None) -> None:
-    """Refuses node names that the graph lacks, and ranges that are empty.
-
-    Raises:
-      ConfigurationError: With the names that exist.
-    """
-    for flag, node in (("--from", from_node), ("--to", to_node)):
-        if node is not None and node not in NODES:
-            raise ConfigurationError(
-                f"{flag} {node}: there is no such node; the nodes are {', '.join(NODES)}."
-            )
-    if from_node and to_node and NODES.index(from_node) > NODES.index(to_node):
-        raise ConfigurationError(f"--from {from_node} comes after --to {to_node}: swap them.")
-
-
-def check_app_export(config: Config, from_node: str | None, to_node: str | None) -> None:
-    """Refuses to begin or end at AppExporter where the configuration leaves it out of the graph.
-
-    Raises:
-      ConfigurationError: With the setting that puts it in.
-    """
-    if "AppExporter" in (from_node, to_node) and not config.app.formats:
-        raise ConfigurationError(
-            "AppExporter has nothing to make: name what, for example --set 'app.formats=[\"float32\"]'."
         )

@@ -1,12 +1,13 @@
 """Removes the artifacts of old runs, and nothing that a run or a pushed model still needs.
 
 Only after a run that succeeded. An artifact is first marked as deleted in ML Metadata, so that no cache
-hands it on, and then its folder goes by one rename; what a killed removal leaves, the next one finishes.
+returns it, and then its folder is renamed away; the next run finishes a removal that was killed.
 """
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ml_metadata as mlmd
@@ -15,12 +16,14 @@ from ml_metadata.proto import metadata_store_pb2
 from components.pusher.versions import list_versions
 from pipeline.workspace import Workspace
 
-_Artifact = metadata_store_pb2.Artifact
 _Event = metadata_store_pb2.Event
+
+_Lineage = Mapping[int, set[int]]
+"""Execution → its artifacts, or artifact → the executions that made it, or found it in the cache."""
 
 
 def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: int) -> int:
-    """Removes what neither the newest `keep` runs nor the lineage of a pushed version has to do with.
+    """Removes the artifacts that neither the newest `keep` runs nor the lineage of a pushed version need.
 
     Args:
       store: The workspace's ML Metadata.
@@ -32,84 +35,75 @@ def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: 
     """
     if not keep:
         return 0
-    pushes = _pushes(store, workspace)
+    inputs, outputs, makers = _read_events(store)
+    pushing = {execution for artifact in _pushed(store, workspace) for execution in makers[artifact]}
     runs = sorted((context.id for context in store.get_contexts_by_type("pipeline_run")), reverse=True)
-    pushing = {
+    kept_runs = runs[:keep] + [
         context.id
-        for execution in pushes
+        for execution in pushing
         for context in store.get_contexts_by_execution(execution)
         if context.type == "pipeline_run"
+    ]
+    executions = _with_ancestors(pushing, inputs, makers) | {
+        execution.id for run in kept_runs for execution in store.get_executions_by_context(run)
     }
-    executions = _ancestors(store, pushes) | {
-        execution.id for run in {*runs[:keep], *pushing} for execution in store.get_executions_by_context(run)
-    }
-    kept = _outputs(store, executions)
-    old = [
+    kept = {artifact for execution in executions for artifact in outputs[execution]}
+    artifacts = [
         artifact
         for artifact in store.get_artifacts()
-        if artifact.id not in kept and Path(artifact.uri).is_relative_to(workspace.artifacts)
+        if Path(artifact.uri).is_relative_to(workspace.artifacts)
     ]
+    old = [artifact for artifact in artifacts if artifact.id not in kept]
     for artifact in old:
-        artifact.state = _Artifact.DELETED
+        artifact.state = metadata_store_pb2.Artifact.DELETED
     store.put_artifacts(old)
-    places = {artifact.uri for artifact in store.get_artifacts_by_id(list(kept))}
+    return _remove_folders(workspace, {artifact.uri for artifact in artifacts if artifact.id in kept})
+
+
+def _read_events(store: mlmd.MetadataStore) -> tuple[_Lineage, _Lineage, _Lineage]:
+    """Inputs and outputs of each execution, and the makers of each artifact; empty for ids that have none."""
+    inputs: dict[int, set[int]] = defaultdict(set)
+    outputs: dict[int, set[int]] = defaultdict(set)
+    makers: dict[int, set[int]] = defaultdict(set)
+    executions = [execution.id for execution in store.get_executions()]
+    for event in store.get_events_by_execution_ids(executions):
+        if event.type == _Event.INPUT:
+            inputs[event.execution_id].add(event.artifact_id)
+        elif event.type == _Event.OUTPUT:
+            outputs[event.execution_id].add(event.artifact_id)
+            makers[event.artifact_id].add(event.execution_id)
+    return inputs, outputs, makers
+
+
+def _pushed(store: mlmd.MetadataStore, workspace: Workspace) -> Iterable[int]:
+    """The pushed models of the versions that are still there, or that these were rolled back to."""
+    versions = list_versions(workspace.serving)
+    numbers = {str(version.number) for version in versions}
+    numbers |= {str(version.notes.get("rolled_back_to")) for version in versions}
+    for artifact in store.get_artifacts_by_type("PushedModel"):
+        if artifact.custom_properties["pushed_version"].string_value in numbers:
+            yield artifact.id
+
+
+def _with_ancestors(executions: set[int], inputs: _Lineage, makers: _Lineage) -> set[int]:
+    """`executions`, those that made their inputs, and so on."""
+    reached: set[int] = set()
+    pending = executions
+    while pending:
+        reached |= pending
+        pending = {
+            maker for execution in pending for artifact in inputs[execution] for maker in makers[artifact]
+        } - reached
+    return reached
+
+
+def _remove_folders(workspace: Workspace, kept: set[str]) -> int:
+    """Removes every artifact's folder, `<node>/<output>/<execution>`, that is not among `kept`; returns how many."""
     removed = 0
-    for folder in _folders(workspace):
-        if str(folder) not in places:
-            hidden = folder.with_name(f".{folder.name}.removed")
-            os.rename(folder, hidden)
+    for folder in workspace.artifacts.glob("[!.]*/[!.]*/[!.]*"):
+        if folder.name.isdecimal() and folder.is_dir() and str(folder) not in kept:
+            os.rename(folder, folder.with_name(f".{folder.name}.removed"))
             removed += 1
     for hidden in workspace.artifacts.glob("*/*/.*.removed"):
         shutil.rmtree(hidden)
     return removed
-
-
-def _folders(workspace: Workspace) -> Iterable[Path]:
-    """The folders of all artifacts: `<node>/<output>/<execution>`."""
-    for folder in workspace.artifacts.glob("*/*/*"):
-        parts = folder.relative_to(workspace.artifacts).parts
-        if folder.is_dir() and folder.name.isdecimal() and not any(part.startswith(".") for part in parts):
-            yield folder
-
-
-def _pushes(store: mlmd.MetadataStore, workspace: Workspace) -> set[int]:
-    """The executions that pushed the versions which are still there, or what these were rolled back to."""
-    versions = list_versions(workspace.serving)
-    numbers = {str(version.number) for version in versions}
-    numbers |= {str(version.notes.get("rolled_back_to")) for version in versions}
-    pushed = [
-        artifact.id
-        for artifact in store.get_artifacts_by_type("PushedModel")
-        if artifact.custom_properties["pushed_version"].string_value in numbers
-    ]
-    return _makers(store, pushed)
-
-
-def _ancestors(store: mlmd.MetadataStore, executions: set[int]) -> set[int]:
-    """`executions`, and those that made their inputs, and so on."""
-    found: set[int] = set()
-    pending = executions
-    while pending:
-        found |= pending
-        inputs = {
-            event.artifact_id
-            for event in store.get_events_by_execution_ids(list(pending))
-            if event.type == _Event.INPUT
-        }
-        pending = _makers(store, inputs) - found
-    return found
-
-
-def _makers(store: mlmd.MetadataStore, artifacts: Iterable[int]) -> set[int]:
-    ids = list(artifacts)
-    events = store.get_events_by_artifact_ids(ids) if ids else ()
-    return {event.execution_id for event in events if event.type == _Event.OUTPUT}
-
-
-def _outputs(store: mlmd.MetadataStore, executions: set[int]) -> set[int]:
-    """Ids of the artifacts that `executions` made, or found in the cache."""
-    return {
-        event.artifact_id
-        for event in (store.get_events_by_execution_ids(list(executions)) if executions else ())
-        if event.type == _Event.OUTPUT
-    }

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from pipeline.notify.announcement import notify_channels
 from pipeline.notify.channel import News
 from pipeline.notify.settings import Notify
 from pipeline.runs.run import NodeRun, Run
@@ -35,9 +34,9 @@ def make_record(began: float, **changes: Any) -> Run:
 
 def publish_metrics(notify: Notify, pipeline: str, runs: Sequence[Run], checked: float) -> list[str]:
     """Tells every channel of all runs, none of which has just ended."""
-    return notify_channels(notify, News(pipeline, (), runs, checked, {}))
+    return notify.send(News(pipeline, (), runs, checked, {}))
 
 
 def send_messages(notify: Notify, runs: Sequence[Run], environment: Mapping[str, str]) -> list[str]:
     """Tells every channel of runs that have just ended."""
-    return notify_channels(notify, News("taxi", runs, runs, 1.0, environment))
+    return notify.send(News("taxi", runs, runs, 1.0, environment))

@@ -76,6 +76,15 @@ def test_one_way_of_giving_the_batch_size_replaces_the_other(tmp_path: Path) -> 
     assert loaded.settings.training.global_batch_size is None
 
 
+def test_columns_that_are_called_like_batch_sizes_do_not_exclude_each_other(tmp_path: Path) -> None:
+    dataset = write(tmp_path, MINIMAL.replace("price =", "batch_size_per_replica ="))
+    loaded = config.load(dataset, "laptop", ["features.global_batch_size={kind='numeric'}"])
+    assert [feature.name for feature in loaded.settings.features] == [
+        "batch_size_per_replica",
+        "global_batch_size",
+    ]
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

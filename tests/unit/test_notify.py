@@ -12,7 +12,6 @@ from pipeline import config
 from pipeline.notify.channel import find_channels
 from pipeline.notify.events import event_of
 from pipeline.notify.settings import NOTIFY_SECTION as Notify
-from pipeline.notify.settings import check
 from pipeline.runs.run import Run
 from tests.extension import copy_tree, run_python, write_from_readme
 from tests.listener import SECRET, Listener
@@ -137,7 +136,7 @@ def test_what_would_keep_people_from_being_told_is_found_before_the_run(
     notify: Notify, environment: dict[str, str], expected: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=expected) as caught:
-        check(notify, environment)
+        notify.check(environment)
     assert SECRET not in str(caught.value)
 
 

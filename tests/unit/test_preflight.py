@@ -10,6 +10,7 @@ from components.data_gate.settings import Drift
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.running import preflight
+from pipeline.running.request import Request
 from pipeline.workspace import workspace_of
 
 from .test_config import MINIMAL
@@ -129,18 +130,18 @@ def test_a_missing_directory_and_a_missing_package(orders: config.Config) -> Non
 def test_a_schema_that_is_named_must_exist(orders: config.Config) -> None:
     named = dataclasses.replace(orders, source=dataclasses.replace(orders.source, schema="x.pbtxt"))
     with pytest.raises(ConfigurationError, match="make schema DATASET=orders"):
-        preflight.check_schema(named)
+        preflight.check_paths(named)
 
 
 def test_serving_logs_that_are_named_must_exist_and_new_ones_are_noticed(
     orders: config.Config, tmp_path: Path
 ) -> None:
-    preflight.check_serving_logs(orders)
+    preflight.check_paths(orders)
     logs = dataclasses.replace(orders, drift=Drift(serving_logs="logs"))
     with pytest.raises(ConfigurationError, match=r"serving_logs .*logs is not a directory"):
-        preflight.check_serving_logs(logs)
+        preflight.check_paths(logs)
     (tmp_path / "logs").mkdir()
-    preflight.check_serving_logs(logs)
+    preflight.check_paths(logs)
     before = preflight.state_of(logs.serving_logs)
     (tmp_path / "logs" / "today.csv").write_text(HEADER)
     assert preflight.state_of(logs.serving_logs) != before != preflight.state_of(orders.serving_logs) == ""
@@ -172,16 +173,17 @@ def test_a_damaged_metadata_store_is_refused_and_left_alone(tmp_path: Path, dama
 
 
 def test_nodes_are_checked_by_name_and_order() -> None:
+    taxi = config.load("taxi", "laptop")
     with pytest.raises(ConfigurationError, match="there is no such node; the nodes are ExampleGen"):
-        preflight.check_nodes("Trainr", None)
+        Request("Trainr").check(taxi)
     with pytest.raises(ConfigurationError, match="comes after --to"):
-        preflight.check_nodes("Pusher", "Trainer")
-    preflight.check_nodes("Trainer", "Trainer")
+        Request("Pusher", "Trainer").check(taxi)
+    Request("Trainer", "Trainer").check(taxi)
 
 
 def test_ending_at_an_export_that_is_off_says_how_to_turn_it_on() -> None:
     taxi = config.load("taxi", "laptop")
     with pytest.raises(ConfigurationError, match=r"--set 'app\.formats="):
-        preflight.check_app_export(taxi, None, "AppExporter")
-    preflight.check_app_export(taxi, None, "Pusher")
-    preflight.check_app_export(config.load("taxi", "laptop", ['app.formats=["int8"]']), None, "AppExporter")
+        Request(to_node="AppExporter").check(taxi)
+    Request(to_node="Pusher").check(taxi)
+    Request(to_node="AppExporter").check(config.load("taxi", "laptop", ['app.formats=["int8"]']))

@@ -88,23 +88,20 @@ def read_model(table: Mapping[str, Any], where: str) -> Model:
     return read_section(find_model(kind or DEFAULT, where), settings, where)
 
 
-def check_model(layer: Mapping[str, Any], lower: Tables, where: str) -> None:
-    """Checks the ``[model]`` of one layer, so that errors name the file they are in.
+def check_model(table: Any, lower: Tables, where: str) -> None:
+    """Checks the ``[model]`` of one layer: a `foundation.sections.Check`.
 
-    Settings of one kind mean nothing to another: where `layer` names another kind than `lower` has, what
-    `lower` says of the model is removed.
+    Settings of one kind mean nothing to another: where `table` names another kind than `lower`, the settings
+    in `lower` are removed.
 
     Raises:
       ConfigurationError: On an unknown kind or key, or a wrong type.
     """
-    if "model" not in layer:
-        return
-    where = f"{where}: [model]"
-    kind, settings = _split(layer["model"], where)
-    before = lower.get("model", {}).get("kind", DEFAULT)
+    kind, settings = _split(table, where)
+    before = lower.get("kind", DEFAULT)
     check_keys(find_model(kind or before, where), settings, where)
     if kind not in (None, before):
-        lower.pop("model", None)
+        lower.clear()
 
 
 def write_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:

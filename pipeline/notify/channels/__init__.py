@@ -1,1 +1,1 @@
-"""Who is notified, one file each; its class `Channel` has the keys of [notify] that it reads."""
+"""Notification channels, one file each; its class `Channel` has the keys of [notify] that it reads."""

@@ -39,7 +39,7 @@ class Channel(NotificationChannel):
         self._url(environment)
 
     def send(self, news: News) -> list[str]:
-        """See the class; who does not answer is not told of the next run either."""
+        """See the class; after a server that does not answer, the other runs are not sent either."""
         url = self._url(news.environment)
         if url is None:
             return []
