@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foundation.sections import require
@@ -66,3 +67,9 @@ class Vocabulary(Feature):
         others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
         unused = [None] * (self.size - len(known))
         return [*known, *others, *unused, self.missing_label]
+
+
+def read_terms(file: Path) -> list[bytes]:
+    """The terms of a vocabulary that TFT wrote, in the order of their ids."""
+    # Not `splitlines`, for which more than a line feed ends a line.
+    return file.read_bytes().removesuffix(b"\n").split(b"\n")

@@ -21,6 +21,7 @@ import tf_keras as keras
 from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER
 from trainer_module.features import Labels
+from trainer_module.features.vocabulary import read_terms
 from trainer_module.settings import Settings
 from trainer_module.warm_start.axes import axes
 
@@ -121,12 +122,12 @@ def _read(base_model: str) -> _Live:
             for index, name in enumerate(learner["variables"])
         }
         vocabularies = {
-            feature.name: _terms(directory / "assets" / feature.vocabulary)
+            feature.name: read_terms(directory / "assets" / feature.vocabulary)
             for feature in settings.features
             if feature.vocabulary
         }
         named = settings.label.rules.class_vocabulary
-        classes = _terms(directory / "assets" / named) if named else []
+        classes = read_terms(directory / "assets" / named) if named else []
     except (OSError, ValueError, KeyError, tf.errors.OpError, ConfigurationError) as error:
         raise _Unusable(f"the live model cannot be read ({error})") from error
     return _Live(settings, variables, axes(settings, vocabularies, classes))
@@ -136,18 +137,13 @@ def _vocabularies(
     settings: Settings, transform_output: tft.TFTransformOutput
 ) -> tuple[dict[str, list[bytes]], list[bytes]]:
     def terms(name: str) -> list[bytes]:
-        return _terms(Path(str(transform_output.vocabulary_file_by_name(name))))
+        return read_terms(Path(str(transform_output.vocabulary_file_by_name(name))))
 
     vocabularies = {
         feature.name: terms(feature.vocabulary) for feature in settings.features if feature.vocabulary
     }
     named = settings.label.rules.class_vocabulary
     return vocabularies, terms(named) if named else []
-
-
-def _terms(path: Path) -> list[bytes]:
-    # Not `splitlines`, for which more than a line feed ends a line.
-    return path.read_bytes().removesuffix(b"\n").split(b"\n")
 
 
 def _carry(

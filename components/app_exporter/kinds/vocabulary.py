@@ -1,0 +1,20 @@
+"""A category as its place among the frequent values, or as the hash of its text where it is none of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def describe(feature: Any, crossings: Sequence[Any], terms: Sequence[str]) -> dict[str, Any]:
+    """The values in the order of their ids."""
+    return {"values": terms, "oov_buckets": feature.oov_buckets}
+
+
+def encoder(entry: Mapping[str, Any], fingerprint64: Callable[[bytes], int]) -> Callable[[Any], int]:
+    """Out-of-vocabulary ids follow those of the values."""
+    ids = {value: place for place, value in enumerate(entry["values"])}
+
+    def encode(value: Any) -> int:
+        text = str(value)
+        return ids.get(text, len(ids) + fingerprint64(text.encode()) % entry["oov_buckets"])
+
+    return encode
