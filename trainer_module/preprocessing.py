@@ -29,22 +29,19 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features`` and ``label`` of `Settings.to_json`.
 
     Returns:
-      `NUMERIC` and `CATEGORICAL` (where there are such features) and `LABEL`: int64 [batch] for a
-      class, float32 [batch] for a number.
+      `NUMERIC` and `CATEGORICAL` (where there are such features) and, where the task has one, `LABEL`.
     """
     label = read_section(Label, custom_config["label"], "[label]")
     parts: dict[str, list[tf.Tensor]] = {NUMERIC: [], CATEGORICAL: []}
     for kind, alike in by_kind(read_features(custom_config["features"], "[features]")).items():
         part = kind.transform(alike, [inputs[feature.name] for feature in alike])
         parts[CATEGORICAL if alike[0].ids else NUMERIC].append(part)
-    return {
-        LABEL: _label(label, inputs),
-        **{
-            name: tf.concat(some, axis=1) if len(some) > 1 else some[0]
-            for name, some in parts.items()
-            if some
-        },
+    transformed = {
+        name: tf.concat(some, axis=1) if len(some) > 1 else some[0] for name, some in parts.items() if some
     }
+    if label.columns:
+        transformed[LABEL] = _label(label, inputs)
+    return transformed
 
 
 def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:

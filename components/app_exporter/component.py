@@ -23,7 +23,7 @@ from components.app_exporter.metadata import describe
 from components.app_exporter.parity import Answers, compare
 from components.app_exporter.probe import transform_of
 from components.app_exporter.settings import App
-from components.app_exporter.shipped_code import check_kinds, ship_code
+from components.app_exporter.shipped_code import check_exportable, ship_code
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC
@@ -92,9 +92,9 @@ class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the dec
         """Takes the sections for `settings`, `formats` and `max_quality_drop`, and all else as `AppExporterStep` does.
 
         Raises:
-          ConfigurationError: If an app could not encode a feature.
+          ConfigurationError: If nothing could be made for apps; see `check_exportable`.
         """
-        check_kinds(settings.features, app.formats)
+        check_exportable(settings, app.formats)
         super().__init__(
             # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
             settings=json.dumps(settings.to_json(), sort_keys=True),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from foundation.sections import ConfigurationError
 from trainer_module.features import Feature
+from trainer_module.settings import Settings
 
 _HERE = Path(__file__).parent
 _FILES = ("encoding.py", "encoding.mjs", "farmhash.py", "farmhash.mjs")
@@ -16,13 +17,18 @@ def kind_file(feature: Feature) -> str:
     return feature.kind.replace(".", "_")
 
 
-def check_kinds(features: Sequence[Feature], formats: Sequence[str]) -> None:
-    """Refuses features that no app could encode, before anything is trained.
+def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
+    """Refuses what no app could be made of, before anything is trained.
 
     Raises:
-      ConfigurationError: In one sentence that names the file to write.
+      ConfigurationError: In one sentence that names the way on.
     """
-    for feature in features:
+    if formats and not settings.label.columns:
+        raise ConfigurationError(
+            f"What a model loses in an app is measured with labels, and the task '{settings.label.task}' has none: "
+            "set [app] formats = []."
+        )
+    for feature in settings.features:
         for suffix, needed, leave_out in (
             (".py", bool(formats), "set [app] formats = []"),
             (".mjs", "tfjs" in formats, "leave tfjs out of [app] formats"),

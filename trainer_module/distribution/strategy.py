@@ -24,6 +24,12 @@ class Distribution:
         """Copies of the model that a global batch is divided among."""
         return self.strategy.num_replicas_in_sync
 
+    @property
+    def local_replicas(self) -> int:
+        """Those of them in this process."""
+        return self.replicas // self.cluster.workers
+
+    @property
     def shard(self) -> Shard:
         """This process's part of the data."""
         return Shard(self.cluster.index, self.cluster.workers)

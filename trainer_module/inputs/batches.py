@@ -110,7 +110,8 @@ def make_batches(
       seed: Of the shuffle.
 
     Yields:
-      (features, label, weight): a dict without the label, the label, float32 [batch_size].
+      (features, label, weight): a dict without the label, the label (zeros for a task without one), float32
+      [batch_size].
     """
     if cache == "memory" and _table_bytes(rows, count) > cache_mib << 20:
         # Training then takes no more memory for more rows: the spilled rows are read in order, in windows
@@ -142,7 +143,7 @@ def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.D
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
     def permute(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        order = tf.range(tf.shape(row[LABEL])[0])
+        order = tf.range(_size(row))
         order = tf.random.experimental.stateless_shuffle(
             order, tf.stack([tf.constant(seed, tf.int64), number])
         )
@@ -186,7 +187,7 @@ def _from_memory(
         places: tf.Tensor, table: dict[str, tf.Tensor]
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
-        return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
+        return _split_label(row, tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0))
 
     orders = tf.data.Dataset.counter().flat_map(one_pass)
     together = _GATHER_ROWS // batch_size
@@ -204,7 +205,7 @@ def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any
     }
     filled = 0
     for part in rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-        end = filled + len(part[LABEL])
+        end = filled + len(next(iter(part.values())))
         for name, column in columns.items():
             column[filled:end] = part[name]
         filled = end
@@ -226,22 +227,30 @@ def count_rows(files: Sequence[str]) -> int:
 
 
 def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
-    """The labels of each batch of `rows`."""
-    return (batch[LABEL].numpy().tolist() for batch in rows)
+    """The labels of each batch of `rows`, as `make_batches` yields them."""
+    return (_split_label(row, tf.ones(_size(row)))[1].numpy().tolist() for row in rows)
 
 
 def _fill_up(
     row: dict[str, tf.Tensor], batch_size: int, weight: float
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    places = batch_size - tf.shape(row[LABEL])[0]
+    size = _size(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
-        filled = tf.concat([column, tf.zeros([places, *column.shape[1:]], column.dtype)], axis=0)
+        filled = tf.concat([column, tf.zeros([batch_size - size, *column.shape[1:]], column.dtype)], axis=0)
         return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
 
-    weights = fill(tf.fill(tf.shape(row[LABEL]), tf.constant(weight, tf.float32)))
-    return *_split_label({name: fill(column) for name, column in row.items()}), weights
+    weights = fill(tf.fill([size], tf.constant(weight, tf.float32)))
+    return _split_label({name: fill(column) for name, column in row.items()}, weights)
 
 
-def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    return {name: value for name, value in row.items() if name != LABEL}, row[LABEL]
+def _split_label(
+    row: dict[str, tf.Tensor], weights: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    features = {name: value for name, value in row.items() if name != LABEL}
+    # Keras wants a target, also where the task has no label.
+    return features, row[LABEL] if LABEL in row else tf.zeros_like(weights), weights
+
+
+def _size(row: dict[str, tf.Tensor]) -> tf.Tensor:
+    return tf.shape(next(iter(row.values())))[0]

@@ -6,7 +6,7 @@ inside functions, because a configuration is read without it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from foundation import registry
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 class Task(ABC):
     """How one kind of label is learned and judged."""
 
+    needs_label: ClassVar[bool] = True
+    """Whether ``[label]`` names a column or an expression; otherwise what training minimises ignores its labels."""
     has_classes: ClassVar[bool]
     """Whether the label is a class, of which there must be two; otherwise it is a finite number in every row."""
     class_vocabulary: ClassVar[str | None] = None
     """Vocabulary asset with the names of the classes in the order of their ids, where they have names."""
     activation: ClassVar[str | None]
     """Keras's name of what makes the model's last layer predictions; None for what it is."""
-    loss: ClassVar[str]
-    """Keras's name of what training minimises."""
+    loss: ClassVar[str | Callable[[Any, Any], Any]]
+    """Keras's name of what training minimises, or a method that is given labels and predictions, [batch, …]."""
     metrics: ClassVar[Mapping[str, str]]
     """Name by which gates and summaries know it → class of the Evaluator's metric, the main one first.
 

@@ -56,10 +56,10 @@ console.log(JSON.stringify(encode(features, rows)));
 CHECK = """
 import sys
 from pipeline import config
-from components.app_exporter.shipped_code import check_kinds
+from components.app_exporter.shipped_code import check_exportable
 loaded = config.load("taxi", "laptop", ["features.hour={kind='cyclic', period=24}"])
 try:
-    check_kinds(loaded.settings.features, sys.argv[1:])
+    check_exportable(loaded.settings, sys.argv[1:])
 except ValueError as error:
     print(error)
 assert "tensorflow" not in sys.modules
