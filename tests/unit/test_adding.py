@@ -88,7 +88,7 @@ def test_a_task_without_a_label_is_one_file(project: Path) -> None:
     (project / "trainer_module" / "tasks" / "scoring.py").write_text(SCORING)
     code = """
 before, _, after = open("datasets/taxi.toml").read().partition("[gates")[0].partition("[label]")
-after = after[after.index("\\n["):]
+after = after[after.index("\\n["):] + "[gates.mean_prediction]\\nmin = 0\\n"
 for label in ("task = 'scoring'", "task = 'scoring'\\ncolumn = 'tips'", "task = 'binary'", ""):
     open("datasets/scored.toml", "w").write(f"{before}[label]\\n{label}{after}" if label else before + after)
     try:
