@@ -6,7 +6,7 @@ from foundation.sections import ConfigurationError, require
 from trainer_module import expression
 from trainer_module.tasks import Task, find_task
 
-LABEL = "label"
+TRANSFORMED_LABEL = "label"
 """Transformed label: int64 [batch] for a class, float32 [batch] for a number; absent for a task without one."""
 
 

@@ -27,7 +27,7 @@ from components.app_exporter.shipped_code import check_exportable, ship_code
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.model import PREDICTIONS
 from trainer_module.settings import Settings
 
@@ -131,7 +131,10 @@ def export_app(
     (directory / "features.json").write_text(json.dumps(features, ensure_ascii=False, indent=1) + "\n")
     ship_code(settings.features, directory)
     transformed = transform(rows)
-    inputs = _inputs(transformed)
+    types = {NUMERIC: np.float32, CATEGORICAL: np.int32}
+    inputs = {
+        name: transformed[name].astype(types[name], copy=False) for name in types if name in transformed
+    }
     original = _ask(loaded, inputs)
     answers = {}
     for name in formats:
@@ -144,7 +147,7 @@ def export_app(
             answers[name] = Answers(
                 variant.predict(inputs), path.stat().st_size, variant.milliseconds(inputs)
             )
-    report = compare(settings.label.rules, transformed[LABEL], original, answers)
+    report = compare(settings.label.rules, transformed[TRANSFORMED_LABEL], original, answers)
     (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -159,15 +162,6 @@ def refuse_losses(report: Mapping[str, Any], max_quality_drop: float) -> None:
                 f"split ({before:.4f} to {variant['quality']:.4f}), and [app] max_quality_drop allows "
                 f"{max_quality_drop:g}: leave {name} out of [app] formats, or allow more."
             )
-
-
-def _inputs(transformed: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    inputs = {}
-    if NUMERIC in transformed:
-        inputs[NUMERIC] = transformed[NUMERIC]
-    if CATEGORICAL in transformed:
-        inputs[CATEGORICAL] = transformed[CATEGORICAL].astype(np.int32)
-    return inputs
 
 
 def _ask(loaded: Any, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Answers:

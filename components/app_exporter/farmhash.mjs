@@ -34,6 +34,9 @@ function mix(u, v, factor) {
   return wrap(b * factor);
 }
 
+const sum = (a, b, c, d) => wrap(rotate(wrap(a + b), 43n) + rotate(c, 30n) + d);
+const otherSum = (a, b, c, added) => wrap(a + rotate(wrap(b + added), 18n) + c);
+
 function upTo16(bytes, view, fetch, size) {
   const factor = wrap(K2 + BigInt(size) * 2n);
   if (size >= 8) {
@@ -60,11 +63,7 @@ function upTo32(fetch, size) {
   const b = fetch(8);
   const c = wrap(fetch(size - 8) * factor);
   const d = wrap(fetch(size - 16) * K2);
-  return mix(
-    wrap(rotate(wrap(a + b), 43n) + rotate(c, 30n) + d),
-    wrap(a + rotate(wrap(b + K2), 18n) + c),
-    factor,
-  );
+  return mix(sum(a, b, c, d), otherSum(a, b, c, K2), factor);
 }
 
 function upTo64(fetch, size) {
@@ -73,17 +72,13 @@ function upTo64(fetch, size) {
   const b = fetch(8);
   const c = wrap(fetch(size - 8) * factor);
   const d = wrap(fetch(size - 16) * K2);
-  const y = wrap(rotate(wrap(a + b), 43n) + rotate(c, 30n) + d);
-  const z = mix(y, wrap(a + rotate(wrap(b + K2), 18n) + c), factor);
+  const y = sum(a, b, c, d);
+  const z = mix(y, otherSum(a, b, c, K2), factor);
   const e = wrap(fetch(16) * factor);
   const f = fetch(24);
   const g = wrap((y + fetch(size - 32)) * factor);
   const h = wrap((z + fetch(size - 24)) * factor);
-  return mix(
-    wrap(rotate(wrap(e + f), 43n) + rotate(g, 30n) + h),
-    wrap(e + rotate(wrap(f + a), 18n) + g),
-    factor,
-  );
+  return mix(sum(e, f, g, h), otherSum(e, f, g, a), factor);
 }
 
 function longer(fetch, size) {

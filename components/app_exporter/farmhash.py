@@ -39,6 +39,14 @@ def _mix(u: int, v: int, factor: int) -> int:
     return (b * factor) & _MASK
 
 
+def _sum(a: int, b: int, c: int, d: int) -> int:
+    return (_rotate((a + b) & _MASK, 43) + _rotate(c, 30) + d) & _MASK
+
+
+def _other_sum(a: int, b: int, c: int, added: int) -> int:
+    return (a + _rotate((b + added) & _MASK, 18) + c) & _MASK
+
+
 def _up_to_16(data: bytes, size: int) -> int:
     factor = _K2 + size * 2
     if size >= 8:
@@ -60,27 +68,19 @@ def _up_to_32(data: bytes, size: int) -> int:
     factor = _K2 + size * 2
     a, b = (_fetch(data, 0) * _K1) & _MASK, _fetch(data, 8)
     c, d = (_fetch(data, size - 8) * factor) & _MASK, (_fetch(data, size - 16) * _K2) & _MASK
-    return _mix(
-        (_rotate((a + b) & _MASK, 43) + _rotate(c, 30) + d) & _MASK,
-        (a + _rotate((b + _K2) & _MASK, 18) + c) & _MASK,
-        factor,
-    )
+    return _mix(_sum(a, b, c, d), _other_sum(a, b, c, _K2), factor)
 
 
 def _up_to_64(data: bytes, size: int) -> int:
     factor = _K2 + size * 2
     a, b = (_fetch(data, 0) * _K2) & _MASK, _fetch(data, 8)
     c, d = (_fetch(data, size - 8) * factor) & _MASK, (_fetch(data, size - 16) * _K2) & _MASK
-    y = (_rotate((a + b) & _MASK, 43) + _rotate(c, 30) + d) & _MASK
-    z = _mix(y, (a + _rotate((b + _K2) & _MASK, 18) + c) & _MASK, factor)
+    y = _sum(a, b, c, d)
+    z = _mix(y, _other_sum(a, b, c, _K2), factor)
     e, f = (_fetch(data, 16) * factor) & _MASK, _fetch(data, 24)
     g = ((y + _fetch(data, size - 32)) * factor) & _MASK
     h = ((z + _fetch(data, size - 24)) * factor) & _MASK
-    return _mix(
-        (_rotate((e + f) & _MASK, 43) + _rotate(g, 30) + h) & _MASK,
-        (e + _rotate((f + a) & _MASK, 18) + g) & _MASK,
-        factor,
-    )
+    return _mix(_sum(e, f, g, h), _other_sum(e, f, g, a), factor)
 
 
 def _longer(data: bytes, size: int) -> int:

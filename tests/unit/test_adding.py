@@ -33,9 +33,6 @@ class Scoring(Task):
     def value(self, label, columns):
         raise AssertionError("there is no label")
 
-    def training_metrics(self):
-        return []
-
     def quality(self, labels, predictions):
         raise AssertionError("there is no label")
 '''

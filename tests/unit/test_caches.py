@@ -55,7 +55,7 @@ EDITED = {
     "trainer_module/distribution/launcher.py": f"Trainer, {TRAINS}",
     "trainer_module/inputs/batches.py": f"Trainer, {TRAINS}",
     "trainer_module/training/loop.py": f"Trainer, {TRAINS}",
-    "trainer_module/warm_start/axes.py": f"Trainer, {TRAINS}",
+    "trainer_module/warm_start/carry_over.py": f"Trainer, {TRAINS}",
 }
 """A file of each folder → the steps whose code it is, in their order; on a laptop, with an export for apps."""
 # fmt: on

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.training.plan import batches_of
 
 _LOG = logging.getLogger(__name__)
 _PARSE_BATCH = 1024
 # Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
 _GATHER_ROWS = 2048
+
+_Row = dict[str, tf.Tensor]
+_Batch = tuple[_Row, tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard =
         records = _read_records(files, _PARSE_BATCH).unbatch()
         batches = records.shard(shard.count, shard.index).batch(_PARSE_BATCH)
     return batches.map(
-        lambda serialized: tf.io.parse_example(serialized, feature_spec),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        lambda serialized: tf.io.parse_example(serialized, feature_spec), num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
@@ -142,11 +144,9 @@ def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.D
     parsed = rows.shuffle(max(1, window // _PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
-    def permute(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        order = tf.range(_size(row))
-        order = tf.random.experimental.stateless_shuffle(
-            order, tf.stack([tf.constant(seed, tf.int64), number])
-        )
+    def permute(row: _Row, number: tf.Tensor) -> _Row:
+        seeds = tf.stack([tf.constant(seed, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.range(_size(row)), seeds)
         return {name: tf.gather(column, order) for name, column in row.items()}
 
     return tf.data.Dataset.zip((parsed.rebatch(window), numbers)).map(permute)
@@ -166,10 +166,7 @@ def _from_memory(
     shuffle: bool,
     seed: int,
 ) -> tf.data.Dataset:
-    """The same from whole columns in memory: a batch is one gather, not `batch_size` elements.
-
-    Measured in `benchmarks/input_pipeline.py`.
-    """
+    """The same from whole columns in memory: one gather a batch (`benchmarks/input_pipeline.py` measures it)."""
     columns = _fill_columns(rows, count)
     places = batch_size * batches_a_pass
     # As a dataset of one element, and not captured by `gather`: a captured tensor lies on the GPU where
@@ -183,9 +180,7 @@ def _from_memory(
         order = tf.pad(order, [[0, places - count]], constant_values=-1)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
 
-    def gather(
-        places: tf.Tensor, table: dict[str, tf.Tensor]
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def gather(places: tf.Tensor, table: _Row) -> _Batch:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
         return _split_label(row, tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0))
 
@@ -231,9 +226,7 @@ def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
     return (_split_label(row, tf.ones(_size(row)))[1].numpy().tolist() for row in rows)
 
 
-def _fill_up(
-    row: dict[str, tf.Tensor], batch_size: int, weight: float
-) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+def _fill_up(row: _Row, batch_size: int, weight: float) -> _Batch:
     size = _size(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
@@ -244,13 +237,11 @@ def _fill_up(
     return _split_label({name: fill(column) for name, column in row.items()}, weights)
 
 
-def _split_label(
-    row: dict[str, tf.Tensor], weights: tf.Tensor
-) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    features = {name: value for name, value in row.items() if name != LABEL}
+def _split_label(row: _Row, weights: tf.Tensor) -> _Batch:
+    features = {name: value for name, value in row.items() if name != TRANSFORMED_LABEL}
     # Keras wants a target, also where the task has no label.
-    return features, row[LABEL] if LABEL in row else tf.zeros_like(weights), weights
+    return features, row[TRANSFORMED_LABEL] if TRANSFORMED_LABEL in row else tf.zeros_like(weights), weights
 
 
-def _size(row: dict[str, tf.Tensor]) -> tf.Tensor:
+def _size(row: _Row) -> tf.Tensor:
     return tf.shape(next(iter(row.values())))[0]

@@ -5,6 +5,7 @@ metrics the model is judged. Adding a task is adding a file with a subclass of `
 inside functions, because a configuration is read without it.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,6 +35,8 @@ class Task(ABC):
 
     A class of TFMA or Keras by its name, or any subclass of Keras's `Metric` by its import path.
     """
+    training_metrics: ClassVar[tuple[str, ...]] = ()
+    """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
     plots: ClassVar[Mapping[str, tuple[str, Mapping[str, Any]]]] = {}
     """Name → (TFMA class, its options): what the Evaluator computes beside the metrics, for the report."""
     more_is_better: ClassVar[bool] = True
@@ -65,10 +68,6 @@ class Task(ABC):
         return int(transform_output.vocabulary_size_by_name(self.class_vocabulary))
 
     @abstractmethod
-    def training_metrics(self) -> list[Any]:
-        """Keras metrics for TensorBoard and the lines of each epoch."""
-
-    @abstractmethod
     def quality(self, labels: Any, predictions: Any) -> float:
         """The one number, more is better, by which variants of a model for apps are compared.
 
@@ -86,7 +85,7 @@ class Task(ABC):
         """
         seen: set[float] = set()
         for labels in batches:
-            if not self.has_classes and not all(map(_is_finite, labels)):
+            if not self.has_classes and not all(map(math.isfinite, labels)):
                 raise ConfigurationError(
                     f"The {split} split has rows without a label: a regression needs a number in every row."
                 )
@@ -109,7 +108,3 @@ def find_task(name: str) -> Task:
       ConfigurationError: If there is none.
     """
     return registry.load(__name__, name, Task, "task is")()  # type: ignore[type-abstract]
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

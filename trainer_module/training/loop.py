@@ -23,7 +23,7 @@ from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
-from trainer_module.training.recovery import BestEpoch, Checkpoints, continues, forget
+from trainer_module.training.recovery import BestEpoch, Checkpoints, continues
 from trainer_module.warm_start.carry_over import start_from
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
         export_model(model, settings, transform_output, job.model_directory)
-        forget(recovery_directory)
+        shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
 class _Split:
@@ -201,7 +201,7 @@ def _warm_start(
     if record.is_file() and continues(recovery_directory):
         _LOG.info("warm start: an earlier process did that; training continues where it was stopped")
         return json.loads(record.read_text())
-    warm = start_from(job.base_model, model, job.settings, transform_output).to_json()
+    warm = asdict(start_from(job.base_model, model, job.settings, transform_output))
     if is_chief:
         replace_file(record, json.dumps(warm))
     return warm

@@ -3,21 +3,20 @@
 import bisect
 import math
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
-def levels(feature: Any) -> Iterable[float]:
+def levels(feature: Any) -> Any:
     """Every bucket but the last."""
     return range(feature.buckets - 1)
 
 
-def describe(feature: Any, crossings: Sequence[Any], terms: Sequence[str]) -> dict[str, Any]:
+def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
     """A bucket that no value reaches has no boundary that JSON could hold."""
     boundaries = [boundary for _, (boundary, _), _ in crossings]
     return {"boundaries": [boundary for boundary in boundaries if math.isfinite(boundary)]}
 
 
-def encoder(entry: Mapping[str, Any], fingerprint64: Callable[[bytes], int]) -> Callable[[Any], int]:
+def encoder(entry: Any, fingerprint64: Any) -> Any:
     """Compared in the model's single precision: a boundary must not fall between the two precisions."""
     return lambda value: bisect.bisect_right(entry["boundaries"], array("f", [value])[0])

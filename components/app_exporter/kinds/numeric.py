@@ -1,16 +1,15 @@
 """A quantity, scaled to zero mean and unit variance."""
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
-def levels(feature: Any) -> Iterable[float]:
+def levels(feature: Any) -> Any:
     """The mean's."""
     return [0.0]
 
 
-def describe(feature: Any, crossings: Sequence[Any], terms: Sequence[str]) -> dict[str, Any]:
+def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
     """A straight line through two of the points; the mean lies a fraction of a step above the first."""
     ((below, at_below), (_, at_above), (far, at_far)) = crossings[0]
     if not at_below <= 0 < at_above:
@@ -20,7 +19,7 @@ def describe(feature: Any, crossings: Sequence[Any], terms: Sequence[str]) -> di
     return {"mean": mean, "standard_deviation": deviation, "missing": 0.0}
 
 
-def encoder(entry: Mapping[str, Any], fingerprint64: Callable[[bytes], int]) -> Callable[[Any], float]:
+def encoder(entry: Any, fingerprint64: Any) -> Any:
     """In the model's single precision, as far as the value goes."""
     return lambda value: (_float32(value) - entry["mean"]) / entry["standard_deviation"]
 

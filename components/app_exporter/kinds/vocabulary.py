@@ -1,15 +1,14 @@
 """A category as its place among the frequent values, or as the hash of its text where it is none of them."""
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def describe(feature: Any, crossings: Sequence[Any], terms: Sequence[str]) -> dict[str, Any]:
+def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
     """The values in the order of their ids."""
     return {"values": terms, "oov_buckets": feature.oov_buckets}
 
 
-def encoder(entry: Mapping[str, Any], fingerprint64: Callable[[bytes], int]) -> Callable[[Any], int]:
+def encoder(entry: Any, fingerprint64: Any) -> Any:
     """Out-of-vocabulary ids follow those of the values."""
     ids = {value: place for place, value in enumerate(entry["values"])}
 

@@ -1,5 +1,6 @@
 """A kind of feature that a newcomer adds goes into apps: its files, and no edit of any other."""
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -8,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.app_exporter.component import AppExporter
+from components.app_exporter.settings import App
+from foundation.sections import ConfigurationError
 from pipeline.config import ROOT
 from tests.debian import program
 from tests.extension import copy_tree, run_python, write_from_readme
+from trainer_module.features.numeric import Numeric
+from trainer_module.settings import Settings
+
+from .conftest import TABLES
 
 FEATURE = "trainer_module/features/cyclic.py"
 APP = "components/app_exporter/kinds/cyclic"
@@ -85,6 +93,17 @@ def test_a_kind_that_apps_do_not_know_is_refused_before_training(tree: Path) -> 
     assert asked.stdout == f"{refusal}{APP}.mjs, or leave tfjs out of [app] formats.\n"
     write_from_readme(tree, f"{APP}.mjs")
     assert run_python(tree, CHECK, "int8", "tfjs").stdout == ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown(Numeric):
+    """A kind that is named by its import path, this module."""
+
+
+def test_a_kind_of_ones_own_is_looked_for_by_its_import_path_when_the_graph_is_built() -> None:
+    settings = dataclasses.replace(Settings.from_json(TABLES), features=(Unknown("miles"),))
+    with pytest.raises(ConfigurationError, match=r"kinds/tests_tf_release_test_new_kind\.py, or set \[app\]"):
+        AppExporter(settings, App(("float32",)))
 
 
 def test_a_new_kind_is_encoded_in_python_and_in_javascript_by_what_was_shipped(
