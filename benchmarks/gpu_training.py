@@ -43,7 +43,7 @@ def measure(setting: dict[str, Any]) -> float:
     from trainer_module.distribution.strategy import choose_distribution
     from trainer_module.features import CATEGORICAL, NUMERIC
     from trainer_module.inputs.batches import make_batches
-    from trainer_module.label import LABEL
+    from trainer_module.label import TRANSFORMED_LABEL
     from trainer_module.model import build_model, compile_model
     from trainer_module.settings import Settings
     from trainer_module.training import autograph
@@ -72,7 +72,7 @@ def measure(setting: dict[str, Any]) -> float:
         {
             NUMERIC: random.normal(size=(count, 13)).astype(np.float32),
             CATEGORICAL: random.integers(0, 10_000, (count, 26)),
-            LABEL: random.integers(0, 2, count),
+            TRANSFORMED_LABEL: random.integers(0, 2, count),
         }
     ).batch(65_536)
     seconds = []

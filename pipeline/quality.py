@@ -8,7 +8,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from pipeline.config import Config
 from pipeline.config.dataset import Gate
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
@@ -31,7 +31,7 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
             tfma.ModelSpec(
                 signature_name="serving_default",
                 preprocessing_function_names=["transform_features"],
-                label_key=LABEL,
+                label_key=TRANSFORMED_LABEL,
             )
         ],
         slicing_specs=[

@@ -22,7 +22,8 @@ def copy_tree(destination: Path) -> Path:
 
 def readme_files() -> dict[str, str]:
     """The blocks of README whose first line is the name of a file, by that name."""
-    blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    block = r"^```(?:python\n#|js\n//) (\S+)\n(.*?)^```$"
+    blocks = re.findall(block, (ROOT / "README.md").read_text(), re.M | re.S)
     return dict(blocks)
 
 

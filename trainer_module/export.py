@@ -19,7 +19,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module.distribution import precision
-from trainer_module.features import CATEGORICAL, NUMERIC, request_name
+from trainer_module.features import CATEGORICAL, request_name
 from trainer_module.model import PREDICTIONS, build_model
 from trainer_module.settings import Settings
 
@@ -61,10 +61,15 @@ def _write_learner(variables: Sequence[tf.Variable], settings: Settings, directo
     """What a later training needs to know to start from this model's variables."""
     tables = settings.to_json()
     del tables["training"]
-    names = [variable.name.partition(":")[0] for variable in variables]
+    names = [variable_name(variable) for variable in variables]
     path = directory / LEARNER
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"settings": tables, "variables": names}, indent=1) + "\n")
+
+
+def variable_name(variable: tf.Variable) -> str:
+    """The variable's name without the output that TensorFlow adds."""
+    return str(variable.name).partition(":")[0]
 
 
 class _Archive(tf.Module):
@@ -90,6 +95,7 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
     def predict(transformed: Tensors) -> Tensors:
         inputs = {name: transformed[name] for name in model.input_names}
         if CATEGORICAL in inputs:
+            # TF.js has no 64-bit integers.
             inputs[CATEGORICAL] = tf.cast(inputs[CATEGORICAL], tf.int32)
         return {PREDICTIONS: model(inputs, training=False)}
 
@@ -108,7 +114,12 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
         raw = {name: _with_missing(columns[request_name(name)], serving_spec[name]) for name in feature_names}
         return predict(archive.preprocessing(raw))
 
-    @tf.function(input_signature=[_app_inputs(settings)])
+    app_inputs = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        for name, tensor in zip(model.input_names, model.inputs)
+    }
+
+    @tf.function(input_signature=[app_inputs])
     def app(transformed: Tensors) -> Tensors:
         return predict(transformed)
 
@@ -127,14 +138,11 @@ def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> 
     Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
     columns a negative integer or the empty text does.
     """
-    return {
-        request_name(feature.name): tf.TensorSpec(
-            [None],
-            tf.float32 if feature.is_quantity else spec[feature.name].dtype,
-            name=request_name(feature.name),
-        )
-        for feature in settings.features
-    }
+    inputs = {}
+    for feature in settings.features:
+        name, dtype = request_name(feature.name), spec[feature.name].dtype
+        inputs[name] = tf.TensorSpec([None], tf.float32 if feature.is_quantity else dtype, name)
+    return inputs
 
 
 @tf.autograph.experimental.do_not_convert  # it branches on types only; translating it takes 0.2 s
@@ -156,14 +164,3 @@ def _with_missing(
     if column.dtype != spec.dtype:
         values = tf.cast(values, spec.dtype)
     return tf.SparseTensor(indices, values, shape)
-
-
-def _app_inputs(settings: Settings) -> dict[str, tf.TensorSpec]:
-    inputs = {}
-    if settings.numeric:
-        width = sum(feature.width for feature in settings.numeric)
-        inputs[NUMERIC] = tf.TensorSpec([None, width], tf.float32, name=NUMERIC)
-    if settings.categorical:
-        # int32: TF.js has no 64-bit integers.
-        inputs[CATEGORICAL] = tf.TensorSpec([None, len(settings.categorical)], tf.int32, name=CATEGORICAL)
-    return inputs

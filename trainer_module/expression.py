@@ -25,7 +25,6 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.And: operator.and_,
     ast.Or: operator.or_,
 }
-_UNARY: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg}
 
 
 def columns_of(text: str) -> tuple[str, ...]:
@@ -37,14 +36,6 @@ def columns_of(text: str) -> tuple[str, ...]:
     nodes = (node for node in ast.walk(_parse(text)) if isinstance(node, ast.Name))
     in_order = sorted(nodes, key=lambda node: (node.lineno, node.col_offset))
     return tuple(dict.fromkeys(node.id for node in in_order))
-
-
-def is_comparison(text: str) -> bool:
-    """Whether `text` yields true or false rather than a value."""
-    node = _parse(text)
-    return isinstance(node, (ast.Compare, ast.BoolOp)) or (
-        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
-    )
 
 
 def evaluate(text: str, operands: Mapping[str, Any]) -> Any:
@@ -65,9 +56,9 @@ def _check(node: ast.expr, text: str) -> None:
     match node:
         case ast.Name() | ast.Constant(value=int() | float() | str()):
             return
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            children = [left, right]
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _BINARY:
+        case (
+            ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right])
+        ) if type(op) in _BINARY:
             children = [left, right]
         case ast.BoolOp(values=children):
             pass
@@ -89,9 +80,7 @@ def _evaluate(node: ast.expr, operands: Mapping[str, Any]) -> Any:
             return operands[name]
         case ast.Constant(value=value):
             return value
-        case ast.BinOp(left=left, op=op, right=right):
-            return _BINARY[type(op)](_evaluate(left, operands), _evaluate(right, operands))
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
+        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
             return _BINARY[type(op)](_evaluate(left, operands), _evaluate(right, operands))
         case ast.BoolOp(op=op, values=[first, *rest]):
             value = _evaluate(first, operands)
@@ -101,6 +90,6 @@ def _evaluate(node: ast.expr, operands: Mapping[str, Any]) -> Any:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             # `~` on a Python bool is bitwise (-1, -2); comparing with False means "not" everywhere.
             return _evaluate(operand, operands) == False  # noqa: E712
-        case ast.UnaryOp(op=op, operand=operand):
-            return _UNARY[type(op)](_evaluate(operand, operands))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_evaluate(operand, operands)
     raise AssertionError(ast.dump(node))

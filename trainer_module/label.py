@@ -6,8 +6,8 @@ from foundation.sections import ConfigurationError, require
 from trainer_module import expression
 from trainer_module.tasks import Task, find_task
 
-LABEL = "label"
-"""Transformed label: int64 [batch] for a class, float32 [batch] for a number."""
+TRANSFORMED_LABEL = "label"
+"""Transformed label: int64 [batch] for a class, float32 [batch] for a number; absent for a task without one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,12 @@ class Label:
             task = find_task(self.task)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
+        if not task.needs_label:
+            require(
+                self.column is None and self.expression is None,
+                f"with task '{self.task}' has neither 'column' nor 'expression': remove it.",
+            )
+            return
         require(
             (self.column is None) != (self.expression is None),
             "needs either 'column' or 'expression', and not both.",
@@ -41,8 +47,7 @@ class Label:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The raw columns that the label is made of."""
-        if self.column is not None:
-            return (self.column,)
-        assert self.expression is not None
-        return expression.columns_of(self.expression)
+        """The raw columns that the label is made of; none of a task without a label."""
+        if self.expression is not None:
+            return expression.columns_of(self.expression)
+        return (self.column,) if self.column is not None else ()

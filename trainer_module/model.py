@@ -44,13 +44,15 @@ def compile_model(
     model: keras.Model, settings: Settings, learning_rate: float, steps_per_execution: int
 ) -> None:
     """Loss, metrics and optimizer for the task; with loss scaling where the policy asks for it."""
+    task = settings.label.rules
+    shown = [getattr(keras.metrics, task.metrics[name])(name=name) for name in task.training_metrics]
     # Keras wraps the optimizer in a LossScaleOptimizer by itself under mixed_float16.
     # Not compiled with XLA, which Keras chooses on a GPU: the gradient of the table has as many rows as the
     # batch has different ids, another number in every step, and each would be compiled anew.
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate, jit_compile=False),
-        loss=settings.label.rules.loss,
+        loss=task.loss,
         # Weighted, because batches are filled up with rows of weight 0.
-        weighted_metrics=settings.label.rules.training_metrics(),
+        weighted_metrics=shown,
         steps_per_execution=steps_per_execution,
     )

@@ -18,7 +18,7 @@ import tensorflow_transform as tft
 from foundation.sections import read_section
 from trainer_module.features import CATEGORICAL, NUMERIC, by_kind, read_features
 from trainer_module.inputs.raw_columns import Column
-from trainer_module.label import LABEL, Label
+from trainer_module.label import TRANSFORMED_LABEL, Label
 
 
 def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -29,24 +29,21 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features`` and ``label`` of `Settings.to_json`.
 
     Returns:
-      `NUMERIC` and `CATEGORICAL` (where there are such features) and `LABEL`: int64 [batch] for a
-      class, float32 [batch] for a number.
+      `NUMERIC` and `CATEGORICAL` (where there are such features) and, where the task has one, `TRANSFORMED_LABEL`.
     """
     label = read_section(Label, custom_config["label"], "[label]")
-    parts: dict[str, list[tf.Tensor]] = {NUMERIC: [], CATEGORICAL: []}
+    columns: dict[str, list[tf.Tensor]] = {NUMERIC: [], CATEGORICAL: []}
     for kind, alike in by_kind(read_features(custom_config["features"], "[features]")).items():
-        part = kind.transform(alike, [inputs[feature.name] for feature in alike])
-        parts[CATEGORICAL if alike[0].ids else NUMERIC].append(part)
-    return {
-        LABEL: _label(label, inputs),
-        **{
-            name: tf.concat(some, axis=1) if len(some) > 1 else some[0]
-            for name, some in parts.items()
-            if some
-        },
+        matrix = kind.transform(alike, [inputs[feature.name] for feature in alike])
+        columns[CATEGORICAL if alike[0].ids else NUMERIC].append(matrix)
+    transformed = {
+        name: tf.concat(matrices, axis=1) if len(matrices) > 1 else matrices[0]
+        for name, matrices in columns.items()
+        if matrices
     }
-
-
-def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
-    value, vocabulary = label.rules.value(label, inputs), label.rules.class_vocabulary
-    return tft.compute_and_apply_vocabulary(value, vocab_filename=vocabulary) if vocabulary else value
+    if label.columns:
+        value = label.rules.value(label, inputs)
+        if classes := label.rules.class_vocabulary:
+            value = tft.compute_and_apply_vocabulary(value, vocab_filename=classes)
+        transformed[TRANSFORMED_LABEL] = value
+    return transformed

@@ -61,9 +61,7 @@ def run_job(job: Job, environment: Mapping[str, str]) -> None:
     runs in this process.
     """
     training = job.settings.training
-    if "TF_CONFIG" in environment:
-        run_here(job, environment)
-    elif training.workers > 1 or HIDDEN_GPUS in environment:
+    if "TF_CONFIG" not in environment and (training.workers > 1 or HIDDEN_GPUS in environment):
         given = dict(environment)
         visible = given.pop(HIDDEN_GPUS, None)
         if visible is not None:

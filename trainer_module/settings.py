@@ -13,7 +13,7 @@ from typing import Any, Literal
 from foundation.sections import Tables, check_keys, check_section, read_section, require
 from trainer_module.features import Feature, by_kind, read_features
 from trainer_module.label import Label
-from trainer_module.models import Model, check_model, read_model, write_model
+from trainer_module.models import Model, check_model, read_model
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,11 @@ class Training:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "epochs",
-            "workers",
-            "steps_per_execution",
-            "shuffle_rows",
-            "cache_mib",
-            "startup_timeout_seconds",
-        ):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
+        counts = ("epochs", "workers", "steps_per_execution", "shuffle_rows", "cache_mib")
+        sizes = ("global_batch_size", "batch_size_per_replica")
+        for name in (*counts, "startup_timeout_seconds", *sizes):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name} is {value}; it must be at least 1.")
         require(
             self.early_stopping_patience >= 0,
             f"early_stopping_patience is {self.early_stopping_patience}; it must be 0 (off) or more.",
@@ -67,14 +63,10 @@ class Training:
             or (len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1]),
             f"profile_steps is {list(self.profile_steps)}; give the first and the last step, like [100, 110].",
         )
-        sizes = (self.global_batch_size, self.batch_size_per_replica)
         require(
-            sizes.count(None) == 1,
+            (self.global_batch_size is None) != (self.batch_size_per_replica is None),
             "needs either 'global_batch_size' or 'batch_size_per_replica', and not both.",
         )
-        for name in ("global_batch_size", "batch_size_per_replica"):
-            size = getattr(self, name)
-            require(size is None or size >= 1, f"{name} is {size}; it must be at least 1.")
         require(
             self.learning_rate_scaling == "none" or self.batch_size_per_replica is not None,
             f"learning_rate_scaling is {self.learning_rate_scaling!r}, but a global_batch_size does not grow "
@@ -144,14 +136,14 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
-        features = {
-            feature.name: {"kind": feature.kind, **_without(dataclasses.asdict(feature), "name")}
-            for feature in self.features
-        }
+        features = {}
+        for feature in self.features:
+            features[feature.name] = {"kind": feature.kind, **dataclasses.asdict(feature)}
+            del features[feature.name]["name"]
         return {
             "features": features,
             "label": _given(self.label),
-            "model": write_model(self.model, _given(self.model)),
+            "model": {"kind": self.model.kind, **_given(self.model)},
             "training": _given(self.training),
         }
 
@@ -168,10 +160,6 @@ class Settings:
             model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
         )
-
-
-def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name != key}
 
 
 def _given(section: Any) -> dict[str, Any]:

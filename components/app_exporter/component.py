@@ -8,7 +8,6 @@ that reads it, and `parity.json`.
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,16 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.app_exporter import encoding, tfjs, tflite
-from components.app_exporter.metadata import describe, transform_of
+from components.app_exporter import tfjs, tflite
+from components.app_exporter.metadata import describe
 from components.app_exporter.parity import Answers, compare
+from components.app_exporter.probe import transform_of
 from components.app_exporter.settings import App
+from components.app_exporter.shipped_code import check_exportable, ship_code
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.model import PREDICTIONS
 from trainer_module.settings import Settings
 
@@ -84,11 +85,16 @@ def AppExporterStep(
     refuse_losses(report, max_quality_drop)
 
 
-class AppExporter(AppExporterStep):
+class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the decorator makes a class
     """See `AppExporterStep`."""
 
     def __init__(self, settings: Settings, app: App, **inputs: Any) -> None:
-        """Takes the sections for `settings`, `formats` and `max_quality_drop`, and all else as `AppExporterStep` does."""
+        """Takes the sections for `settings`, `formats` and `max_quality_drop`, and all else as `AppExporterStep` does.
+
+        Raises:
+          ConfigurationError: If nothing could be made for apps; see `check_exportable`.
+        """
+        check_exportable(settings, app.formats)
         super().__init__(
             # TFX sorts the keys of what it hands to Transform and Trainer, and with them the model's columns.
             settings=json.dumps(settings.to_json(), sort_keys=True),
@@ -108,8 +114,8 @@ def export_app(
       files: TFRecord files of raw examples: the whole eval split.
       settings: What the model was built from, features in the model's order.
       formats: `tflite.VARIANTS` and "tfjs".
-      directory: Gets ``model_<variant>.tflite``, ``tfjs/``, ``features.json``, ``encoding.py``,
-        ``encoding.mjs`` and ``parity.json``.
+      directory: Gets ``model_<variant>.tflite``, ``tfjs/``, ``features.json``, the code that reads it
+        (`ship_code`) and ``parity.json``.
 
     Returns:
       The contents of ``parity.json``.
@@ -123,11 +129,12 @@ def export_app(
     rows = read_rows(files, _MOST_ROWS)
     features = describe(model, transform, settings, rows)
     (directory / "features.json").write_text(json.dumps(features, ensure_ascii=False, indent=1) + "\n")
-    for source in (Path(encoding.__file__), Path(encoding.__file__).with_suffix(".mjs")):
-        shutil.copy(source, directory / source.name)
-
+    ship_code(settings.features, directory)
     transformed = transform(rows)
-    inputs = _inputs(transformed)
+    types = {NUMERIC: np.float32, CATEGORICAL: np.int32}
+    inputs = {
+        name: transformed[name].astype(types[name], copy=False) for name in types if name in transformed
+    }
     original = _ask(loaded, inputs)
     answers = {}
     for name in formats:
@@ -140,7 +147,7 @@ def export_app(
             answers[name] = Answers(
                 variant.predict(inputs), path.stat().st_size, variant.milliseconds(inputs)
             )
-    report = compare(settings.label.rules, transformed[LABEL], original, answers)
+    report = compare(settings.label.rules, transformed[TRANSFORMED_LABEL], original, answers)
     (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -155,15 +162,6 @@ def refuse_losses(report: Mapping[str, Any], max_quality_drop: float) -> None:
                 f"split ({before:.4f} to {variant['quality']:.4f}), and [app] max_quality_drop allows "
                 f"{max_quality_drop:g}: leave {name} out of [app] formats, or allow more."
             )
-
-
-def _inputs(transformed: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    inputs = {}
-    if NUMERIC in transformed:
-        inputs[NUMERIC] = transformed[NUMERIC]
-    if CATEGORICAL in transformed:
-        inputs[CATEGORICAL] = transformed[CATEGORICAL].astype(np.int32)
-    return inputs
 
 
 def _ask(loaded: Any, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Answers:

@@ -1,16 +1,12 @@
 /**
  * Turns raw values into the inputs of an app model, as `features.json` says; no dependencies.
  *
- * This file is shipped beside the model and runs in browsers and in Node. `encoding.py` is the same
- * in Python. Missing means absent, null, NaN or the empty text.
- *
- * Hashing is FarmHash's Fingerprint64 (Pike and Alakuijala, github.com/google/farmhash), which is
- * what TensorFlow's `to_hash_bucket_fast` computes: a text's UTF-8 bytes, an integer's decimal text.
+ * This file is shipped beside the model, with `farmhash.mjs` and a file of `kinds/` for each kind of feature
+ * that the model has, and runs in browsers and in Node. `encoding.py` is the same in Python. Missing means
+ * absent, null, NaN or the empty text.
  */
 
-const K0 = 0xc3a5c85c97cb3127n;
-const K1 = 0xb492b66fbe98f273n;
-const K2 = 0x9ae16a3b2f90404fn;
+import * as kinds from "./kinds/index.mjs";
 
 /**
  * The model's inputs for raw rows.
@@ -20,163 +16,27 @@ const K2 = 0x9ae16a3b2f90404fn;
  */
 export function encode(features, rows) {
   const encoded = {};
-  if (features.numeric.length) {
-    encoded.numeric = rows.map((row) => features.numeric.map((entry) => scaled(entry, row)));
-  }
-  if (features.categorical.length) {
-    const ids = features.categorical.map(idOf);
-    encoded.categorical = rows.map((row) => ids.map((id) => id(row)));
+  for (const name of ["numeric", "categorical"]) {
+    if (!features[name].length) continue;
+    const encoders = features[name].map(encoderOf);
+    // A feature may be several numbers.
+    encoded[name] = rows.map((row) => encoders.flatMap((encoder) => encoder(row)));
   }
   return encoded;
 }
 
-/** FarmHash's Fingerprint64 of a Uint8Array, as a BigInt in [0, 2**64). */
-export function fingerprint64(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const fetch = (at) => view.getBigUint64(at, true);
-  const size = bytes.length;
-  if (size <= 16) return upTo16(bytes, view, fetch, size);
-  if (size <= 32) return upTo32(fetch, size);
-  if (size <= 64) return upTo64(fetch, size);
-  return longer(fetch, size);
-}
-
-function scaled(entry, row) {
-  const value = row[entry.name];
-  if (isMissing(value)) return 0;
-  return (Math.fround(value) - entry.mean) / entry.standard_deviation;
-}
-
-function idOf(entry) {
-  const present = idOfPresent(entry);
+function encoderOf(entry) {
+  if (!(entry.kind in kinds)) {
+    throw new Error(`${entry.name} is of kind '${entry.kind}', and ./kinds/index.mjs has no such kind`);
+  }
+  const ofPresent = kinds[entry.kind].encoder(entry);
+  const ofMissing = entry.missing ?? entry.missing_id;
   return (row) => {
     const value = row[entry.name];
-    return isMissing(value) ? entry.missing_id : present(value);
+    return isMissing(value) ? ofMissing : ofPresent(value);
   };
-}
-
-function idOfPresent(entry) {
-  switch (entry.kind) {
-    case "bucketized":
-      return (value) => entry.boundaries.filter((boundary) => Math.fround(value) >= boundary).length;
-    case "vocabulary": {
-      const known = new Map(entry.values.map((word, index) => [word, index]));
-      return (value) => known.get(String(value)) ?? known.size + hashBucket(value, entry.oov_buckets);
-    }
-    case "hashed":
-      return (value) => hashBucket(value, entry.buckets);
-    case "categorical":
-      return (value) => (value >= 0 && value < entry.size ? Math.trunc(value) : entry.unknown_id);
-    default:
-      throw new Error(`features.json has a feature of unknown kind '${entry.kind}'`);
-  }
-}
-
-function hashBucket(value, buckets) {
-  return Number(fingerprint64(new TextEncoder().encode(String(value))) % BigInt(buckets));
 }
 
 function isMissing(value) {
   return value === undefined || value === null || value === "" || Number.isNaN(value);
-}
-
-const wrap = (value) => BigInt.asUintN(64, value);
-const rotate = (value, by) => (value >> by) | wrap(value << (64n - by));
-const shiftMix = (value) => value ^ (value >> 47n);
-
-function mix(u, v, factor) {
-  const a = shiftMix(wrap((u ^ v) * factor));
-  const b = shiftMix(wrap((v ^ a) * factor));
-  return wrap(b * factor);
-}
-
-function upTo16(bytes, view, fetch, size) {
-  const factor = wrap(K2 + BigInt(size) * 2n);
-  if (size >= 8) {
-    const a = wrap(fetch(0) + K2);
-    const b = fetch(size - 8);
-    return mix(wrap(rotate(b, 37n) * factor + a), wrap((rotate(a, 25n) + b) * factor), factor);
-  }
-  if (size >= 4) {
-    const first = BigInt(view.getUint32(0, true));
-    const last = BigInt(view.getUint32(size - 4, true));
-    return mix(wrap(BigInt(size) + (first << 3n)), last, factor);
-  }
-  if (size > 0) {
-    const y = BigInt(bytes[0] + (bytes[size >> 1] << 8));
-    const z = BigInt(size + (bytes[size - 1] << 2));
-    return wrap(shiftMix(wrap((y * K2) ^ (z * K0))) * K2);
-  }
-  return K2;
-}
-
-function upTo32(fetch, size) {
-  const factor = wrap(K2 + BigInt(size) * 2n);
-  const a = wrap(fetch(0) * K1);
-  const b = fetch(8);
-  const c = wrap(fetch(size - 8) * factor);
-  const d = wrap(fetch(size - 16) * K2);
-  return mix(
-    wrap(rotate(wrap(a + b), 43n) + rotate(c, 30n) + d),
-    wrap(a + rotate(wrap(b + K2), 18n) + c),
-    factor,
-  );
-}
-
-function upTo64(fetch, size) {
-  const factor = wrap(K2 + BigInt(size) * 2n);
-  const a = wrap(fetch(0) * K2);
-  const b = fetch(8);
-  const c = wrap(fetch(size - 8) * factor);
-  const d = wrap(fetch(size - 16) * K2);
-  const y = wrap(rotate(wrap(a + b), 43n) + rotate(c, 30n) + d);
-  const z = mix(y, wrap(a + rotate(wrap(b + K2), 18n) + c), factor);
-  const e = wrap(fetch(16) * factor);
-  const f = fetch(24);
-  const g = wrap((y + fetch(size - 32)) * factor);
-  const h = wrap((z + fetch(size - 24)) * factor);
-  return mix(
-    wrap(rotate(wrap(e + f), 43n) + rotate(g, 30n) + h),
-    wrap(e + rotate(wrap(f + a), 18n) + g),
-    factor,
-  );
-}
-
-function longer(fetch, size) {
-  let y = wrap(81n * K1 + 113n);
-  let z = wrap(shiftMix(wrap(y * K2 + 113n)) * K2);
-  let state = { x: wrap(81n * K2 + fetch(0)), y, z, v: [0n, 0n], w: [0n, 0n] };
-  const end = Math.floor((size - 1) / 64) * 64;
-  for (let at = 0; at < end; at += 64) state = round(fetch, at, state, K1, 1n);
-  const factor = wrap(K1 + ((state.z & 0xffn) << 1n));
-  state.w[0] = wrap(state.w[0] + BigInt((size - 1) & 63));
-  state.v[0] = wrap(state.v[0] + state.w[0]);
-  state.w[0] = wrap(state.w[0] + state.v[0]);
-  const { x, y: last, z: other, v, w } = round(fetch, size - 64, state, factor, 9n);
-  return mix(
-    wrap(mix(v[0], w[0], factor) + shiftMix(last) * K0 + other),
-    wrap(mix(v[1], w[1], factor) + x),
-    factor,
-  );
-}
-
-/** 64 bytes from `at`; returns the state with x and z already exchanged. */
-function round(fetch, at, { x, y, z, v, w }, factor, weight) {
-  x = wrap(rotate(wrap(x + y + v[0] + fetch(at + 8)), 37n) * factor);
-  y = wrap(rotate(wrap(y + v[1] + fetch(at + 48)), 42n) * factor);
-  x ^= wrap(w[1] * weight);
-  y = wrap(y + v[0] * weight + fetch(at + 40));
-  z = wrap(rotate(wrap(z + w[0]), 33n) * factor);
-  v = weak(fetch, at, wrap(v[1] * factor), wrap(x + w[0]));
-  w = weak(fetch, at + 32, wrap(z + w[1]), wrap(y + fetch(at + 16)));
-  return { x: z, y, z: x, v, w };
-}
-
-function weak(fetch, at, a, b) {
-  a = wrap(a + fetch(at));
-  b = rotate(wrap(b + a + fetch(at + 24)), 21n);
-  const c = a;
-  a = wrap(a + fetch(at + 8) + fetch(at + 16));
-  b = wrap(b + rotate(a, 44n));
-  return [wrap(a + fetch(at + 24)), wrap(b + c)];
 }

@@ -1,20 +1,16 @@
 """Turns raw values into the inputs of an app model, as `features.json` says; standard library only.
 
-This file is shipped beside the model. `encoding.mjs` is the same in JavaScript, and either can be
-read as the specification for another language. Missing means absent, None, NaN or the empty text.
-
-Hashing is FarmHash's Fingerprint64 (Pike and Alakuijala, github.com/google/farmhash), which is what
-TensorFlow's `to_hash_bucket_fast` computes: a text's UTF-8 bytes, an integer's decimal text.
+This file is shipped beside the model, with `farmhash.py` and a file of `kinds/` for each kind of feature that the
+model has. `encoding.mjs` is the same in JavaScript, and either can be read as the specification for another
+language. Missing means absent, None, NaN or the empty text.
 """
 
-import bisect
+import functools
+import importlib.util
 import math
-import struct
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
-
-_MASK = 2**64 - 1
-_K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 
 
 def encode(features: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, list[list[Any]]]:
@@ -26,172 +22,53 @@ def encode(features: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> di
 
     Returns:
       "numeric": rows of floats and "categorical": rows of ids, those that the model has.
+
+    Raises:
+      ValueError: If a feature is of a kind that has no file here.
     """
-    encoded: dict[str, list[list[Any]]] = {}
-    if features["numeric"]:
-        encoded["numeric"] = [[_scaled(entry, row) for entry in features["numeric"]] for row in rows]
-    if features["categorical"]:
-        columns = [_ids(entry, rows) for entry in features["categorical"]]
-        encoded["categorical"] = [list(ids) for ids in zip(*columns)]
+    encoded = {}
+    for name in ("numeric", "categorical"):
+        if features[name]:
+            encoders = [_encoder_of(entry) for entry in features[name]]
+            encoded[name] = [[value for encoder in encoders for value in encoder(row)] for row in rows]
     return encoded
 
 
-def fingerprint64(data: bytes) -> int:
-    """FarmHash's Fingerprint64, in [0, 2**64)."""
-    size = len(data)
-    if size <= 16:
-        return _up_to_16(data, size)
-    if size <= 32:
-        return _up_to_32(data, size)
-    if size <= 64:
-        return _up_to_64(data, size)
-    return _longer(data, size)
+def load_kind(kind: str) -> Any:
+    """The module of `kinds/` for a kind.
+
+    Raises:
+      ValueError: If there is none.
+    """
+    try:
+        return _load(f"kinds/{kind}.py")
+    except FileNotFoundError as error:
+        raise ValueError(f"kind {kind!r} has no file kinds/{kind}.py beside {__file__}") from error
 
 
-def _scaled(entry: Mapping[str, Any], row: Mapping[str, Any]) -> float:
-    value = row.get(entry["name"])
-    if _is_missing(value):
-        return 0.0
-    return (_float32(value) - float(entry["mean"])) / float(entry["standard_deviation"])
+def _encoder_of(entry: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], list[Any]]:
+    """From a row to the feature's columns, of which there may be several."""
+    of_present = load_kind(entry["kind"]).encoder(entry, _load("farmhash.py").fingerprint64)
+    of_missing = entry["missing"] if "missing" in entry else entry["missing_id"]
 
+    def encode_row(row: Mapping[str, Any]) -> list[Any]:
+        value = row.get(entry["name"])
+        encoded = of_missing if _is_missing(value) else of_present(value)
+        return encoded if isinstance(encoded, list) else [encoded]
 
-def _ids(entry: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """One column of ids."""
-    present = _id_of_present(entry)
-    values = [row.get(entry["name"]) for row in rows]
-    return [int(entry["missing_id"]) if _is_missing(value) else present(value) for value in values]
-
-
-def _id_of_present(entry: Mapping[str, Any]) -> Callable[[Any], int]:
-    match entry["kind"]:
-        case "bucketized":
-            return lambda value: bisect.bisect_right(entry["boundaries"], _float32(value))
-        case "vocabulary":
-            known = {word: index for index, word in enumerate(entry["values"])}
-            return lambda value: known.get(
-                str(value), len(known) + fingerprint64(str(value).encode()) % entry["oov_buckets"]
-            )
-        case "hashed":
-            return lambda value: fingerprint64(str(value).encode()) % entry["buckets"]
-        case "categorical":
-            return lambda value: int(value) if 0 <= value < entry["size"] else entry["unknown_id"]
-    raise ValueError(f"features.json has a feature of unknown kind {entry['kind']!r}")
+    return encode_row
 
 
 def _is_missing(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def _float32(value: float) -> float:
-    # The model compares in single precision: a boundary must not fall between the two precisions.
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
-
-
-def _fetch(data: bytes, at: int) -> int:
-    return int(struct.unpack_from("<Q", data, at)[0])
-
-
-def _rotate(value: int, by: int) -> int:
-    return ((value >> by) | (value << (64 - by))) & _MASK
-
-
-def _shift_mix(value: int) -> int:
-    return value ^ (value >> 47)
-
-
-def _mix(u: int, v: int, factor: int) -> int:
-    a = _shift_mix(((u ^ v) * factor) & _MASK)
-    b = _shift_mix(((v ^ a) * factor) & _MASK)
-    return (b * factor) & _MASK
-
-
-def _up_to_16(data: bytes, size: int) -> int:
-    factor = _K2 + size * 2
-    if size >= 8:
-        a, b = (_fetch(data, 0) + _K2) & _MASK, _fetch(data, size - 8)
-        c = (_rotate(b, 37) * factor + a) & _MASK
-        d = ((_rotate(a, 25) + b) * factor) & _MASK
-        return _mix(c, d, factor)
-    if size >= 4:
-        first, last = struct.unpack_from("<I", data, 0)[0], struct.unpack_from("<I", data, size - 4)[0]
-        return _mix((size + (first << 3)) & _MASK, last, factor)
-    if size > 0:
-        y = data[0] + (data[size >> 1] << 8)
-        z = size + (data[size - 1] << 2)
-        return (_shift_mix((y * _K2 ^ z * _K0) & _MASK) * _K2) & _MASK
-    return _K2
-
-
-def _up_to_32(data: bytes, size: int) -> int:
-    factor = _K2 + size * 2
-    a, b = (_fetch(data, 0) * _K1) & _MASK, _fetch(data, 8)
-    c, d = (_fetch(data, size - 8) * factor) & _MASK, (_fetch(data, size - 16) * _K2) & _MASK
-    return _mix(
-        (_rotate((a + b) & _MASK, 43) + _rotate(c, 30) + d) & _MASK,
-        (a + _rotate((b + _K2) & _MASK, 18) + c) & _MASK,
-        factor,
-    )
-
-
-def _up_to_64(data: bytes, size: int) -> int:
-    factor = _K2 + size * 2
-    a, b = (_fetch(data, 0) * _K2) & _MASK, _fetch(data, 8)
-    c, d = (_fetch(data, size - 8) * factor) & _MASK, (_fetch(data, size - 16) * _K2) & _MASK
-    y = (_rotate((a + b) & _MASK, 43) + _rotate(c, 30) + d) & _MASK
-    z = _mix(y, (a + _rotate((b + _K2) & _MASK, 18) + c) & _MASK, factor)
-    e, f = (_fetch(data, 16) * factor) & _MASK, _fetch(data, 24)
-    g = ((y + _fetch(data, size - 32)) * factor) & _MASK
-    h = ((z + _fetch(data, size - 24)) * factor) & _MASK
-    return _mix(
-        (_rotate((e + f) & _MASK, 43) + _rotate(g, 30) + h) & _MASK,
-        (e + _rotate((f + a) & _MASK, 18) + g) & _MASK,
-        factor,
-    )
-
-
-def _longer(data: bytes, size: int) -> int:
-    x, y = 81, (81 * _K1 + 113) & _MASK
-    z = (_shift_mix((y * _K2 + 113) & _MASK) * _K2) & _MASK
-    v, w = (0, 0), (0, 0)
-    x = (x * _K2 + _fetch(data, 0)) & _MASK
-    end = (size - 1) // 64 * 64
-    for at in range(0, end, 64):
-        x, y, z, v, w = _round(data, at, (x, y, z), v, w, _K1, 1)
-    factor = (_K1 + ((z & 0xFF) << 1)) & _MASK
-    w = ((w[0] + ((size - 1) & 63)) & _MASK, w[1])
-    v = ((v[0] + w[0]) & _MASK, v[1])
-    w = ((w[0] + v[0]) & _MASK, w[1])
-    x, y, z, v, w = _round(data, size - 64, (x, y, z), v, w, factor, 9)
-    return _mix(
-        (_mix(v[0], w[0], factor) + _shift_mix(y) * _K0 + z) & _MASK,
-        (_mix(v[1], w[1], factor) + x) & _MASK,
-        factor,
-    )
-
-
-_Pair = tuple[int, int]
-
-
-def _round(
-    data: bytes, at: int, state: tuple[int, int, int], v: _Pair, w: _Pair, factor: int, weight: int
-) -> tuple[int, int, int, _Pair, _Pair]:
-    """64 bytes from `at`; returns x, y, z, v, w, with x and z already exchanged."""
-    x, y, z = state
-    x = (_rotate((x + y + v[0] + _fetch(data, at + 8)) & _MASK, 37) * factor) & _MASK
-    y = (_rotate((y + v[1] + _fetch(data, at + 48)) & _MASK, 42) * factor) & _MASK
-    x ^= (w[1] * weight) & _MASK
-    y = (y + v[0] * weight + _fetch(data, at + 40)) & _MASK
-    z = (_rotate((z + w[0]) & _MASK, 33) * factor) & _MASK
-    v = _weak(data, at, (v[1] * factor) & _MASK, (x + w[0]) & _MASK)
-    w = _weak(data, at + 32, (z + w[1]) & _MASK, (y + _fetch(data, at + 16)) & _MASK)
-    return z, y, x, v, w
-
-
-def _weak(data: bytes, at: int, a: int, b: int) -> _Pair:
-    first, second, third, fourth = struct.unpack_from("<QQQQ", data, at)
-    a = (a + first) & _MASK
-    b = _rotate((b + a + fourth) & _MASK, 21)
-    c = a
-    a = (a + second + third) & _MASK
-    b = (b + _rotate(a, 44)) & _MASK
-    return (a + fourth) & _MASK, (b + c) & _MASK
+@functools.cache
+def _load(file: str) -> Any:
+    """A file beside this one by its path, because what is shipped is in no package."""
+    path = Path(__file__).parent / file
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

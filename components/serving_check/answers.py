@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from components.serving_check.requests import Replay, SignatureDef
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 
 # Kernels may add in another order for another batch size: float32 rounding, measured at 1e-7.
 _TOLERANCE = 1e-4
@@ -78,7 +78,7 @@ def _broken_promises(replay: Replay, answer: Answer, signature: SignatureDef) ->
                 f"{shape}."
             )
         # A serving request need not hold what the label is made of.
-        elif name != LABEL and dtype.is_floating and not np.isfinite(values).all():
+        elif name != TRANSFORMED_LABEL and dtype.is_floating and not np.isfinite(values).all():
             wrong = int(np.count_nonzero(~np.isfinite(values)))
             sentences.append(
                 f"{replay} answers NaN or infinity in {wrong} of {values.size} values of '{name}'."

@@ -21,8 +21,8 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-from trainer_module import model
-model._DENSE_GRADIENT = int(sys.argv[3])
+from trainer_module import layers
+layers._DENSE_GRADIENT = int(sys.argv[3])
 from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.job import Job

@@ -1,6 +1,7 @@
 """What a newcomer adds trains, is exported and answers like what is there."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.extension import readme_files
-from tests.unit.test_adding import CYCLIC, LINEAR
+from tests.unit.test_adding import CYCLIC, LINEAR, SCORING
 from trainer_module.models import read_model
 from trainer_module.run import run_job
 
@@ -83,3 +84,23 @@ def test_a_kind_of_feature_and_a_task_of_ones_own_are_learned_and_served(
         np.all(answers > 0) and model.signatures["app"].structured_input_signature[1]["numeric"].shape[1] == 5
     )
     assert data.settings.from_json(data.settings.to_json()) == data.settings
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_task_without_a_label_is_learned_and_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "scoring.py").write_text(SCORING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    forget_own(monkeypatch)
+    data = transform({**TABLES, "label": {"task": "own.scoring"}}, make_rows(70))
+    assert "label" not in data.output.transformed_feature_spec()
+    job = data.job(tmp_path, epochs=20, learning_rate=0.1, cache=cache)
+    run_job(job, {})
+    model = tf.saved_model.load(job.model_directory)
+    assert "label" not in model.signatures["transform_features"].structured_outputs
+    answers = model.signatures["predict_raw"](**RAW)["predictions"].numpy()
+    assert answers.shape == (3, 1) and np.all(np.abs(answers - 3) < 2)
+    report = json.loads((tmp_path / "logs" / "training.json").read_text())
+    assert report["history"]["val_loss"][-1] < 0.5 < report["history"]["val_loss"][0]

@@ -16,7 +16,7 @@ from components.pusher.component import push
 from components.pusher.versions import newest_version
 from pipeline import config
 from pipeline.quality import evaluation_config
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 
 DATASET = """
 name = "zones"
@@ -73,7 +73,7 @@ def save_model(directory: Path, worse_in: str) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
         def transform(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {LABEL: tf.io.parse_example(examples, spec)["won"]}
+            return {TRANSFORMED_LABEL: tf.io.parse_example(examples, spec)["won"]}
 
     model = Model()
     signatures = {"serving_default": model.predict, "transform_features": model.transform}

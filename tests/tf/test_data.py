@@ -10,11 +10,14 @@ import tensorflow as tf
 from foundation.sections import ConfigurationError
 from trainer_module.inputs import batches as data
 from trainer_module.inputs.batches import Shard
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.tasks import find_task
 from trainer_module.training.plan import steps_of_pass
 
-SPEC = {LABEL: tf.io.FixedLenFeature([], tf.int64), "numeric": tf.io.FixedLenFeature([1], tf.float32)}
+SPEC = {
+    TRANSFORMED_LABEL: tf.io.FixedLenFeature([], tf.int64),
+    "numeric": tf.io.FixedLenFeature([1], tf.float32),
+}
 
 
 def write(directory: Path, sizes: list[int]) -> list[str]:
@@ -26,7 +29,7 @@ def write(directory: Path, sizes: list[int]) -> list[str]:
             for _ in range(size):
                 number += 1
                 feature = {
-                    LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
+                    TRANSFORMED_LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
                     "numeric": tf.train.Feature(float_list=tf.train.FloatList(value=[number])),
                 }
                 writer.write(
@@ -105,7 +108,7 @@ def test_rows_are_mixed_across_windows_and_their_order_follows_from_the_seed(
 def test_rows_that_do_not_fit_the_cache_go_to_disk_and_are_all_there_in_every_pass(tmp_path: Path) -> None:
     count = 100_000
     numbers = np.arange(1, count + 1)  # 12 bytes a row: 1.2 MB
-    table = {LABEL: numbers % 2, "numeric": numbers[:, None].astype(np.float32)}
+    table = {TRANSFORMED_LABEL: numbers % 2, "numeric": numbers[:, None].astype(np.float32)}
     rows = tf.data.Dataset.from_tensor_slices(table).batch(1024)
     for limit, expected in ((1, True), (2, False)):
         directory = tmp_path / str(limit)
@@ -150,13 +153,13 @@ def test_caches_hold_the_same_rows_in_file_order(tmp_path: Path, cache: str, siz
     ],
 )
 def test_a_split_from_which_nothing_can_be_learned(labels: list[float], task: str, expected: str) -> None:
-    rows = tf.data.Dataset.from_tensor_slices({LABEL: tf.constant(labels)}).batch(2)
+    rows = tf.data.Dataset.from_tensor_slices({TRANSFORMED_LABEL: tf.constant(labels)}).batch(2)
     with pytest.raises(ConfigurationError, match=expected):
         find_task(task).check_labels(data.labels_of(rows), "eval")
 
 
 def test_two_classes_or_equal_numbers_are_enough() -> None:
-    rows = tf.data.Dataset.from_tensor_slices({LABEL: [0, 1]}).batch(1)
+    rows = tf.data.Dataset.from_tensor_slices({TRANSFORMED_LABEL: [0, 1]}).batch(1)
     find_task("binary").check_labels(data.labels_of(rows), "eval")
-    equal = tf.data.Dataset.from_tensors({LABEL: [2.0, 2.0]})
+    equal = tf.data.Dataset.from_tensors({TRANSFORMED_LABEL: [2.0, 2.0]})
     find_task("regression").check_labels(data.labels_of(equal), "eval")

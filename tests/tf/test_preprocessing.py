@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 
 from .conftest import TABLES, TYPES, Transformed, make_rows, transform
 
@@ -85,7 +85,7 @@ def test_ids_out_of_range_are_unknown(orders: Transformed, value: int, expected:
 
 
 def test_the_label_follows_its_expression_and_missing_operands_make_it_false(orders: Transformed) -> None:
-    labels = read(orders)[LABEL]
+    labels = read(orders)[TRANSFORMED_LABEL]
     expected = [int(row["paid"][0] > np.float32(0.5) * np.float32(row["price"][0])) for row in orders.raw]
     assert labels.dtype == np.int64 and list(labels) == expected
 
@@ -96,7 +96,7 @@ def test_a_request_needs_no_label_columns(orders: Transformed) -> None:
 
 
 def test_classes_are_numbered_by_frequency_and_named_in_an_asset(actions: Transformed) -> None:
-    labels = read(actions)[LABEL]
+    labels = read(actions)[TRANSFORMED_LABEL]
     names = actions.output.vocabulary_by_name("label_classes")
     assert sorted(names) == [b"buy", b"cart", b"view"]
     assert set(labels) == {0, 1, 2}
@@ -105,7 +105,7 @@ def test_classes_are_numbered_by_frequency_and_named_in_an_asset(actions: Transf
 def test_a_regression_label_is_a_number() -> None:
     tables = {**TABLES, "label": {"task": "regression", "expression": "paid / price"}}
     rows = [{**row, "price": [2.0]} for row in make_rows(20)]
-    labels = read(transform(tables, rows))[LABEL]
+    labels = read(transform(tables, rows))[TRANSFORMED_LABEL]
     assert labels.dtype == np.float32 and labels[1] == pytest.approx(rows[1]["paid"][0] / 2)
 
 

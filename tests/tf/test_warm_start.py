@@ -221,6 +221,19 @@ def test_a_training_that_is_continued_is_not_started_again(
     assert report["warm_start"]["weights"] and len(report["history"]["val_loss"]) == 4
 
 
+def test_a_model_from_before_models_had_kinds_is_started_from(
+    live: Path, orders: Transformed, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(live, copy)
+    learner = json.loads((copy / LEARNER).read_text())
+    assert learner["settings"]["model"].pop("kind") == "perceptron"
+    (copy / LEARNER).write_text(json.dumps(learner))
+    _, after, report = begin(orders, copy)
+    assert report.reason is None and not any(each.new or each.dropped for each in report.groups)
+    assert all(np.array_equal(after[name], value) for name, value in old_of(live).items())
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

@@ -14,6 +14,28 @@ from tests.extension import copy_tree, readme_files, write_from_readme
 
 LEARNER = [name for name in readme_files() if name.startswith("trainer_module/")]
 LINEAR = readme_files()["trainer_module/models/linear.py"]
+SCORING = '''
+from trainer_module.tasks import Task
+
+
+class Scoring(Task):
+    """Learns without labels: a score near 3 for whatever it has seen."""
+
+    needs_label = False
+    has_classes = False
+    activation = None
+    metrics = {"mean_prediction": "MeanPrediction"}
+    quality_name = "none"
+
+    def loss(self, labels, predictions):
+        return (predictions[:, 0] - 3.0) ** 2
+
+    def value(self, label, columns):
+        raise AssertionError("there is no label")
+
+    def quality(self, labels, predictions):
+        raise AssertionError("there is no label")
+'''
 CYCLIC = readme_files()["trainer_module/features/cyclic.py"]
 
 
@@ -57,6 +79,27 @@ task = config.load("count", "laptop").settings.label.rules
 print(task.loss, task.main_metric, task.has_classes)
 """
     assert ask(project, code) == "poisson mean_absolute_error False"
+
+
+def test_a_task_without_a_label_is_one_file(project: Path) -> None:
+    (project / "trainer_module" / "tasks" / "scoring.py").write_text(SCORING)
+    code = """
+before, _, after = open("datasets/taxi.toml").read().partition("[gates")[0].partition("[label]")
+after = after[after.index("\\n["):] + "[gates.mean_prediction]\\nmin = 0\\n"
+for label in ("task = 'scoring'", "task = 'scoring'\\ncolumn = 'tips'", "task = 'binary'", ""):
+    open("datasets/scored.toml", "w").write(f"{before}[label]\\n{label}{after}" if label else before + after)
+    try:
+        settings = config.load("scored", "laptop").settings
+        print(settings.label.columns, settings == type(settings).from_json(settings.to_json()))
+    except ValueError as error:
+        print(str(error).partition("[label] ")[2])
+"""
+    assert ask(project, code).splitlines() == [
+        "() True",
+        "with task 'scoring' has neither 'column' nor 'expression': remove it.",
+        "needs either 'column' or 'expression', and not both.",
+        "lacks the required key 'task': add it.",
+    ]
 
 
 def test_a_model_is_one_file_and_its_settings_are_validated(project: Path) -> None:

@@ -22,8 +22,11 @@ TRAINS = "and a scheduler's run trains"
 EDITED = {
     "components/step.py": "",
     "components/app_exporter/tflite.py": f"AppExporter, {TRAINS}",
-    "components/app_exporter/converter/uv.lock": f"AppExporter, {TRAINS}",
-    "components/app_exporter/runtime/predict.mjs": f"AppExporter, {TRAINS}",
+    "components/app_exporter/farmhash.py": f"AppExporter, {TRAINS}",
+    "components/app_exporter/kinds/hashed.py": f"AppExporter, {TRAINS}",
+    "components/app_exporter/kinds/hashed.mjs": f"AppExporter, {TRAINS}",
+    "components/app_exporter/tfjs/converter/uv.lock": f"AppExporter, {TRAINS}",
+    "components/app_exporter/tfjs/runtime/predict.mjs": f"AppExporter, {TRAINS}",
     "components/baseline_model/component.py": f"BaselineModel, {TRAINS}",
     "components/data_gate/drift.py": f"DataGate, {TRAINS}",
     "components/evaluator/component.py": f"Evaluator, Pusher, {TRAINS}",
@@ -47,12 +50,12 @@ EDITED = {
     "trainer_module/model.py": f"Trainer, AppExporter, {TRAINS}",
     "trainer_module/features/hashed.py": f"Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/models/perceptron.py": f"Trainer, {TRAINS}",
-    "trainer_module/tasks/binary.py": f"DataGate, Transform, Trainer, {TRAINS}",
+    "trainer_module/tasks/binary.py": f"DataGate, Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/preprocessing.py": f"Transform, {TRAINS}",
     "trainer_module/distribution/launcher.py": f"Trainer, {TRAINS}",
     "trainer_module/inputs/batches.py": f"Trainer, {TRAINS}",
     "trainer_module/training/loop.py": f"Trainer, {TRAINS}",
-    "trainer_module/warm_start/axes.py": f"Trainer, {TRAINS}",
+    "trainer_module/warm_start/carry_over.py": f"Trainer, {TRAINS}",
 }
 """A file of each folder → the steps whose code it is, in their order; on a laptop, with an export for apps."""
 # fmt: on

@@ -81,15 +81,9 @@ def launch(job: Job, workers: int, environment: Mapping[str, str]) -> None:
 def _tf_configs(workers: int) -> list[dict[str, str]]:
     if workers == 1:
         return [{}]
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-    return [
-        {
-            "TF_CONFIG": json.dumps(
-                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            )
-        }
-        for index in range(workers)
-    ]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
+    tasks = [{"type": "worker", "index": index} for index in range(workers)]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
 
 
 def free_ports(count: int) -> list[int]:
@@ -124,7 +118,7 @@ def _wait(running: Sequence[_Worker]) -> None:
                 if line.startswith(PROGRESS):
                     _LOG.info(line[len(PROGRESS) :].rstrip())
             if any(worker.process.returncode not in (None, 0, PREEMPTED) for worker in running):
-                raise WorkerError(_describe(_culprit(running), len(running)))
+                raise WorkerError(_describe(_first_to_fail(running), len(running)))
             if not alive:
                 break
             time.sleep(0.1)
@@ -132,7 +126,7 @@ def _wait(running: Sequence[_Worker]) -> None:
         raise Preempted
 
 
-def _culprit(running: Sequence[_Worker]) -> _Worker:
+def _first_to_fail(running: Sequence[_Worker]) -> _Worker:
     """Who failed first; a worker that was killed comes before those whose collectives broke with it."""
     time.sleep(0.5)
     failed = [worker for worker in running if worker.process.poll() not in (None, 0, PREEMPTED)]

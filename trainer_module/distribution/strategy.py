@@ -24,6 +24,12 @@ class Distribution:
         """Copies of the model that a global batch is divided among."""
         return self.strategy.num_replicas_in_sync
 
+    @property
+    def local_replicas(self) -> int:
+        """Those of them in this process."""
+        return self.replicas // self.cluster.workers
+
+    @property
     def shard(self) -> Shard:
         """This process's part of the data."""
         return Shard(self.cluster.index, self.cluster.workers)
@@ -80,13 +86,11 @@ def _choose_name(asked: str, cluster: Cluster, gpus: int) -> tuple[str, str]:
 
 
 def _make_strategy(name: str, gpus: int) -> tf.distribute.Strategy:
-    match name:
-        case "none":
-            return tf.distribute.get_strategy()
-        case "one_device":
-            return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-        case "mirrored":
-            return tf.distribute.MirroredStrategy()
-        case "multi_worker":
-            return tf.distribute.MultiWorkerMirroredStrategy()
-    raise AssertionError(name)
+    if name == "one_device":
+        return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+    strategies = {
+        "none": tf.distribute.get_strategy,
+        "mirrored": tf.distribute.MirroredStrategy,
+        "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+    }
+    return strategies[name]()

@@ -20,7 +20,7 @@ NUMERIC = "numeric"
 CATEGORICAL = "categorical"
 """Transformed feature: int64 [batch, features with ids], ids from 0 within each feature."""
 
-Labels = list[Hashable]
+Keys = list[Hashable]
 """What each place of an axis stands for; None for a place that nothing can be looked up in."""
 
 
@@ -72,7 +72,7 @@ class Feature(ABC):
           int64 [batch, features], each in [0, ids); or float32 [batch, width of all of them], none of it NaN.
         """
 
-    def id_labels(self, terms: Sequence[bytes]) -> Labels:
+    def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """What each id stands for, so that a warm start finds it in another model: here the id itself.
 
         Ids mean something else where there is another number of them.
@@ -80,10 +80,10 @@ class Feature(ABC):
         Args:
           terms: Of its vocabulary, in the order of their ids.
         """
-        return [*((self.name, self.kind, self.ids, i) for i in range(self.ids - 1)), self.missing_label]
+        return [*((self.name, self.kind, self.ids, i) for i in range(self.ids - 1)), self.missing_key]
 
     @property
-    def missing_label(self) -> Hashable:
+    def missing_key(self) -> Hashable:
         """What the last id stands for."""
         return (self.name, self.kind, "missing")
 

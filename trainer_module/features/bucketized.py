@@ -33,7 +33,6 @@ class Bucketized(Feature):
 
     @classmethod
     def transform(cls, features: Sequence["Bucketized"], columns: Sequence[Any]) -> Any:
-        """int64 [batch, features]."""
         import tensorflow as tf
         import tensorflow_transform as tft
 

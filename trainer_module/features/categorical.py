@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Feature, Labels
+from trainer_module.features import Feature, Keys
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Categorical(Feature):
 
     @classmethod
     def transform(cls, features: Sequence["Categorical"], columns: Sequence[Any]) -> Any:
-        """int64 [batch, features]."""
         import tensorflow as tf
 
         from trainer_module.inputs.raw_columns import first_values, with_missing
@@ -36,7 +35,7 @@ class Categorical(Feature):
         known = (numbers >= 0) & (numbers < sizes)
         return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, tf.int64.min))
 
-    def id_labels(self, terms: Sequence[bytes]) -> Labels:
+    def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """The id itself, also where the size has changed."""
         name = (self.name, self.kind)
-        return [*((*name, number) for number in range(self.size)), (*name, "unknown"), self.missing_label]
+        return [*((*name, number) for number in range(self.size)), (*name, "unknown"), self.missing_key]

@@ -26,7 +26,6 @@ class Hashed(Feature):
 
     @classmethod
     def transform(cls, features: Sequence["Hashed"], columns: Sequence[Any]) -> Any:
-        """int64 [batch, features]."""
         import tensorflow as tf
 
         from trainer_module.inputs.raw_columns import texts_of, with_missing

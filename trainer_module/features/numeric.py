@@ -16,7 +16,6 @@ class Numeric(Feature):
 
     @classmethod
     def transform(cls, features: Sequence["Numeric"], columns: Sequence[Any]) -> Any:
-        """float32 [batch, features]."""
         import tensorflow as tf
         import tensorflow_transform as tft
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Feature, Labels, request_name
+from trainer_module.features import Feature, Keys, request_name
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ class Vocabulary(Feature):
 
     @classmethod
     def transform(cls, features: Sequence["Vocabulary"], columns: Sequence[Any]) -> Any:
-        """int64 [batch, features]."""
         import tensorflow as tf
         import tensorflow_transform as tft
 
@@ -58,11 +58,17 @@ class Vocabulary(Feature):
         ]
         return with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
 
-    def id_labels(self, terms: Sequence[bytes]) -> Labels:
+    def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""
         name = (self.name, self.kind)
         # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
         known = [(*name, "term", term) for term in terms[: self.size]]
         others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
         unused = [None] * (self.size - len(known))
-        return [*known, *others, *unused, self.missing_label]
+        return [*known, *others, *unused, self.missing_key]
+
+
+def read_terms(file: Path) -> list[bytes]:
+    """The terms of a vocabulary that TFT wrote, in the order of their ids."""
+    # Not `splitlines`, for which more than a line feed ends a line.
+    return file.read_bytes().removesuffix(b"\n").split(b"\n")

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.training.plan import batches_of
 
 _LOG = logging.getLogger(__name__)
 _PARSE_BATCH = 1024
 # Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
 _GATHER_ROWS = 2048
+
+_Row = dict[str, tf.Tensor]
+_Batch = tuple[_Row, tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,7 @@ def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard =
         records = _read_records(files, _PARSE_BATCH).unbatch()
         batches = records.shard(shard.count, shard.index).batch(_PARSE_BATCH)
     return batches.map(
-        lambda serialized: tf.io.parse_example(serialized, feature_spec),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        lambda serialized: tf.io.parse_example(serialized, feature_spec), num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
@@ -110,7 +112,8 @@ def make_batches(
       seed: Of the shuffle.
 
     Yields:
-      (features, label, weight): a dict without the label, the label, float32 [batch_size].
+      (features, label, weight): a dict without the label, the label (zeros for a task without one), float32
+      [batch_size].
     """
     if cache == "memory" and _table_bytes(rows, count) > cache_mib << 20:
         # Training then takes no more memory for more rows: the spilled rows are read in order, in windows
@@ -141,11 +144,9 @@ def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.D
     parsed = rows.shuffle(max(1, window // _PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
-    def permute(row: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        order = tf.range(tf.shape(row[LABEL])[0])
-        order = tf.random.experimental.stateless_shuffle(
-            order, tf.stack([tf.constant(seed, tf.int64), number])
-        )
+    def permute(row: _Row, number: tf.Tensor) -> _Row:
+        seeds = tf.stack([tf.constant(seed, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.range(_size(row)), seeds)
         return {name: tf.gather(column, order) for name, column in row.items()}
 
     return tf.data.Dataset.zip((parsed.rebatch(window), numbers)).map(permute)
@@ -165,10 +166,7 @@ def _from_memory(
     shuffle: bool,
     seed: int,
 ) -> tf.data.Dataset:
-    """The same from whole columns in memory: a batch is one gather, not `batch_size` elements.
-
-    Measured in `benchmarks/input_pipeline.py`.
-    """
+    """The same from whole columns in memory: one gather a batch (`benchmarks/input_pipeline.py` measures it)."""
     columns = _fill_columns(rows, count)
     places = batch_size * batches_a_pass
     # As a dataset of one element, and not captured by `gather`: a captured tensor lies on the GPU where
@@ -182,11 +180,9 @@ def _from_memory(
         order = tf.pad(order, [[0, places - count]], constant_values=-1)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
 
-    def gather(
-        places: tf.Tensor, table: dict[str, tf.Tensor]
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def gather(places: tf.Tensor, table: _Row) -> _Batch:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
-        return *_split_label(row), tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0)
+        return _split_label(row, tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0))
 
     orders = tf.data.Dataset.counter().flat_map(one_pass)
     together = _GATHER_ROWS // batch_size
@@ -204,7 +200,7 @@ def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any
     }
     filled = 0
     for part in rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-        end = filled + len(part[LABEL])
+        end = filled + len(next(iter(part.values())))
         for name, column in columns.items():
             column[filled:end] = part[name]
         filled = end
@@ -226,22 +222,26 @@ def count_rows(files: Sequence[str]) -> int:
 
 
 def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
-    """The labels of each batch of `rows`."""
-    return (batch[LABEL].numpy().tolist() for batch in rows)
+    """The labels of each batch of `rows`, as `make_batches` yields them."""
+    return (_split_label(row, tf.ones(_size(row)))[1].numpy().tolist() for row in rows)
 
 
-def _fill_up(
-    row: dict[str, tf.Tensor], batch_size: int, weight: float
-) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    places = batch_size - tf.shape(row[LABEL])[0]
+def _fill_up(row: _Row, batch_size: int, weight: float) -> _Batch:
+    size = _size(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
-        filled = tf.concat([column, tf.zeros([places, *column.shape[1:]], column.dtype)], axis=0)
+        filled = tf.concat([column, tf.zeros([batch_size - size, *column.shape[1:]], column.dtype)], axis=0)
         return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
 
-    weights = fill(tf.fill(tf.shape(row[LABEL]), tf.constant(weight, tf.float32)))
-    return *_split_label({name: fill(column) for name, column in row.items()}), weights
+    weights = fill(tf.fill([size], tf.constant(weight, tf.float32)))
+    return _split_label({name: fill(column) for name, column in row.items()}, weights)
 
 
-def _split_label(row: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    return {name: value for name, value in row.items() if name != LABEL}, row[LABEL]
+def _split_label(row: _Row, weights: tf.Tensor) -> _Batch:
+    features = {name: value for name, value in row.items() if name != TRANSFORMED_LABEL}
+    # Keras wants a target, also where the task has no label.
+    return features, row[TRANSFORMED_LABEL] if TRANSFORMED_LABEL in row else tf.zeros_like(weights), weights
+
+
+def _size(row: _Row) -> tf.Tensor:
+    return tf.shape(next(iter(row.values())))[0]

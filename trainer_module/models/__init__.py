@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from foundation import registry
 from foundation.sections import ConfigurationError, Tables, check_keys, read_section
-from trainer_module.features import Labels
+from trainer_module.features import Keys
 
 DEFAULT = "perceptron"
 
@@ -41,6 +41,11 @@ class Model(ABC):
     """Variables with a row for each id of each feature, of which a warm start speaks feature by feature."""
 
     @property
+    def kind(self) -> str:
+        """What a dataset file calls it."""
+        return registry.name_of(type(self), __name__)
+
+    @property
     def width(self) -> int:
         """Units of the widest layer, by which ``precision = "auto"`` is decided; 0 for unknown."""
         return 0
@@ -50,32 +55,21 @@ class Model(ABC):
         """The Keras tensor [batch, outputs] before the task's activation, under the current precision policy."""
 
     def axes(
-        self, numbers: Labels, rows: Mapping[tuple[str, str], Labels], outputs: Labels
-    ) -> dict[str, tuple[Labels, ...]]:
+        self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys
+    ) -> dict[str, tuple[Keys, ...]]:
         """What each place of each variable stands for, so that a warm start finds it in another model.
 
         A variable that is not named is carried over where its name and shape are the same.
 
         Args:
-          numbers: Labels of the columns of `NUMERIC`.
-          rows: (feature, kind) → labels of its ids, in the order of the columns of `CATEGORICAL`.
-          outputs: Labels of the model's outputs.
+          numbers: Keys of the columns of `NUMERIC`.
+          rows: (feature, kind) → keys of its ids, in the order of the columns of `CATEGORICAL`.
+          outputs: Keys of the model's outputs.
 
         Returns:
           Variable name → (rows,) or (rows, columns).
         """
         return {}
-
-
-def find_model(kind: Any, where: str) -> type[Model]:
-    """The model that ``[model] kind`` names.
-
-    Raises:
-      ConfigurationError: If there is none.
-    """
-    if not isinstance(kind, str):
-        raise ConfigurationError(f"{where} kind is {kind!r}; it must be a text.")
-    return registry.load(__name__, kind, Model, f"{where} kind is")  # type: ignore[type-abstract]
 
 
 def read_model(table: Mapping[str, Any], where: str) -> Model:
@@ -84,8 +78,7 @@ def read_model(table: Mapping[str, Any], where: str) -> Model:
     Raises:
       ConfigurationError: In one sentence, with `where` naming the table.
     """
-    kind, settings = _split(table, where)
-    return read_section(find_model(kind or DEFAULT, where), settings, where)
+    return read_section(*_choose(table, DEFAULT, where), where)
 
 
 def check_model(table: Any, lower: Tables, where: str) -> None:
@@ -97,19 +90,18 @@ def check_model(table: Any, lower: Tables, where: str) -> None:
     Raises:
       ConfigurationError: On an unknown kind or key, or a wrong type.
     """
-    kind, settings = _split(table, where)
     before = lower.get("kind", DEFAULT)
-    check_keys(find_model(kind or before, where), settings, where)
-    if kind not in (None, before):
+    check_keys(*_choose(table, before, where), where)
+    if table.get("kind", before) != before:
         lower.clear()
 
 
-def write_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The table that `read_model` reads, from a model and its fields as plain values."""
-    return {"kind": registry.name_of(type(model), __name__), **settings}
-
-
-def _split(table: Any, where: str) -> tuple[Any, dict[str, Any]]:
+def _choose(table: Any, default: str, where: str) -> tuple[type[Model], dict[str, Any]]:
+    """The model that `table` names, and its settings."""
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} must be a table of keys, not {table!r}.")
-    return table.get("kind"), {name: value for name, value in table.items() if name != "kind"}
+    kind = table.get("kind", default)
+    if not isinstance(kind, str):
+        raise ConfigurationError(f"{where} kind is {kind!r}; it must be a text.")
+    chosen = registry.load(__name__, kind, Model, f"{where} kind is")  # type: ignore[type-abstract]
+    return chosen, {name: value for name, value in table.items() if name != "kind"}

@@ -15,7 +15,7 @@ from typing import Any
 
 from foundation.sections import require
 from trainer_module.features import CATEGORICAL, NUMERIC
-from trainer_module.models import Inputs, Labels, Model
+from trainer_module.models import Inputs, Keys, Model
 
 _TABLE = "categories"
 # What a layer calls the output of the layer before it, as the first one calls its inputs `NUMERIC` and so on.
@@ -69,25 +69,25 @@ class Perceptron(Model):
         return Dense(outputs, dtype="float32", name="logits")(hidden)
 
     def axes(
-        self, numbers: Labels, rows: Mapping[tuple[str, str], Labels], outputs: Labels
-    ) -> dict[str, tuple[Labels, ...]]:
+        self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys
+    ) -> dict[str, tuple[Keys, ...]]:
         """Of all its variables."""
-        named: dict[str, tuple[Labels, ...]] = {}
-        columns: dict[str, Labels] = {}
+        named: dict[str, tuple[Keys, ...]] = {}
+        columns: dict[str, Keys] = {}
         if numbers:
             columns[NUMERIC] = numbers
         if rows:
-            dimensions: Labels = [("embedding", self.embedding_dim, i) for i in range(self.embedding_dim)]
+            dimensions: Keys = [("embedding", self.embedding_dim, i) for i in range(self.embedding_dim)]
             columns[CATEGORICAL] = [(*feature, dimension) for feature in rows for dimension in dimensions]
             (table,) = self.tables
-            named[table] = ([label for labels in rows.values() for label in labels], dimensions)
+            named[table] = ([key for keys in rows.values() for key in keys], dimensions)
         for layer, width in enumerate(self.hidden_units):
-            units: Labels = [("unit", layer, width, i) for i in range(width)]
+            units: Keys = [("unit", layer, width, i) for i in range(width)]
             named |= _dense(f"hidden_{layer}", columns, units)
             columns = {_HIDDEN: units}
         return named | _dense("logits", columns, outputs)
 
 
-def _dense(layer: str, inputs: Mapping[str, Labels], units: Labels) -> dict[str, tuple[Labels, ...]]:
-    kernels = {f"{layer}/kernel_{name}": (labels, units) for name, labels in inputs.items()}
+def _dense(layer: str, inputs: Mapping[str, Keys], units: Keys) -> dict[str, tuple[Keys, ...]]:
+    kernels = {f"{layer}/kernel_{name}": (keys, units) for name, keys in inputs.items()}
     return {**kernels, f"{layer}/bias": (units,)}

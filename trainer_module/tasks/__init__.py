@@ -5,8 +5,9 @@ metrics the model is judged. Adding a task is adding a file with a subclass of `
 inside functions, because a configuration is read without it.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from foundation import registry
@@ -19,19 +20,23 @@ if TYPE_CHECKING:
 class Task(ABC):
     """How one kind of label is learned and judged."""
 
+    needs_label: ClassVar[bool] = True
+    """Whether ``[label]`` names a column or an expression; otherwise what training minimises ignores its labels."""
     has_classes: ClassVar[bool]
     """Whether the label is a class, of which there must be two; otherwise it is a finite number in every row."""
     class_vocabulary: ClassVar[str | None] = None
     """Vocabulary asset with the names of the classes in the order of their ids, where they have names."""
     activation: ClassVar[str | None]
     """Keras's name of what makes the model's last layer predictions; None for what it is."""
-    loss: ClassVar[str]
-    """Keras's name of what training minimises."""
+    loss: ClassVar[str | Callable[[Any, Any], Any]]
+    """Keras's name of what training minimises, or a method that is given labels and predictions, [batch, …]."""
     metrics: ClassVar[Mapping[str, str]]
     """Name by which gates and summaries know it → class of the Evaluator's metric, the main one first.
 
     A class of TFMA or Keras by its name, or any subclass of Keras's `Metric` by its import path.
     """
+    training_metrics: ClassVar[tuple[str, ...]] = ()
+    """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
     plots: ClassVar[Mapping[str, tuple[str, Mapping[str, Any]]]] = {}
     """Name → (TFMA class, its options): what the Evaluator computes beside the metrics, for the report."""
     more_is_better: ClassVar[bool] = True
@@ -63,10 +68,6 @@ class Task(ABC):
         return int(transform_output.vocabulary_size_by_name(self.class_vocabulary))
 
     @abstractmethod
-    def training_metrics(self) -> list[Any]:
-        """Keras metrics for TensorBoard and the lines of each epoch."""
-
-    @abstractmethod
     def quality(self, labels: Any, predictions: Any) -> float:
         """The one number, more is better, by which variants of a model for apps are compared.
 
@@ -84,7 +85,7 @@ class Task(ABC):
         """
         seen: set[float] = set()
         for labels in batches:
-            if not self.has_classes and not all(map(_is_finite, labels)):
+            if not self.has_classes and not all(map(math.isfinite, labels)):
                 raise ConfigurationError(
                     f"The {split} split has rows without a label: a regression needs a number in every row."
                 )
@@ -107,7 +108,3 @@ def find_task(name: str) -> Task:
       ConfigurationError: If there is none.
     """
     return registry.load(__name__, name, Task, "task is")()  # type: ignore[type-abstract]
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")

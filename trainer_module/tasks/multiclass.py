@@ -21,6 +21,7 @@ class Multiclass(Task):
         "sparse_categorical_accuracy": "SparseCategoricalAccuracy",
         "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     }
+    training_metrics = ("sparse_categorical_accuracy",)
     quality_name = "accuracy"
 
     def check(self, label: "Label") -> None:
@@ -34,12 +35,6 @@ class Multiclass(Task):
         from trainer_module.inputs.raw_columns import texts_of
 
         return texts_of([columns[label.columns[0]]])[:, 0]
-
-    def training_metrics(self) -> list[Any]:
-        """Accuracy."""
-        import tf_keras as keras
-
-        return [keras.metrics.SparseCategoricalAccuracy(name="sparse_categorical_accuracy")]
 
     def quality(self, labels: Any, predictions: Any) -> float:
         """The share of rows whose most probable class is theirs."""

@@ -16,6 +16,7 @@ class Regression(Task):
     activation = None
     loss = "mean_squared_error"
     metrics: ClassVar = {"mean_absolute_error": "MeanAbsoluteError", "mean_squared_error": "MeanSquaredError"}
+    training_metrics = ("mean_absolute_error",)
     more_is_better = False
     quality_name = "r2"
 
@@ -26,12 +27,6 @@ class Regression(Task):
         from trainer_module.inputs.raw_columns import evaluate_label
 
         return tf.cast(evaluate_label(label, columns), tf.float32)
-
-    def training_metrics(self) -> list[Any]:
-        """The mean absolute error."""
-        import tf_keras as keras
-
-        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
 
     def quality(self, labels: Any, predictions: Any) -> float:
         """The coefficient of determination; 0 where all labels are equal."""

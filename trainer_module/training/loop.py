@@ -23,7 +23,7 @@ from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
-from trainer_module.training.recovery import BestEpoch, Checkpoints, continues, forget
+from trainer_module.training.recovery import BestEpoch, Checkpoints, continues
 from trainer_module.warm_start.carry_over import start_from
 
 _LOG = logging.getLogger(__name__)
@@ -39,60 +39,21 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
       ConfigurationError: In one sentence, for data that nothing can be learned from.
     """
     autograph.leave_keras_alone()
-    settings, training = job.settings, job.settings.training
-    keras.utils.set_random_seed(training.seed)
+    settings, is_chief = job.settings, distribution.cluster.is_chief
+    keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     feature_spec = transform_output.transformed_feature_spec()
     for split, files in (("train", job.train_files), ("eval", job.eval_files)):
         settings.label.rules.check_labels(labels_of(read_rows(files, feature_spec)), split)
+    train_split = _Split(job.train_files, feature_spec, distribution)
+    eval_split = _Split(job.eval_files, feature_spec, distribution)
+    plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
+    _announce(job, distribution, chosen, plan)
 
-    shard, local = distribution.shard(), distribution.replicas // distribution.cluster.workers
-    train_rows, eval_rows = shard.rows(job.train_files), shard.rows(job.eval_files)
-    plan = make_plan(training, local, train_rows)
-    _LOG.info(
-        "strategy %s (%s), %d replica(s), %s (%s)",
-        distribution.name, distribution.reason, plan.replicas, chosen.policy, chosen.reason,
-    )  # fmt: skip
-    _LOG.info(
-        "%d steps an epoch of %d examples (%d a replica), learning rate %g (scaling: %s)",
-        plan.steps_per_epoch, plan.global_batch_size, plan.batch_size_per_replica, plan.learning_rate,
-        training.learning_rate_scaling,
-    )  # fmt: skip
-    if distribution.cluster.workers > 1:
-        _LOG.info("each worker reads its own %s", "files" if shard.by_file(job.train_files) else "rows")
-
-    log_directory, recovery_directory = Path(job.log_directory), Path(job.recovery_directory)
-    is_chief = distribution.cluster.is_chief
-    eval_steps = steps_of_pass(eval_rows, plan.batch_size_per_replica, local)
-
-    def pipeline(files: tuple[str, ...], rows: list[int], steps: int, **options: Any) -> Any:
-        """This worker's part of `files`, on the strategy's replicas."""
-
-        def batches(_: tf.distribute.InputContext) -> tf.data.Dataset:
-            each = plan.batch_size_per_replica
-            weight = row_weight(sum(rows), steps, plan.global_batch_size)
-            part = read_rows(files, feature_spec, shard)
-            return make_batches(part, rows[shard.index], each, steps * local, weight=weight, **options)
-
-        return distribution.strategy.distribute_datasets_from_function(batches)
-
-    best = BestEpoch(recovery_directory, training.early_stopping_patience, is_chief)
-    steps_per_execution = min(training.steps_per_execution, plan.steps_per_epoch)
-    callbacks: list[keras.callbacks.Callback] = [
-        Progress(training.epochs, plan, continues(recovery_directory)),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if is_chief:
-        callbacks.append(
-            keras.callbacks.TensorBoard(
-                str(log_directory),
-                write_graph=False,
-                profile_batch=_executions(training.profile_steps, steps_per_execution),
-            )
-        )
-    workers = distribution.cluster.workers
-    callbacks += [best, Checkpoints(recovery_directory, plan, steps_per_execution, workers, is_chief)]
-
+    recovery_directory = Path(job.recovery_directory)
+    best = BestEpoch(recovery_directory, settings.training.early_stopping_patience, is_chief)
+    steps_per_execution = min(settings.training.steps_per_execution, plan.steps_per_epoch)
+    callbacks = _callbacks(job, distribution, plan, steps_per_execution, best)
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, settings.label.rules.outputs(transform_output))
         compile_model(model, settings, plan.learning_rate, steps_per_execution)
@@ -103,40 +64,123 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             _LOG.info("an earlier process trained to the end: only the export is left")
             best.restore()
         else:
-            model.fit(
-                pipeline(
-                    job.train_files,
-                    train_rows,
-                    plan.steps_per_epoch,
-                    cache=training.cache,
-                    cache_mib=training.cache_mib,
-                    cache_directory=_fresh(recovery_directory / f"cache-{shard.index}") / "rows",
-                    shuffle_rows=training.shuffle_rows,
-                    seed=training.seed,
-                ),
-                epochs=training.epochs,
-                steps_per_epoch=plan.steps_per_epoch,
-                validation_data=pipeline(job.eval_files, eval_rows, eval_steps),
-                validation_steps=eval_steps,
-                callbacks=callbacks,
-                verbose=0,
-            )
+            _fit(model, job, plan, train_split, eval_split, callbacks)
     if is_chief:
-        steps = int(keras.backend.get_value(model.optimizer.iterations))
-        examples = {"train": sum(train_rows), "eval": sum(eval_rows)}
-        _write_report(
-            log_directory,
-            best.history,
-            steps,
-            examples,
-            time.monotonic() - started,
-            plan,
-            distribution,
-            chosen,
-            warm,
-        )
+        report = {
+            "strategy": distribution.name,
+            "strategy_reason": distribution.reason,
+            "precision": chosen.policy,
+            "precision_reason": chosen.reason,
+            **asdict(plan),
+            "epochs": len(best.history["loss"]),
+            "steps": int(keras.backend.get_value(model.optimizer.iterations)),
+            "examples": {"train": train_split.rows, "eval": eval_split.rows},
+            "seconds": time.monotonic() - started,
+            "warm_start": warm,
+            "history": best.history,
+        }
+        Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
         export_model(model, settings, transform_output, job.model_directory)
-        forget(recovery_directory)
+        shutil.rmtree(recovery_directory, ignore_errors=True)
+
+
+class _Split:
+    """A split of the examples, and this worker's part of it."""
+
+    def __init__(
+        self, files: Sequence[str], feature_spec: dict[str, Any], distribution: Distribution
+    ) -> None:
+        self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
+        self.shard = distribution.shard
+        self.rows_by_worker = self.shard.rows(files)
+
+    @property
+    def rows(self) -> int:
+        """Of all workers."""
+        return sum(self.rows_by_worker)
+
+    def steps(self, plan: Plan) -> int:
+        """Of one pass."""
+        local = self._distribution.local_replicas
+        return steps_of_pass(self.rows_by_worker, plan.batch_size_per_replica, local)
+
+    def batches(self, plan: Plan, **options: Any) -> Any:
+        """What the strategy's replicas of this process read; `options` are those of `make_batches`."""
+        steps = self.steps(plan)
+        weight = row_weight(self.rows, steps, plan.global_batch_size)
+
+        def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
+            part = read_rows(self._files, self._feature_spec, self.shard)
+            count, places = self.rows_by_worker[self.shard.index], steps * self._distribution.local_replicas
+            return make_batches(part, count, plan.batch_size_per_replica, places, weight=weight, **options)
+
+        return self._distribution.strategy.distribute_datasets_from_function(make)
+
+
+def _announce(job: Job, distribution: Distribution, chosen: Precision, plan: Plan) -> None:
+    _LOG.info(
+        "strategy %s (%s), %d replica(s), %s (%s)",
+        distribution.name, distribution.reason, plan.replicas, chosen.policy, chosen.reason,
+    )  # fmt: skip
+    _LOG.info(
+        "%d steps an epoch of %d examples (%d a replica), learning rate %g (scaling: %s)",
+        plan.steps_per_epoch, plan.global_batch_size, plan.batch_size_per_replica, plan.learning_rate,
+        job.settings.training.learning_rate_scaling,
+    )  # fmt: skip
+    if distribution.cluster.workers > 1:
+        by_file = distribution.shard.by_file(job.train_files)
+        _LOG.info("each worker reads its own %s", "files" if by_file else "rows")
+
+
+def _callbacks(
+    job: Job, distribution: Distribution, plan: Plan, steps_per_execution: int, best: BestEpoch
+) -> list[keras.callbacks.Callback]:
+    training, recovery_directory = job.settings.training, Path(job.recovery_directory)
+    cluster = distribution.cluster
+    callbacks: list[keras.callbacks.Callback] = [
+        Progress(training.epochs, plan, continues(recovery_directory)),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if cluster.is_chief:
+        profiled = _executions(training.profile_steps, steps_per_execution)
+        callbacks.append(
+            keras.callbacks.TensorBoard(job.log_directory, write_graph=False, profile_batch=profiled)
+        )
+    checkpoints = Checkpoints(
+        recovery_directory, plan, steps_per_execution, cluster.workers, cluster.is_chief
+    )
+    return [*callbacks, best, checkpoints]
+
+
+def _fit(
+    model: keras.Model,
+    job: Job,
+    plan: Plan,
+    train_split: _Split,
+    eval_split: _Split,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    training = job.settings.training
+    # tf.data refuses a cache that a killed process left half-written.
+    cache_directory = Path(job.recovery_directory, f"cache-{train_split.shard.index}")
+    shutil.rmtree(cache_directory, ignore_errors=True)
+    cache_directory.mkdir(parents=True)
+    model.fit(
+        train_split.batches(
+            plan,
+            cache=training.cache,
+            cache_mib=training.cache_mib,
+            cache_directory=cache_directory / "rows",
+            shuffle_rows=training.shuffle_rows,
+            seed=training.seed,
+        ),
+        epochs=training.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        validation_data=eval_split.batches(plan),
+        validation_steps=eval_split.steps(plan),
+        callbacks=callbacks,
+        verbose=0,
+    )
 
 
 def _warm_start(
@@ -157,17 +201,10 @@ def _warm_start(
     if record.is_file() and continues(recovery_directory):
         _LOG.info("warm start: an earlier process did that; training continues where it was stopped")
         return json.loads(record.read_text())
-    warm = start_from(job.base_model, model, job.settings, transform_output).to_json()
+    warm = asdict(start_from(job.base_model, model, job.settings, transform_output))
     if is_chief:
         replace_file(record, json.dumps(warm))
     return warm
-
-
-def _fresh(directory: Path) -> Path:
-    """An empty directory; tf.data refuses a cache that a killed process left half-written."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    return directory
 
 
 def _executions(steps: Sequence[int], steps_per_execution: int) -> tuple[int, int] | int:
@@ -206,30 +243,3 @@ class Progress(keras.callbacks.Callback):
         logs["examples_per_second"] = self._examples / self._seconds
         shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         _LOG.info("epoch %d/%d: %s", epoch + 1, self._epochs, shown)
-
-
-def _write_report(
-    log_directory: Path,
-    history: dict[str, list[float]],
-    steps: int,
-    examples: dict[str, int],
-    seconds: float,
-    plan: Plan,
-    distribution: Distribution,
-    chosen: Precision,
-    warm: dict[str, Any] | None,
-) -> None:
-    report = {
-        "strategy": distribution.name,
-        "strategy_reason": distribution.reason,
-        "precision": chosen.policy,
-        "precision_reason": chosen.reason,
-        **asdict(plan),
-        "epochs": len(history["loss"]),
-        "steps": steps,
-        "examples": examples,
-        "seconds": seconds,
-        "warm_start": warm,
-        "history": history,
-    }
-    (log_directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")

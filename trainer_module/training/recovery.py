@@ -7,7 +7,6 @@ is removed when the model has been exported, not before.
 
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
 from types import FrameType
@@ -141,11 +140,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
             with best.with_suffix(".unfinished").open("wb") as file:
                 np.savez(file, *self.best_weights)
             os.replace(best.with_suffix(".unfinished"), best)
-        state = {
-            "best": float(self.best),
-            "best_epoch": self.best_epoch,
-            "history": self.history,
-        }
+        state = {"best": float(self.best), "best_epoch": self.best_epoch, "history": self.history}
         replace_file(self._directory / "progress.json", json.dumps(state))
         for older in self._directory.glob("best-*.npz"):
             if older != best:
@@ -164,8 +159,3 @@ def continues(directory: Path) -> bool:
     # files as well, which nothing restores.
     saved = tf.train.latest_checkpoint(str(directory / "checkpoint" / "chief"))
     return saved is not None or (directory / "finished").exists()
-
-
-def forget(directory: Path) -> None:
-    """Removes what is only needed to continue."""
-    shutil.rmtree(directory, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Training that starts from the live model's variables instead of from random ones.
 
-What is carried over is what means the same in both models (`variable_axes`): an embedding's row by
+What is carried over is what means the same in both models (`Model.axes`): an embedding's row by
 vocabulary term, a weight by the feature and the unit that it joins. Everything else keeps its fresh
 value. The optimizer starts anew: its moments belong to the gradients of the old data.
 """
@@ -8,8 +8,8 @@ value. The optimizer starts anew: its moments belong to the gradients of the old
 import hashlib
 import json
 import logging
-from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from foundation.sections import ConfigurationError
-from trainer_module.export import CHECKPOINT_KEY, LEARNER
-from trainer_module.features import Labels
+from trainer_module.export import CHECKPOINT_KEY, LEARNER, variable_name
+from trainer_module.features import Keys
+from trainer_module.features.vocabulary import read_terms
 from trainer_module.settings import Settings
-from trainer_module.warm_start.axes import axes
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,10 +52,6 @@ class WarmStart:
     reason: str | None = None
     weights: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """As it is written into the training's report."""
-        return asdict(self)
-
 
 class _Unusable(Exception):
     """The live model cannot be started from; the message says why."""
@@ -76,8 +72,7 @@ def start_from(
     """
     try:
         old = _read(base_model)
-        vocabularies, classes = _vocabularies(settings, transform_output)
-        new = axes(settings, vocabularies, classes)
+        new = _axes(settings, lambda name: Path(str(transform_output.vocabulary_file_by_name(name))))
         groups, weights = _carry(old, model, new, settings)
     except _Unusable as error:
         _LOG.info("warm start: %s; training starts from scratch", error)
@@ -102,7 +97,7 @@ def start_from(
 class _Live:
     settings: Settings
     variables: dict[str, Array]
-    axes: dict[str, tuple[Labels, ...]]
+    axes: dict[str, tuple[Keys, ...]]
 
 
 def _read(base_model: str) -> _Live:
@@ -120,38 +115,40 @@ def _read(base_model: str) -> _Live:
             name: checkpoint.get_tensor(CHECKPOINT_KEY.format(index))
             for index, name in enumerate(learner["variables"])
         }
-        vocabularies = {
-            feature.name: _terms(directory / "assets" / feature.vocabulary)
-            for feature in settings.features
-            if feature.vocabulary
-        }
-        named = settings.label.rules.class_vocabulary
-        classes = _terms(directory / "assets" / named) if named else []
+        keys = _axes(settings, (directory / "assets").joinpath)
     except (OSError, ValueError, KeyError, tf.errors.OpError, ConfigurationError) as error:
         raise _Unusable(f"the live model cannot be read ({error})") from error
-    return _Live(settings, variables, axes(settings, vocabularies, classes))
+    return _Live(settings, variables, keys)
 
 
-def _vocabularies(
-    settings: Settings, transform_output: tft.TFTransformOutput
-) -> tuple[dict[str, list[bytes]], list[bytes]]:
-    def terms(name: str) -> list[bytes]:
-        return _terms(Path(str(transform_output.vocabulary_file_by_name(name))))
+def _axes(settings: Settings, file_of: Callable[[str], Path]) -> dict[str, tuple[Keys, ...]]:
+    """What each place of each axis of each variable stands for, of all that the model can tell of.
 
-    vocabularies = {
-        feature.name: terms(feature.vocabulary) for feature in settings.features if feature.vocabulary
-    }
-    named = settings.label.rules.class_vocabulary
-    return vocabularies, terms(named) if named else []
+    The same row of two models' tables is rarely the same thing: vocabularies are ordered by frequency, and features
+    come and go. Equal keys mean the same in both.
 
-
-def _terms(path: Path) -> list[bytes]:
-    # Not `splitlines`, for which more than a line feed ends a line.
-    return path.read_bytes().removesuffix(b"\n").split(b"\n")
+    Args:
+      settings: What the model was built from.
+      file_of: Where the terms of a vocabulary are.
+    """
+    terms = {each.name: read_terms(file_of(each.vocabulary)) for each in settings.features if each.vocabulary}
+    classes = settings.label.rules.class_vocabulary
+    return settings.model.axes(
+        numbers=[
+            ("number", feature.name, *([column] if feature.width > 1 else []))
+            for feature in settings.numeric
+            for column in range(feature.width)
+        ],
+        rows={
+            (feature.name, feature.kind): feature.id_keys(terms.get(feature.name, ()))
+            for feature in settings.categorical
+        },
+        outputs=[("class", each) for each in read_terms(file_of(classes))] if classes else [("output",)],
+    )
 
 
 def _carry(
-    old: _Live, model: keras.Model, new: dict[str, tuple[Labels, ...]], settings: Settings
+    old: _Live, model: keras.Model, new: dict[str, tuple[Keys, ...]], settings: Settings
 ) -> tuple[list[Group], list[Array]]:
     if old.settings.label != settings.label:
         raise _Unusable("the live model predicts another label")
@@ -191,19 +188,14 @@ def _carry(
     return groups, weights
 
 
-def variable_name(variable: tf.Variable) -> str:
-    """The variable's name without the output that TensorFlow adds."""
-    return str(variable.name).partition(":")[0]
+def _shape(axes: tuple[Keys, ...]) -> tuple[int, ...]:
+    return tuple(len(keys) for keys in axes)
 
 
-def _shape(labels: tuple[Labels, ...]) -> tuple[int, ...]:
-    return tuple(len(axis) for axis in labels)
-
-
-def _match(ours: Labels, theirs: Labels) -> tuple[list[int], list[int]]:
-    """Places of equal labels, in ours and in theirs."""
-    places = {label: place for place, label in enumerate(theirs) if label is not None}
-    both = [(here, places[label]) for here, label in enumerate(ours) if label in places]
+def _match(ours: Keys, theirs: Keys) -> tuple[list[int], list[int]]:
+    """Places of equal keys, in ours and in theirs."""
+    places = {key: place for place, key in enumerate(theirs) if key is not None}
+    both = [(here, places[key]) for here, key in enumerate(ours) if key in places]
     return [here for here, _ in both], [there for _, there in both]
 
 
@@ -212,15 +204,15 @@ def _values(name: str, carried: int, value: Array, source: Array) -> Group:
     return Group(f"{name}{shapes}", "values", carried, value.size - carried, source.size - carried)
 
 
-def _rows(ours: Labels, theirs: Labels, same_width: bool) -> list[Group]:
+def _rows(ours: Keys, theirs: Keys, same_width: bool) -> list[Group]:
     """One group for each feature; nothing is carried over from embeddings of another width."""
 
-    def by_feature(labels: Sequence[Hashable]) -> dict[str, set[Hashable]]:
-        found: dict[str, set[Hashable]] = {}
-        for label in labels:
-            if isinstance(label, tuple):
-                found.setdefault(label[0], set()).add(label)
-        return found
+    def by_feature(keys: Keys) -> dict[str, set[Hashable]]:
+        rows: dict[str, set[Hashable]] = {}
+        for key in keys:
+            if isinstance(key, tuple):
+                rows.setdefault(key[0], set()).add(key)
+        return rows
 
     here, there = by_feature(ours), by_feature(theirs)
     groups = []

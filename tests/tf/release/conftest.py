@@ -26,7 +26,7 @@ from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
 from trainer_module.export import export_model
 from trainer_module.features import CATEGORICAL, NUMERIC
-from trainer_module.label import LABEL
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.model import build_model, compile_model
 from trainer_module.settings import Settings
 from trainer_module.training.autograph import leave_keras_alone
@@ -126,7 +126,7 @@ def _train_and_export(table: Transformed, exported: Path) -> None:
     model = build_model(table.settings)
     compile_model(model, table.settings, 0.02, 1)
     inputs = {NUMERIC: features[NUMERIC], CATEGORICAL: tf.cast(features[CATEGORICAL], tf.int32)}
-    model.fit(inputs, features[LABEL], epochs=4, batch_size=32, verbose=0)
+    model.fit(inputs, features[TRANSFORMED_LABEL], epochs=4, batch_size=32, verbose=0)
     export_model(model, table.settings, table.output, str(exported))
 
 

@@ -11,15 +11,17 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.app_exporter import tfjs
+from components.app_exporter import farmhash, tfjs
 from components.app_exporter.component import AppExporter, AppExportError, refuse_losses
-from components.app_exporter.encoding import encode, fingerprint64
-from components.app_exporter.metadata import EncodingError, describe, transform_of
+from components.app_exporter.encoding import encode
+from components.app_exporter.farmhash import fingerprint64
+from components.app_exporter.metadata import EncodingError, describe
+from components.app_exporter.probe import transform_of
 from tests.debian import program
 from trainer_module.tasks import find_task
 from trainer_module.tasks.binary import area_under_curve
 
-ENCODING = Path(tfjs.__file__).with_name("encoding.mjs")
+FARMHASH = Path(farmhash.__file__).with_suffix(".mjs")
 
 
 def report_of(export: Path) -> dict:
@@ -127,7 +129,7 @@ def test_fingerprints_are_tensorflows_in_python_and_in_javascript(tmp_path) -> N
     assert [value % buckets for value in ours] == theirs
     script = tmp_path / "check.mjs"
     script.write_text(
-        f'import {{ fingerprint64 }} from "{ENCODING}";\n'
+        f'import {{ fingerprint64 }} from "{FARMHASH}";\n'
         f"const words = {json.dumps([list(word) for word in words])};\n"
         "console.log(JSON.stringify(words.map((word) => String(fingerprint64(Uint8Array.from(word))))));\n"
     )

@@ -23,7 +23,7 @@ from foundation.sections import UserError
 _HERE = Path(__file__).parent
 _CONVERTER = _HERE / "converter"
 _RUNTIME = _HERE / "runtime"
-_ROOT = _HERE.parent.parent
+_ROOT = _HERE.parents[2]
 _REPOSITORY_UV = _ROOT / ".uv" / "bin" / "uv"
 _INSTALLED = _ROOT / ".tfjs"
 

@@ -1,0 +1,7 @@
+/** A category as its place among the frequent values, or as the hash of its text where it is none of them. */
+import { hashBucket } from "../farmhash.mjs";
+
+export function encoder(entry) {
+  const ids = new Map(entry.values.map((word, place) => [word, place]));
+  return (value) => ids.get(String(value)) ?? ids.size + hashBucket(value, entry.oov_buckets);
+}
