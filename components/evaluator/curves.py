@@ -3,7 +3,7 @@
 import numpy as np
 
 from components.evaluator import intervals
-from components.evaluator.intervals import Scores
+from components.evaluator.intervals import Array, Scores
 from components.evaluator.verdict import CalibrationBin, Confusion, Curves
 
 _POINTS = 120
@@ -30,7 +30,7 @@ def draw_curves(scores: Scores, threshold: float) -> Curves:
     )
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _thin(x: Array, y: Array) -> tuple[tuple[float, float], ...]:
     """At most about `_POINTS` points, as far apart as possible along the curve."""
     if not len(x):
         return ()

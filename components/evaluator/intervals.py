@@ -8,14 +8,17 @@ milliseconds. What a bucket joins counts as a tie.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 SAMPLES = 1000
 CONFIDENCE = 0.95
 # Fewer positives or negatives than this and the samples say little about the metric.
 _FEWEST = 5
+
+Array = NDArray[Any]
 
 
 class Scores(NamedTuple):
@@ -24,13 +27,13 @@ class Scores(NamedTuple):
     `lower` is each bucket's lower end, `predictions` the sum of the probabilities in it.
     """
 
-    lower: np.ndarray
-    positives: np.ndarray
-    negatives: np.ndarray
-    predictions: np.ndarray
+    lower: Array
+    positives: Array
+    negatives: Array
+    predictions: Array
 
 
-def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+def area_under_curve(positives: Array, negatives: Array) -> Array:
     """The area under the ROC curve, for counts of shape [..., buckets]; ties count half."""
     below = np.cumsum(negatives, axis=-1) - negatives
     pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)

@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from components.evaluator import intervals
 from components.evaluator.curves import draw_curves
 from components.evaluator.intervals import Scores
-from components.evaluator.verdict import Gate, Slice, SliceMetrics, Verdict, fill_gate, main_metric
+from components.evaluator.verdict import Gate, Slice, SliceMetrics, Verdict, fill_gate
 
 THRESHOLD = 0.5
 """From this probability on, Keras's accuracy, precision and recall count an example as positive."""
@@ -27,12 +27,14 @@ _Metrics = Mapping[Slice, Mapping[str, Mapping[str, float]]]
 """Slice → model ("candidate" or "baseline") → metric → value."""
 
 
-def judge(directory: Path, config: tfma.EvalConfig) -> Verdict:
+def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_better: bool) -> Verdict:
     """The verdict of an evaluation.
 
     Args:
       directory: With the files that TFMA wrote.
       config: What was asked for. What TFMA wrote of it lacks the gates against a live model that is not there.
+      main_metric: The task's.
+      more_is_better: Whether a greater value of it is better.
     """
     metrics = _metrics(directory)
     scores = _scores(directory)
@@ -51,7 +53,8 @@ def judge(directory: Path, config: tfma.EvalConfig) -> Verdict:
     order = sorted(metrics, key=lambda key: (len(key), [column for column, _ in key], _natural(key)))
     return Verdict(
         passed=validation.validation_ok,
-        main_metric=main_metric(metrics.get((), {}).get("candidate", {})),
+        main_metric=main_metric,
+        more_is_better=more_is_better,
         slices=tuple(
             SliceMetrics(
                 key,

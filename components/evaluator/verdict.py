@@ -7,7 +7,7 @@ does not judge row by row writes the same document. Standard library only, by wa
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ VERSION = 1
 
 Slice = tuple[tuple[str, str], ...]
 """Columns and their values; empty for the whole eval split."""
-
-_MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
 
 
 class VerdictError(UserError):
@@ -167,7 +165,7 @@ class Verdict:
     passed: bool
     """Whether every gate was passed."""
     main_metric: str = ""
-    """The metric that models are compared by; empty where there is none."""
+    """The task's: the metric that models are compared by; empty where there is none."""
     slices: tuple[SliceMetrics, ...] = ()
     """The whole eval split first."""
     gates: tuple[Gate, ...] = ()
@@ -175,6 +173,8 @@ class Verdict:
     """Why it did not pass, one sentence each."""
     curves: dict[str, Curves] = field(default_factory=dict)
     """"candidate" and "baseline", where the task has curves."""
+    more_is_better: bool | None = None
+    """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     version: int = VERSION
 
     @property
@@ -232,12 +232,6 @@ def read_verdict(directory: Path) -> Verdict:
             "run again with --no-cache."
         )
     return Verdict.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
-
-
-def main_metric(names: Iterable[str]) -> str:
-    """The one of `names` that models are compared by: the task's, or the first; "" without any."""
-    names = list(names)
-    return next((name for name in _MAIN if name in names), names[0] if names else "")
 
 
 def describe(key: Slice) -> str:

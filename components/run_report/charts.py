@@ -6,7 +6,7 @@ a chart 360 wide, which fills a phone and is set two or three beside each other 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -16,14 +16,16 @@ from components.run_report.text import clean, number, percent
 WIDTH, HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 24, 34
 Point = tuple[float, float]
+_Place = Callable[[float, float], Point]
+"""Where a point of the data lies on the chart."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its legend, its points, and the class that colours it ("a", "b", "quiet")."""
+    """One line: its legend, its points (x, y), and the class that colours it, "a" or "b"."""
 
     name: str
-    points: Sequence[Point]
+    points: Sequence[Sequence[float]]
     style: str = "a"
 
 
@@ -102,21 +104,18 @@ def histogram(
         return (height - bottom) - share / highest * (height - bottom - 6)
 
     parts = []
-    for index, (name, values) in enumerate(shares[:2]):
-        if index == 0:
-            for i, share in enumerate(values):
-                if share > 0:
-                    y = min(top(share), height - bottom - 1)
-                    tip = _tip(f"{name}: {percent(share)} {labels[i]}")
-                    parts.append(
-                        f'<rect class="fill a" x="{4 + i * each + 0.5:.1f}" y="{y:.1f}" '
-                        f'width="{each - 1:.1f}" height="{height - bottom - y:.1f}">{tip}</rect>'
-                    )
-        else:
-            steps = [f"M4 {top(values[0]):.1f}"]
-            for i, share in enumerate(values):
-                steps.append(f"V{top(share):.1f}H{4 + (i + 1) * each:.1f}")
-            parts.append(f'<path class="line b" d="{"".join(steps)}"/>')
+    for name, values in shares[:1]:
+        for i, share in enumerate(values):
+            if share > 0:
+                y = min(top(share), height - bottom - 1)
+                tip = _tip(f"{name}: {percent(share)} {labels[i]}")
+                parts.append(
+                    f'<rect class="fill a" x="{4 + i * each + 0.5:.1f}" y="{y:.1f}" '
+                    f'width="{each - 1:.1f}" height="{height - bottom - y:.1f}">{tip}</rect>'
+                )
+    for _, values in shares[1:2]:
+        steps = [f"V{top(share):.1f}H{4 + (i + 1) * each:.1f}" for i, share in enumerate(values)]
+        parts.append(f'<path class="line b" d="M4 {top(values[0]):.1f}{"".join(steps)}"/>')
     parts.append(
         f'<line class="axis" x1="4" x2="{width - 4}" y1="{height - bottom}" y2="{height - bottom}"/>'
     )
@@ -148,8 +147,7 @@ def interval_mark(
     ).format(clean(name), Markup("".join(parts)))
 
 
-def _axes(place: object, x_range: Point, y_range: Point, x_label: str, y_label: str, whole_x: bool) -> str:
-    assert callable(place)
+def _axes(place: _Place, x_range: Point, y_range: Point, x_label: str, y_label: str, whole_x: bool) -> str:
     parts = []
     for y in ticks(*y_range, 5):
         at = place(x_range[0], y)[1]
@@ -170,26 +168,23 @@ def _axes(place: object, x_range: Point, y_range: Point, x_label: str, y_label: 
     return "".join(parts)
 
 
-def _line(series: Series, place: object) -> str:
-    assert callable(place)
-    commands, pen_up = [], True
+def _line(series: Series, place: _Place) -> str:
+    drawn, pen_up = [], True
+    path = ""
     for x, y in series.points:
         if not (math.isfinite(x) and math.isfinite(y)):
             pen_up = True
             continue
         at_x, at_y = place(x, y)
-        commands.append(f"{'M' if pen_up else 'L'}{at_x:.1f} {at_y:.1f}")
+        path += f"{'M' if pen_up else 'L'}{at_x:.1f} {at_y:.1f}"
         pen_up = False
-    drawn = [f'<path class="line {series.style}" d="{"".join(commands)}"/>']
-    if len(series.points) <= 40:
-        for x, y in series.points:
-            if math.isfinite(x) and math.isfinite(y):
-                at_x, at_y = place(x, y)
-                tip = _tip(f"{series.name}: {number(y)} at {number(x)}")
-                drawn.append(
-                    f'<circle class="point {series.style}" cx="{at_x:.1f}" cy="{at_y:.1f}" r="2.6">{tip}</circle>'
-                )
-    return "".join(drawn)
+        tip = _tip(f"{series.name}: {number(y)} at {number(x)}")
+        drawn.append(
+            f'<circle class="point {series.style}" cx="{at_x:.1f}" cy="{at_y:.1f}" r="2.6">{tip}</circle>'
+        )
+    # More points than these would hide the line.
+    points = "".join(drawn) if len(series.points) <= 40 else ""
+    return f'<path class="line {series.style}" d="{path}"/>{points}'
 
 
 def ticks(low: float, high: float, about: int, whole: bool = False) -> list[float]:

@@ -1,10 +1,10 @@
 """The steps and artifacts that led to a model, as a small graph from top to bottom."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from components.run_report.lineage import Box, Lineage
 from components.run_report.text import clean
 
 _WIDTH, _HEIGHT = 186, 74
@@ -12,17 +12,11 @@ _GAP_X, _GAP_Y = 14, 38
 _LINE_CHARACTERS = 27
 
 
-def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Markup:
-    """The graph as SVG; empty without boxes.
-
-    Args:
-      boxes: [{id, title, lines: [text], state}], in the order of a run.
-      edges: (from id, to id). One that also leads through other boxes is left out.
-    """
-    if not boxes:
-        return Markup("")
-    ids = [box["id"] for box in boxes]
-    kept = reduce(contract([(a, b) for a, b in edges], ids))
+def draw(lineage: Lineage) -> Markup:
+    """The graph of at least one box as SVG; an edge that also leads through other boxes is left out."""
+    titles = {box.id: box.title for box in lineage.boxes}
+    ids = list(titles)
+    kept = reduce(contract(lineage.edges, ids))
     rows = _rows(ids, kept)
     widest = max(len(row) for row in rows)
     width = widest * _WIDTH + (widest - 1) * _GAP_X + 4
@@ -33,8 +27,7 @@ def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -
         for x, name in enumerate(row):
             corner[name] = (indent + x * (_WIDTH + _GAP_X), 2 + y * (_HEIGHT + _GAP_Y))
     parts = [_arrow(corner[a], corner[b]) for a, b in kept]
-    parts += [_box(box, *corner[box["id"]]) for box in boxes]
-    titles = {box["id"]: box["title"] for box in boxes}
+    parts += [_box(box, *corner[box.id]) for box in lineage.boxes]
     description = "; ".join(f"{titles[a]} leads to {titles[b]}" for a, b in kept)
     return Markup(
         '<svg class="graph" role="img" viewBox="0 0 {w} {h}" style="min-width:{n}px;max-width:{m}px" '
@@ -105,25 +98,24 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> Markup:
     )
 
 
-def _box(box: Mapping[str, Any], x: float, y: float) -> Markup:
+def _box(box: Box, x: float, y: float) -> Markup:
     lines = [
         Markup('<text class="small" x="{}" y="{}">{}</text>').format(
             round(x + 12), round(y + 36 + 14 * i), clean(line, _LINE_CHARACTERS)
         )
-        for i, line in enumerate(box["lines"][:3])
+        for i, line in enumerate(box.lines[:3])
     ]
     return Markup(
-        '<g class="box {state}"><title>{full}</title><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>'
+        '<g class="box"><title>{full}</title><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>'
         '<text class="strong" x="{tx}" y="{ty}">{title}</text>{lines}</g>'
     ).format(
-        state="failed" if box.get("state") == "failed" else "",
-        full=clean(" · ".join([box["title"], *box["lines"]])),
+        full=clean(" · ".join([box.title, *box.lines])),
         x=round(x),
         y=round(y),
         w=_WIDTH,
         h=_HEIGHT,
         tx=round(x + 12),
         ty=round(y + 20),
-        title=clean(box["title"], 20),
+        title=clean(box.title, 20),
         lines=Markup("").join(lines),
     )

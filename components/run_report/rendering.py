@@ -1,31 +1,58 @@
 """From what was read of a run to one HTML page that needs nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from components.evaluator.verdict import Curves, describe
 from components.run_report import diagram, figures, text
+from components.run_report.decision import Decision
+from components.run_report.document import Report
+from components.run_report.training import TrainingCurve
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """A report's page.
+@dataclass(frozen=True)
+class Row:
+    """One value of two runs, as texts."""
+
+    name: str
+    first: str
+    second: str
+    change: str
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one run's report shows that is compared; `page` is "" and the rest empty for a run without one."""
+
+    id: str
+    page: str = ""
+    decision: Decision | None = None
+    curves: Curves | None = None
+    training: tuple[TrainingCurve, ...] = ()
+
+
+def render(report: Report) -> str:
+    """A report's page."""
+    return _environment().get_template("report.html.jinja").render(report=report)
+
+
+def render_comparison(sections: Mapping[str, Sequence[Row]], sides: tuple[Side, Side]) -> str:
+    """The page of two runs side by side: tables of what differs, and charts of both.
 
     Args:
-      document: Section → what was read: ``run`` (see the template for its keys), and any of ``decision``,
-        ``statistics``, ``anomalies``, ``drift``, ``training``, ``evaluation``, ``timing``, ``lineage``,
-        ``reproduction``; ``missing`` says for other sections why they are not there.
+      sections: Title → its rows.
+      sides: Of either run.
     """
-    return _environment().get_template("report.html.jinja").render(report=document)
-
-
-def render_comparison(comparison: Mapping[str, Any]) -> str:
-    """The page of two runs side by side; see `pipeline.runs.comparison`."""
-    return _environment().get_template("comparison.html.jinja").render(**comparison)
+    template = _environment().get_template("comparison.html.jinja")
+    return template.render(sections=sections, sides=sides)
 
 
 def _environment() -> jinja2.Environment:
@@ -42,6 +69,7 @@ def _environment() -> jinja2.Environment:
         "number": text.number,
         "percent": text.percent,
         "duration": text.duration,
+        "describe": describe,
     }
     environment.globals |= {
         "figures": figures,

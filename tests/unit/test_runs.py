@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import ROOT
 from pipeline.runs import __main__ as runs
+from pipeline.runs.comparison import compare
 from pipeline.runs.run import NodeRun, Run, read_run, read_runs, settle_killed
 from pipeline.workspace import workspace_of
 
@@ -114,6 +115,22 @@ def test_two_runs_are_compared_in_a_table_and_a_page(
     assert "[red]no[/red]" in shown
     text = Path(shown.splitlines()[-1].removeprefix("side by side").strip()).read_text()
     assert "&lt;b&gt;" in text and "<b>" not in text
+
+
+@pytest.mark.parametrize(
+    ("more_is_better", "change"), [(True, "-0.01 (worse)"), (False, "-0.01 (better)"), (None, "-0.01")]
+)
+def test_a_change_of_the_main_metric_is_better_or_worse_as_the_runs_say(
+    more_is_better: bool | None, change: str
+) -> None:
+    runs = [
+        Run(
+            "succeeded", metrics={"auc": auc, "recall": auc}, main_metric="auc", more_is_better=more_is_better
+        )
+        for auc in (0.94, 0.93)
+    ]
+    rows = {row.name: row.change for row in compare(*runs)["Evaluation"]}
+    assert rows == {"blessed": "", "auc": change, "recall": "-0.01"}
 
 
 def test_the_list_comes_without_importing_anything_heavy(workdir: Path) -> None:
