@@ -90,9 +90,9 @@ def artifact(kind: type, uri: Path) -> Any:
 class Judge:
     """Runs Evaluator and Pusher on a candidate against a live model."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tables: str = "") -> None:
         self.directory = directory
-        (directory / "zones.toml").write_text(DATASET)
+        (directory / "zones.toml").write_text(DATASET + tables)
         self.config = config.load(str(directory / "zones.toml"), "laptop")
         write_examples(directory / "examples" / "Split-eval")
 
