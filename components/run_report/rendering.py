@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -10,11 +9,10 @@ from markupsafe import Markup
 
 from components.evaluator.verdict import Curves, describe
 from components.run_report import diagram, figures, text
+from components.run_report.charts import TEMPLATES
 from components.run_report.decision import Decision
 from components.run_report.document import Report
 from components.run_report.training import TrainingCurve
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "figures": figures,
-        "draw_lineage": diagram.draw,
+        "draw_lineage": diagram.draw_lineage,
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
     }
     return environment
