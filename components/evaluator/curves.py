@@ -44,7 +44,7 @@ def _thin(x: Array, y: Array) -> tuple[tuple[float, float], ...]:
 def _calibration(scores: Scores) -> tuple[CalibrationBin, ...]:
     """Ten equal ranges of the predicted probability, without those that are empty."""
     bins = np.minimum((scores.lower * _CALIBRATION_BINS + 1e-9).astype(int), _CALIBRATION_BINS - 1)
-    found = []
+    calibration = []
     for index in range(_CALIBRATION_BINS):
         inside = bins == index
         rows = float((scores.positives[inside] + scores.negatives[inside]).sum())
@@ -52,5 +52,5 @@ def _calibration(scores: Scores) -> tuple[CalibrationBin, ...]:
             observed = float(scores.positives[inside].sum()) / rows
             predicted = float(scores.predictions[inside].sum()) / rows
             low, high = intervals.wilson(observed, rows) or (0.0, 1.0)
-            found.append(CalibrationBin(predicted, observed, rows, low, high))
-    return tuple(found)
+            calibration.append(CalibrationBin(predicted, observed, rows, low, high))
+    return tuple(calibration)

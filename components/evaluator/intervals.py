@@ -74,13 +74,13 @@ def intervals(scores: Scores, threshold: float, seed: int = 0) -> dict[str, tupl
             "recall": true_positives / positives.sum(axis=1),
         }
     tail = 100 * (1 - CONFIDENCE) / 2
-    found = {}
+    measured = {}
     for name, values in samples.items():
         finite = values[np.isfinite(values)]
         if len(finite) >= SAMPLES / 2:
             low, high = np.percentile(finite, [tail, 100 - tail])
-            found[name] = (float(low), float(high))
-    return found
+            measured[name] = (float(low), float(high))
+    return measured
 
 
 def wilson(share: float, rows: float) -> tuple[float, float] | None:

@@ -32,7 +32,7 @@ def read_metrics(table: Any, where: str) -> dict[str, str]:
             )
         module, _, class_name = path.rpartition(".")
         try:
-            is_there, is_metric = _find(module, class_name)
+            is_there, is_metric = _look_up(module, class_name)
         except Exception as error:  # whatever is wrong with a module of the user's own
             raise ConfigurationError(f"{called}, whose module cannot be imported: {error}.") from error
         if not is_there:
@@ -49,7 +49,7 @@ def check_names(metrics: Collection[str], taken: Collection[str], where: str) ->
             raise ConfigurationError(f"{where} [metrics] '{name}' is there already: choose another name.")
 
 
-def _find(module: str, name: str) -> tuple[bool, bool]:
+def _look_up(module: str, name: str) -> tuple[bool, bool]:
     """Whether `module` has the class, and whether its bases lead to a library's metrics."""
     if module.partition(".")[0] in _LIBRARIES:
         return True, "metrics" in module.split(".")
@@ -62,8 +62,8 @@ def _find(module: str, name: str) -> tuple[bool, bool]:
         if isinstance(node, ast.ClassDef) and node.name == name:
             bases = [ast.unparse(base).partition(".") for base in node.bases]
             paths = [imported.get(first, f"{module}.{first}") + dot + rest for first, dot, rest in bases]
-            return True, any(_find(*_split(path))[1] for path in paths if "." in path)
-    return _find(*_split(imported[name])) if name in imported else (False, False)
+            return True, any(_look_up(*_split(path))[1] for path in paths if "." in path)
+    return _look_up(*_split(imported[name])) if name in imported else (False, False)
 
 
 def _imported(tree: ast.Module, package: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from foundation.replacing import replace_file
 from foundation.sections import UserError, read_section
@@ -105,10 +104,8 @@ class Gate:
 def fill_gate(gate: Gate, values: Mapping[Slice, float | None], failing: Collection[Slice]) -> Gate:
     """`gate` with what was found.
 
-    Args:
-      gate: With what it asks for.
-      values: Of its metric, or of the change, on every slice that it asks about; None where there is none.
-      failing: Those of the slices that it was not passed on.
+    `values` are those of its metric, or of the change, on every slice that it asks about, None where there is
+    none; it was not passed on those of the slices that are `failing`.
     """
     known = {key: value for key, value in values.items() if value is not None}
     lowest = gate.minimum if gate.minimum is not None else -math.inf
@@ -191,31 +188,13 @@ class Verdict:
             if each.slice
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """The document, in which what is None is left out."""
-        return asdict(
-            self, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None}
-        )
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str = FILE) -> "Verdict":
-        """The verdict of a document, which errors call `where`.
-
-        Raises:
-          VerdictError: If it is of another version of this program.
-          ConfigurationError: If it is no such document.
-        """
-        if document.get("version") != VERSION:
-            raise VerdictError(
-                f"{where} has the layout {document.get('version')} and this program reads {VERSION}: run again "
-                "with --no-cache."
-            )
-        return read_section(cls, document, where)
-
 
 def write_verdict(verdict: Verdict, directory: Path) -> None:
-    """Writes `FILE` into an evaluation's directory."""
-    replace_file(directory / FILE, json.dumps(verdict.to_json()) + "\n")
+    """Writes `FILE`, in which what is None is left out, into an evaluation's directory."""
+    document = asdict(
+        verdict, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None}
+    )
+    replace_file(directory / FILE, json.dumps(document) + "\n")
 
 
 def read_verdict(directory: Path) -> Verdict:
@@ -231,7 +210,13 @@ def read_verdict(directory: Path) -> Verdict:
             f"The evaluation {directory} has no {FILE}, since an earlier version of this program made it: "
             "run again with --no-cache."
         )
-    return Verdict.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("version") != VERSION:
+        raise VerdictError(
+            f"{path} has the layout {document.get('version')} and this program reads {VERSION}: run again "
+            "with --no-cache."
+        )
+    return read_section(Verdict, document, str(path))
 
 
 def describe(key: Slice) -> str:

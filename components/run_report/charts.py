@@ -8,7 +8,7 @@ computed where things lie; `charts.svg.jinja` draws them.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,10 @@ def line_chart(
     whole_x: bool = False,
     intervals: Sequence[tuple[float, float, float]] = (),
 ) -> Markup:
-    """Lines over common axes.
+    """Lines over common axes, whose ranges are those of the points where none are given.
 
-    Args:
-      title: The chart's accessible name.
-      description: What it shows, in a sentence with figures.
-      series: At least one; points that are not finite break a line.
-      x_label: With the unit.
-      y_label: With the unit.
-      x_range: The axis; None for that of the points.
-      y_range: The same.
-      diagonal: Whether to draw y = x for comparison.
-      whole_x: Whether x counts something, so that ticks are whole numbers.
-      intervals: (x, low, high) of vertical bars behind the lines.
+    Points that are not finite break a line. `diagonal` draws y = x for comparison, `whole_x` makes x count
+    something, so that ticks are whole numbers, and `intervals` are (x, low, high) of bars behind the lines.
     """
     points = [point for one in series for point in one.points if all(map(math.isfinite, point))]
     if not points:
@@ -87,17 +78,13 @@ def line_chart(
 
     return draw(
         "line_chart",
-        title=title,
-        description=description,
-        frame=_FRAME,
+        title=title, description=description, frame=_FRAME, x_label=x_label, y_label=y_label,
         x_ticks=[(place(x, low_y)[0], _short(x)) for x in ticks(low_x, high_x, 6, whole=whole_x)],
         y_ticks=[(place(low_x, y)[1], _short(y)) for y in ticks(low_y, high_y, 5)],
-        x_label=x_label,
-        y_label=y_label,
         diagonal=(place(low_x, low_x), place(high_x, high_x)) if diagonal else None,
         bars=[(place(x, low), place(x, high)) for x, low, high in intervals],
         lines=[line(one) for one in series],
-    )
+    )  # fmt: skip
 
 
 def histogram(
@@ -109,12 +96,8 @@ def histogram(
 ) -> Markup:
     """Bars of the first split's shares, and the outline of the second's.
 
-    Args:
-      title: The chart's accessible name.
-      description: What it shows, in a sentence.
-      labels: One for each bar.
-      ends: What stands below the first and the last bar.
-      shares: (split, share of each bar).
+    `labels` are one for each bar, `ends` stand below the first and the last, and `shares` are (split, share of
+    each bar).
     """
     width, height, base = _FRAME["width"], 110, 92
     highest = max((max(values) for _, values in shares), default=0) or 1.0
@@ -163,15 +146,21 @@ def draw(macro: str, **values: Any) -> Markup:
     return Markup(getattr(_macros(), macro)(**values))
 
 
-@functools.cache
-def _macros() -> Any:
-    environment = jinja2.Environment(
+def make_environment(finalize: Callable[[Any], Any] | None = None) -> jinja2.Environment:
+    """Where templates are found and how they are read; `finalize` is given each value that one prints."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=finalize,
     )
+
+
+@functools.cache
+def _macros() -> Any:
+    environment = make_environment()
     environment.filters |= {"clean": clean, "px": lambda value: f"{value:.1f}"}
     return environment.get_template("charts.svg.jinja").module
 

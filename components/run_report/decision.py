@@ -11,21 +11,14 @@ from components.run_report.training import Training
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
-
-    Attributes:
-      failed: Whether a step failed.
-      error: Why, in a sentence.
-      blessed: Whether every gate, and the serving check, was passed.
-      refusals: A sentence for each thing that the serving check refused.
-      pushed_version: The version that the model is served as, or None.
-      notes: More sentences.
-    """
+    """How a run ended; texts are sentences."""
 
     failed: bool = False
     error: str | None = None
     blessed: bool = False
+    """Whether every gate, and the serving check, was passed."""
     refusals: tuple[str, ...] = ()
+    """The serving check's."""
     pushed_version: str | None = None
     notes: tuple[str, ...] = ()
 

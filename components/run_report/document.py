@@ -46,7 +46,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How the run could be had again; `configuration` is a setting a line."""
+    """How to reproduce the run; `configuration` is a setting a line."""
 
     commands: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
@@ -89,11 +89,10 @@ def assemble(
     Args:
       header: What stands around them.
       outcome: How the run ended.
-      directories: Of the artifacts that "statistics", "anomalies", "drift", "training" and "evaluation" are read
-        from, those that there are.
-      missing: For the others, why there are none.
+      directories: Section → the artifact that it is read from, for those of the five read here that have one.
+      missing: Section → why there is nothing to read.
       lineage: Reads the lineage, given the main metric in words.
-      reproduction: Reads the section of that name.
+      reproduction: Reads that section.
       measured: What the data gate measured, where the run has it: a gate that failed leaves no artifact.
       spans: Which spans the examples are of, in words.
       timing: Of the steps.

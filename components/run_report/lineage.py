@@ -49,15 +49,9 @@ def make_box(
     remark: str = "",
     facts: tuple[str, ...] = (),
 ) -> Box:
-    """The box of a step's artifact.
+    """The box of a step's artifact, which is at `path` and has `properties`, custom ones included.
 
-    Args:
-      node: One of `SHOWN`.
-      path: Of the artifact.
-      properties: Of the artifact, custom ones included.
-      code: Fingerprint of the code that made it, or "".
-      remark: Who made it.
-      facts: More lines, before the others.
+    `code` is the fingerprint of what made it, `remark` says who did, and `facts` are lines before all others.
     """
     lines = [*facts, *_facts(node, path, properties), *([f"code {code}"] if code else [])]
     return Box(node, SHOWN[node][1], (*lines[:2], remark) if remark else tuple(lines[:3]))
@@ -70,12 +64,9 @@ def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
             content = str(properties.get("input_fingerprint", ""))[:_DIGITS]
             return [*_window(path), *([f"content {content}"] if content else [])]
         case "SchemaGen":
-            file = path / "schema.pbtxt"
-            return (
-                [f"content {hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]}"]
-                if file.is_file()
-                else []
-            )
+            if not (file := path / "schema.pbtxt").is_file():
+                return []
+            return [f"content {hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]}"]
         case "BaselineModel":
             if version := properties.get("version"):
                 return [f"version {version}", f"identity {properties.get('identity')}"]

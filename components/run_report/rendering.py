@@ -8,8 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from components.evaluator.verdict import Curves, describe
-from components.run_report import diagram, figures, text
-from components.run_report.charts import TEMPLATES
+from components.run_report import charts, diagram, figures, text
 from components.run_report.decision import Decision
 from components.run_report.document import Report
 from components.run_report.training import TrainingCurve
@@ -43,36 +42,20 @@ def render(report: Report) -> str:
 
 
 def render_comparison(sections: Mapping[str, Sequence[Row]], sides: tuple[Side, Side]) -> str:
-    """The page of two runs side by side: tables of what differs, and charts of both.
-
-    Args:
-      sections: Title → its rows.
-      sides: Of either run.
-    """
+    """The page of two runs side by side: each section's table of what differs, and charts of both sides."""
     template = _environment().get_template("comparison.html.jinja")
     return template.render(sections=sections, sides=sides)
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-    )
+    environment = charts.make_environment(finalize=_shown)
     environment.filters |= {
-        "name": text.name,
-        "number": text.number,
-        "percent": text.percent,
-        "duration": text.duration,
-        "describe": describe,
+        each.__name__: each for each in (text.name, text.number, text.percent, text.duration, describe)
     }
     environment.globals |= {
         "figures": figures,
         "draw_lineage": diagram.draw_lineage,
-        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "style": Markup((charts.TEMPLATES / "style.css").read_text(encoding="utf-8")),
     }
     return environment
 

@@ -4,7 +4,7 @@
     python -m pipeline.runs show latest
     python -m pipeline.runs compare latest~1 latest        # a table, and both reports side by side
 
-RUN is a run's id, the beginning of one, `latest`, or `latest~1` for the one before it. Nothing of it
+RUN is a run's id, the beginning of one, `latest`, or `latest~1` for the one before it. None of it
 needs TensorFlow. Exit status: 0 done, 2 wrong arguments.
 """
 

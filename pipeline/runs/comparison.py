@@ -57,11 +57,7 @@ def compare(first: Run, second: Run) -> Sections:
 
 
 def write_page(first: StoredRun, second: StoredRun, sections: Sections) -> Path:
-    """Writes the page of both beside the first one's report.
-
-    Returns:
-      The HTML file.
-    """
+    """Writes and returns the page of both, beside the first one's report."""
     path = first.root / "reports" / f"compare-{first.id}-{second.id}.html"
     replace_file(path, render_comparison(sections, (_side(first), _side(second))))
     return path

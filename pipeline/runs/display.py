@@ -24,7 +24,7 @@ def show(run: Run, workspace: Workspace, console: Console) -> None:
 
 
 def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
-    """What each line is about, and the line: metrics, blessing and refusals; nothing where no model was judged."""
+    """What each line is about, and the line: metrics, blessing and refusals."""
     if run.metrics:
         yield "metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
         yield "blessed", "yes" if run.blessed else "no"

@@ -16,13 +16,7 @@ _LEARNS = ("Transform", "Trainer")
 
 
 def read_lineage(store: mlmd.MetadataStore, run: int, result: str) -> Lineage:
-    """The run's artifacts and what they were made from.
-
-    Args:
-      store: The workspace's.
-      run: Id of the run's context, see `metadata.read_run`.
-      result: What the Evaluator's box says first; "" for nothing.
-    """
+    """The artifacts of the run with that id, and what they were made from; the Evaluator's box begins with `result`."""
     nodes, executions = {}, {}
     for node, execution in node_executions(store, run):
         nodes[execution.id], executions[node] = node, execution

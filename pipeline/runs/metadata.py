@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
@@ -66,6 +67,12 @@ def find_output(executions: Mapping[str, NodeExecution], node: str, output: str)
     """ML Metadata's artifact of an output; None where the node did not make it, in this run or an earlier one."""
     made = executions.get(node)
     return made.outputs.get(output) if made and made.state in ("executed", "cached") else None
+
+
+def find_file(executions: Mapping[str, NodeExecution], node: str, output: str, name: str) -> Path | None:
+    """A file in the artifact of an output; None where there is none."""
+    artifact = find_output(executions, node, output)
+    return path if artifact is not None and (path := Path(artifact.uri) / name).is_file() else None
 
 
 def _outputs(store: mlmd.MetadataStore, execution_id: int) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from components.app_exporter.component import PARITY
 from components.data_gate.component import NEWEST, REPORT
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.span_conversion import WINDOW
+from components.run_report.training import REPORT as TRAINING_REPORT
 from components.serving_check.component import REFUSED
 from foundation.sections import UserError
 from pipeline.nodes import NODES
 from pipeline.runs import metadata
-from pipeline.runs.metadata import NodeExecution, find_output
+from pipeline.runs.metadata import NodeExecution, find_file, find_output
 from pipeline.runs.run import SUCCEEDED, NodeRun, Run
 from pipeline.workspace import Workspace
 
@@ -29,14 +30,15 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
     if latest <= earlier:
         return run
     executions = metadata.read_run(metadata.open_store(workspace), latest)
-    window, span_notes = spans(executions)
-    distances = drift(executions) or run.drift
-    training = _training_report(executions)
+    window, span_notes = _spans(executions)
+    distances = tuple(_read(executions, "DataGate", "report", REPORT).get("drift", ())) or run.drift
+    training = _read(executions, "Trainer", "model_run", TRAINING_REPORT)
+    parity = find_file(executions, "AppExporter", "app_model", PARITY)
     notes = [
         *_cache_notes(executions),
         *span_notes,
-        *(drift_warnings(distances) if run.status == SUCCEEDED else ()),
-        *warm_start(training),
+        *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
+        *_warm_start(training),
     ]
     evaluation = find_output(executions, "Evaluator", "evaluation")
     verdict = Verdict(False)
@@ -56,8 +58,8 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         examples=training.get("examples", {}),
         blessed=blessed(executions),
         refusals=(*read_refusals(executions), *verdict.refusals),
-        pushed_model=pushed_model(executions),
-        app_export=app_export(executions),
+        pushed_model=_pushed_model(executions),
+        app_export=str(parity.parent) if parity else None,
         distribution={key: training[key] for key in _DISTRIBUTION} if training else {},
         spans=window,
         drift=distances,
@@ -87,13 +89,13 @@ def _cache_notes(executions: Mapping[str, NodeExecution]) -> Iterator[str]:
         )
 
 
-def spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Sequence[str]]:
+def _spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Sequence[str]]:
     """Names of the window's spans, of the newest, and of those that are missing or were converted in this run.
 
     Empty where the table has none. The second is what ExampleGen has to say, where it ran.
     """
-    examples = find_output(executions, "ExampleGen", "examples")
-    if examples is None or not (file := Path(examples.uri) / WINDOW).is_file():
+    file = find_file(executions, "ExampleGen", "examples", WINDOW)
+    if file is None:
         return {}, ()
     written = json.loads(file.read_text())
     window = {key: written[key] for key in ("window", "newest", "converted", "missing", "rows")}
@@ -110,13 +112,11 @@ def blessed(executions: Mapping[str, NodeExecution]) -> bool:
 
 def read_refusals(executions: Mapping[str, NodeExecution]) -> tuple[str, ...]:
     """One sentence for each thing that the serving check refused the model for."""
-    blessing = find_output(executions, "ServingCheck", "blessing")
-    if blessing is None or not (refused := Path(blessing.uri) / REFUSED).is_file():
-        return ()
-    return tuple(refused.read_text().splitlines())
+    file = find_file(executions, "ServingCheck", "blessing", REFUSED)
+    return tuple(file.read_text().splitlines()) if file else ()
 
 
-def pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
+def _pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
     """The directory of the version that this run's model is served from, if it was pushed."""
     pushed = find_output(executions, "Pusher", "pushed_model")
     if pushed is None or pushed.custom_properties["pushed"].int_value != 1:
@@ -125,21 +125,7 @@ def pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
     return path if Path(path).is_dir() else None
 
 
-def app_export(executions: Mapping[str, NodeExecution]) -> str | None:
-    """The directory with the model's variants for apps, if any were made."""
-    exported = find_output(executions, "AppExporter", "app_model")
-    return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
-
-
-def drift(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], ...]:
-    """Every distance that the data gate measured: the fields of `components.data_gate.drift.Distance`."""
-    report = find_output(executions, "DataGate", "report")
-    if report is None or not (Path(report.uri) / REPORT).is_file():
-        return ()
-    return tuple(json.loads((Path(report.uri) / REPORT).read_text())["drift"])
-
-
-def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
+def _drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     """One sentence for each distance above its threshold; for data that was accepted all the same."""
     return [
         f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} where "
@@ -150,7 +136,7 @@ def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def warm_start(training: Mapping[str, Any]) -> Iterator[str]:
+def _warm_start(training: Mapping[str, Any]) -> Iterator[str]:
     """One sentence on what the training started from; none where it was not to start from another model."""
     start = training.get("warm_start")
     if start is None:
@@ -164,7 +150,7 @@ def warm_start(training: Mapping[str, Any]) -> Iterator[str]:
     yield f"warm start: {len(names) - len(changed)} of {len(names)} groups carried over whole{rest}"
 
 
-def _training_report(executions: Mapping[str, NodeExecution]) -> dict[str, Any]:
-    """What the Trainer wrote of the training that made the model; empty where there is none."""
-    model_run = find_output(executions, "Trainer", "model_run")
-    return {} if model_run is None else dict(json.loads((Path(model_run.uri) / "training.json").read_text()))
+def _read(executions: Mapping[str, NodeExecution], node: str, output: str, name: str) -> dict[str, Any]:
+    """A JSON file in the artifact of an output; empty where there is none."""
+    file = find_file(executions, node, output, name)
+    return dict(json.loads(file.read_text())) if file else {}

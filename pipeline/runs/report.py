@@ -34,11 +34,7 @@ _SECTIONS = {
 
 
 def write_report(run: Run, config: Config, workspace: Workspace) -> Path:
-    """Writes `<run id>.html`, and `<run id>.json` with what it shows, which `pipeline.runs compare` reads.
-
-    Returns:
-      The HTML file.
-    """
+    """Writes and returns `<run id>.html`; `<run id>.json` holds what it shows, for `pipeline.runs compare`."""
     started = time.monotonic()
     document = gather(run, config, workspace)
     path = workspace.reports / f"{run.run_id}.html"

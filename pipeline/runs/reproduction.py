@@ -1,4 +1,4 @@
-"""How a local run could be had again: commit, command, versions, and every setting."""
+"""How to reproduce a local run: commit, command, versions, and every setting."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ _NOT_SHOWN = ("name", "profile", "dataset_file", "kubeflow", "steps", "notify")
 
 
 def reproduction(run: Run, config: Config, workspace: Workspace) -> Reproduction:
-    """What it takes to have the run again."""
+    """What it takes to reproduce the run."""
     commit = _commit()
     facts = (
         ("dataset", str(config.dataset_file)),

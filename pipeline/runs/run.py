@@ -137,11 +137,7 @@ def read_runs(workspace: Workspace) -> list[Run]:
 
 
 def settle_killed(workspace: Workspace) -> list[Run]:
-    """Marks as "killed" every run that began and never ended; call it with the lock held.
-
-    Returns:
-      Those runs.
-    """
+    """Marks as "killed", and returns, every run that began and never ended; call it with the lock held."""
     for unfinished in workspace.runs.glob("*.unfinished"):
         unfinished.unlink()
     error = "the process ended without a word: it was killed, or the machine went down."

@@ -174,9 +174,9 @@ def test_a_change_of_the_main_metric_is_better_or_worse_as_the_document_says(
 
 
 def test_a_document_of_an_earlier_version_shows_a_change_without_judging_it(tmp_path: Path) -> None:
-    document = make_verdict().to_json()
-    assert "more_is_better" not in document, "as earlier versions wrote it"
-    page = render(Verdict.from_json(document))
+    write_verdict(make_verdict(), tmp_path)
+    assert "more_is_better" not in (tmp_path / verdict.FILE).read_text(), "as earlier versions wrote it"
+    page = render(read_verdict(tmp_path))
     assert "which has 0.9200<" in page and "better" not in page and "worse" not in page
 
 
