@@ -34,11 +34,13 @@ def read_metrics(table: Any, where: str) -> dict[str, str]:
         try:
             is_there, is_metric = _look_up(module, class_name)
         except Exception as error:  # whatever is wrong with a module of the user's own
-            raise ConfigurationError(f"{called}, whose module cannot be imported: {error}.") from error
+            raise ConfigurationError(
+                f"{called}, whose module cannot be read ({error}): correct the path, the module or PYTHONPATH."
+            ) from error
         if not is_there:
             raise ConfigurationError(f"{called}, and {module} has no class {class_name}: correct the path.")
         if not is_metric:
-            raise ConfigurationError(f"{called}, which is no subclass of a metric of Keras or TFMA.")
+            raise ConfigurationError(f"{called}, which is no metric: derive it from tf_keras.metrics.Metric.")
     return dict(table)
 
 
@@ -46,7 +48,7 @@ def check_names(metrics: Collection[str], taken: Collection[str], where: str) ->
     """Raises ConfigurationError where a metric has a name that the evaluation has already."""
     for name in metrics:
         if name in taken or name == EXAMPLE_COUNT:
-            raise ConfigurationError(f"{where} [metrics] '{name}' is there already: choose another name.")
+            raise ConfigurationError(f"{where} [metrics] '{name}' is measured already: choose another name.")
 
 
 def _look_up(module: str, name: str) -> tuple[bool, bool]:

@@ -4,13 +4,13 @@ A server watches the directory, so that a version appears and disappears by one 
 at all: whatever is being made or removed has a name that starts with a dot, which servers ignore.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -149,9 +149,7 @@ def _notes(version: Path) -> Mapping[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
-@contextlib.contextmanager
-def _exclusive(directory: Path) -> Iterator[None]:
+def _exclusive(directory: Path) -> AbstractContextManager[None]:
     """One change at a time; the operating system lifts the lock of a process that was killed."""
     # Beside the directory: a server that watches it need not meet the lock.
-    with locked(directory.with_name(f".{directory.name}.lock")):
-        yield
+    return locked(directory.with_name(f".{directory.name}.lock"))

@@ -54,16 +54,19 @@ def test_a_metric_of_ones_own_may_have_a_gate(own: Path, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("my_package.nowhere.Name", "whose module cannot be imported: No module named 'my_package.nowhere'"),
-        ("nowhere.Name", "whose module cannot be imported: No module named 'nowhere'"),
-        ("my_package.broken.Half", "whose module cannot be imported: "),
+        (
+            "my_package.nowhere.Name",
+            "whose module cannot be read (No module named 'my_package.nowhere'): correct",
+        ),
+        ("nowhere.Name", "whose module cannot be read (No module named 'nowhere'): correct"),
+        ("my_package.broken.Half", "whose module cannot be read ("),
         ("WithinTenPercent", "it must be the import path of a class"),
         ("7", "it must be the import path of a class"),
         ("my_package.my_module.Nothing", "my_package.my_module has no class Nothing"),
         ("my_package.derived.function", "my_package.derived has no class function"),
-        ("my_package.derived.Layer", "is no subclass of a metric"),
-        ("my_package.derived.Plain", "is no subclass of a metric"),
-        ("my_package.derived.Strange", "is no subclass of a metric"),
+        ("my_package.derived.Layer", "is no metric: derive it from tf_keras.metrics.Metric"),
+        ("my_package.derived.Plain", "is no metric: derive it from tf_keras.metrics.Metric"),
+        ("my_package.derived.Strange", "is no metric: derive it from tf_keras.metrics.Metric"),
     ],
 )
 def test_a_wrong_path_is_refused_in_one_sentence(own: Path, path: str, expected: str) -> None:
@@ -74,7 +77,9 @@ def test_a_wrong_path_is_refused_in_one_sentence(own: Path, path: str, expected:
 
 @pytest.mark.parametrize("name", ["auc", "example_count", "scores"])
 def test_a_name_that_the_evaluation_has_already_is_refused(own: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"\[metrics\] '{name}' is there already: choose another"):
+    with pytest.raises(
+        ConfigurationError, match=rf"\[metrics\] '{name}' is measured already: choose another"
+    ):
         config.load("taxi", "laptop", [f"metrics.{name}={PATH}"])
 
 

@@ -297,9 +297,19 @@ def test_rendering_needs_no_tensorflow() -> None:
 
 def test_reproduce_lists_every_setting_of_every_section() -> None:
     """Sections that the configuration gets later are in it by themselves, or this test asks about them."""
-    loaded = load("taxi", "laptop", ["window.spans=7", "retention.spans=20", "drift.label_shift=0.25"])
+    loaded = load(
+        "taxi",
+        "laptop",
+        [
+            "window.spans=7",
+            "retention.spans=20",
+            "drift.label_shift=0.25",
+            "metrics.hinge=tf_keras.metrics.Hinge",
+        ],
+    )
     lines = settings_of(loaded)
     assert {"window.spans = 7", "retention.spans = 20", "drift.label_shift = 0.25"} <= set(lines)
+    assert 'metrics.hinge = "tf_keras.metrics.Hinge"' in lines
     expected = {
         (section.name, setting.name)
         for section in dataclasses.fields(loaded)
