@@ -133,6 +133,39 @@ def test_a_change_of_the_main_metric_is_better_or_worse_as_the_runs_say(
     assert rows == {"blessed": "", "auc": change, "recall": "-0.01"}
 
 
+@pytest.mark.parametrize(("layout", "is_read"), [(1, True), (99, False)])
+def test_a_report_that_an_earlier_version_left_is_drawn_and_another_layout_is_not(
+    workdir: Path, capsys: pytest.CaptureFixture[str], layout: int, is_read: bool
+) -> None:
+    curves = {
+        "roc": [[0, 0], [1, 1]], "precision_recall": [[1, 0.5]], "positive_share": 0.5, "threshold": 0.5,
+        "calibration": [{"predicted": 0.1, "observed": 0.2, "rows": 9, "low": 0, "high": 1}],
+        "confusion": dict.fromkeys(("true_positives", "false_positives", "true_negatives", "false_negatives"), 1),
+    }  # fmt: skip
+    report = {
+        "format": layout,
+        "run": {"id": "what no version reads any more"},
+        "decision": {"tone": "good", "headline": "Blessed of old", "sentences": [], "figures": []},
+        "training": {"facts": {}, "rates": {}, "curves": [{"name": "loss", "train": [2, 1], "eval": [2, 1]}]},
+        "evaluation": {
+            "main": "auc",
+            "slices": [],
+            "slice_count": 1,
+            "gates": [],
+            "curves": {"candidate": curves},
+        },
+    }
+    for run_id in IDS[:2]:
+        path = workdir / "taxi" / "reports" / f"{run_id}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(report))
+    shown = ask(workdir, capsys, "compare", IDS[0], IDS[1])
+    text = Path(shown.splitlines()[-1].removeprefix("side by side").strip()).read_text()
+    for words in ("Blessed of old", 'aria-label="ROC curve"', "loss on the eval split by epoch"):
+        assert (words in text) == is_read, words
+    assert ("This run left no report." in text) != is_read
+
+
 def test_the_list_comes_without_importing_anything_heavy(workdir: Path) -> None:
     code = (
         "import sys; from pipeline.runs import __main__ as runs\n"
