@@ -98,7 +98,9 @@ def build(
     trainer = _trainer(config, workspace, transform, given["schema"], baseline, worker_pods)
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
-    evaluator = Evaluator(**given, model=model, baseline_model=live, eval_config=evaluation_config(config))
+    evaluator = Evaluator(
+        settings.label.rules, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+    )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
     # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluator.settings import EXAMPLE_COUNT
 from pipeline.config import Config
 from pipeline.config.dataset import Gate
 from trainer_module.label import TRANSFORMED_LABEL
@@ -17,8 +18,8 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
     task = config.settings.label.rules
-    metrics = [_metric("ExampleCount", name="example_count")]
-    for name, class_path in task.metrics.items():
+    metrics = [_metric("ExampleCount", name=EXAMPLE_COUNT)]
+    for name, class_path in {**task.metrics, **config.metrics}.items():
         metric = _metric(class_path, name=name)
         if name in config.gates:
             _apply(config.gates[name], metric)

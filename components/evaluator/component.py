@@ -27,9 +27,13 @@ from tfx.utils import path_utils, proto_utils
 from components.evaluator.row_metrics import judge
 from components.evaluator.verdict import write_verdict
 from components.example_gen.span_conversion import WINDOW
+from trainer_module.tasks import Task
 
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
+
+MAIN_METRIC, MORE_IS_BETTER = "main_metric", "more_is_better"
+"""Names of the parameters that say by what models are compared."""
 
 
 class Executor(executor.Executor):
@@ -49,8 +53,12 @@ class Executor(executor.Executor):
         ]
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
         evaluation = Path(artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]).uri)
-        config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
-        verdict = judge(evaluation, config)
+        verdict = judge(
+            evaluation,
+            proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig()),
+            exec_properties[MAIN_METRIC],
+            bool(exec_properties[MORE_IS_BETTER]),
+        )
         write_verdict(verdict, evaluation)
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
@@ -65,3 +73,9 @@ class Evaluator(component.Evaluator):
     """See the module."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, task: Task, **inputs: Any) -> None:
+        """Takes the task for its main metric, and all else as TFX's Evaluator does."""
+        super().__init__(**inputs)
+        # TFX's specification of the step has no room for them; every runner reads them here.
+        self.exec_properties.update({MAIN_METRIC: task.main_metric, MORE_IS_BETTER: int(task.more_is_better)})

@@ -3,7 +3,7 @@
 import numpy as np
 
 from components.evaluator import intervals
-from components.evaluator.intervals import Scores
+from components.evaluator.intervals import Array, Scores
 from components.evaluator.verdict import CalibrationBin, Confusion, Curves
 
 _POINTS = 120
@@ -30,7 +30,7 @@ def draw_curves(scores: Scores, threshold: float) -> Curves:
     )
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _thin(x: Array, y: Array) -> tuple[tuple[float, float], ...]:
     """At most about `_POINTS` points, as far apart as possible along the curve."""
     if not len(x):
         return ()
@@ -44,7 +44,7 @@ def _thin(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
 def _calibration(scores: Scores) -> tuple[CalibrationBin, ...]:
     """Ten equal ranges of the predicted probability, without those that are empty."""
     bins = np.minimum((scores.lower * _CALIBRATION_BINS + 1e-9).astype(int), _CALIBRATION_BINS - 1)
-    found = []
+    calibration = []
     for index in range(_CALIBRATION_BINS):
         inside = bins == index
         rows = float((scores.positives[inside] + scores.negatives[inside]).sum())
@@ -52,5 +52,5 @@ def _calibration(scores: Scores) -> tuple[CalibrationBin, ...]:
             observed = float(scores.positives[inside].sum()) / rows
             predicted = float(scores.predictions[inside].sum()) / rows
             low, high = intervals.wilson(observed, rows) or (0.0, 1.0)
-            found.append(CalibrationBin(predicted, observed, rows, low, high))
-    return tuple(found)
+            calibration.append(CalibrationBin(predicted, observed, rows, low, high))
+    return tuple(calibration)

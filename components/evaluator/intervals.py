@@ -8,14 +8,17 @@ milliseconds. What a bucket joins counts as a tie.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 SAMPLES = 1000
 CONFIDENCE = 0.95
 # Fewer positives or negatives than this and the samples say little about the metric.
 _FEWEST = 5
+
+Array = NDArray[Any]
 
 
 class Scores(NamedTuple):
@@ -24,13 +27,13 @@ class Scores(NamedTuple):
     `lower` is each bucket's lower end, `predictions` the sum of the probabilities in it.
     """
 
-    lower: np.ndarray
-    positives: np.ndarray
-    negatives: np.ndarray
-    predictions: np.ndarray
+    lower: Array
+    positives: Array
+    negatives: Array
+    predictions: Array
 
 
-def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+def area_under_curve(positives: Array, negatives: Array) -> Array:
     """The area under the ROC curve, for counts of shape [..., buckets]; ties count half."""
     below = np.cumsum(negatives, axis=-1) - negatives
     pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
@@ -71,13 +74,13 @@ def intervals(scores: Scores, threshold: float, seed: int = 0) -> dict[str, tupl
             "recall": true_positives / positives.sum(axis=1),
         }
     tail = 100 * (1 - CONFIDENCE) / 2
-    found = {}
+    measured = {}
     for name, values in samples.items():
         finite = values[np.isfinite(values)]
         if len(finite) >= SAMPLES / 2:
             low, high = np.percentile(finite, [tail, 100 - tail])
-            found[name] = (float(low), float(high))
-    return found
+            measured[name] = (float(low), float(high))
+    return measured
 
 
 def wilson(share: float, rows: float) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import tensorflow_model_analysis as tfma
 from components.evaluator import intervals
 from components.evaluator.curves import draw_curves
 from components.evaluator.intervals import Scores
-from components.evaluator.verdict import Gate, Slice, SliceMetrics, Verdict, fill_gate, main_metric
+from components.evaluator.settings import EXAMPLE_COUNT
+from components.evaluator.verdict import Gate, Slice, SliceMetrics, Verdict, fill_gate
 
 THRESHOLD = 0.5
 """From this probability on, Keras's accuracy, precision and recall count an example as positive."""
@@ -20,22 +22,17 @@ THRESHOLD = 0.5
 _INTERVALS_AT_MOST = 100
 """Slices that get intervals, whose thousand samples take up to 50 ms each."""
 
-_CANDIDATE = (None, "", "candidate")
-_COUNT = "example_count"
 
-_Metrics = Mapping[Slice, Mapping[str, Mapping[str, float]]]
-"""Slice → model ("candidate" or "baseline") → metric → value."""
-
-
-def judge(directory: Path, config: tfma.EvalConfig) -> Verdict:
+def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_better: bool) -> Verdict:
     """The verdict of an evaluation.
 
     Args:
       directory: With the files that TFMA wrote.
       config: What was asked for. What TFMA wrote of it lacks the gates against a live model that is not there.
+      main_metric: The task's.
+      more_is_better: Whether a greater value of it is better.
     """
-    metrics = _metrics(directory)
-    scores = _scores(directory)
+    metrics, scores = _metrics(directory), _scores(directory)
     validation = tfma.load_validation_result(str(directory))
     # (slice, metric, whether the change was asked about) of what TFMA says was not passed.
     failures = {
@@ -49,23 +46,15 @@ def judge(directory: Path, config: tfma.EvalConfig) -> Verdict:
     }
     gates = tuple(_judge_gate(gate, metrics, failures) for gate in _gates(config))
     order = sorted(metrics, key=lambda key: (len(key), [column for column, _ in key], _natural(key)))
+    measured = {key: _intervals(metrics[key], scores.get(key, {})) for key in order[:_INTERVALS_AT_MOST]}
     return Verdict(
         passed=validation.validation_ok,
-        main_metric=main_metric(metrics.get((), {}).get("candidate", {})),
-        slices=tuple(
-            SliceMetrics(
-                key,
-                dict(metrics[key].get("candidate", {})),
-                dict(metrics[key].get("baseline", {})),
-                _intervals(metrics[key].get("candidate", {}), scores.get(key, {}))
-                if index < _INTERVALS_AT_MOST
-                else {},
-            )
-            for index, key in enumerate(order)
-        ),
+        main_metric=main_metric,
+        slices=tuple(replace(metrics[key], intervals=measured.get(key, {})) for key in order),
         gates=gates,
         refusals=tuple(sentence for gate in gates for sentence in gate.refusals()),
         curves={model: draw_curves(each, THRESHOLD) for model, each in scores.get((), {}).items()},
+        more_is_better=more_is_better,
     )
 
 
@@ -89,31 +78,29 @@ def _slice(key: Any) -> Slice:
 
 
 def _model(key: Any) -> str:
-    return "candidate" if key.model_name in _CANDIDATE else key.model_name
+    # Without a live model TFMA gives the only one no name.
+    return key.model_name or "candidate"
 
 
-def _metrics(directory: Path) -> _Metrics:
-    found: dict[Slice, dict[str, dict[str, float]]] = {}
+def _metrics(directory: Path) -> dict[Slice, SliceMetrics]:
+    metrics: dict[Slice, SliceMetrics] = {}
     for record in tfma.load_metrics(str(directory)):
-        models = found.setdefault(_slice(record.slice_key), {})
+        key = _slice(record.slice_key)
+        of_slice = metrics.setdefault(key, SliceMetrics(key))
         for entry in record.metric_keys_and_values:
             value = entry.value.double_value.value
             # Not a number is, for one, the AUC where all rows have the same label.
             if entry.value.HasField("double_value") and not entry.key.is_diff and math.isfinite(value):
-                models.setdefault(_model(entry.key), {})[entry.key.name] = value
-    return found
+                of_model = of_slice.metrics if _model(entry.key) == "candidate" else of_slice.baseline
+                of_model[entry.key.name] = value
+    return metrics
 
 
 def _scores(directory: Path) -> dict[Slice, dict[str, Scores]]:
     """Slice → model → its scores, from TFMA's calibration plots; empty where it made none."""
-    found: dict[Slice, dict[str, Scores]] = {}
-    if not list(directory.glob("plots*")):
-        return found
-    for record in tfma.load_plots(str(directory)):
+    scores: dict[Slice, dict[str, Scores]] = {}
+    for record in tfma.load_plots(str(directory)) if list(directory.glob("plots*")) else ():
         for entry in record.plot_keys_and_values:
-            buckets = entry.value.calibration_histogram_buckets.buckets
-            if not buckets:
-                continue
             table = np.array(
                 [
                     (
@@ -122,59 +109,59 @@ def _scores(directory: Path) -> dict[Slice, dict[str, Scores]]:
                         bucket.num_weighted_examples.value,
                         bucket.total_weighted_refined_prediction.value,
                     )
-                    for bucket in buckets
+                    for bucket in entry.value.calibration_histogram_buckets.buckets
                 ]
             )
-            lower, positives, rows, predictions = table.T
-            found.setdefault(_slice(record.slice_key), {})[_model(entry.key)] = Scores(
-                lower, positives, rows - positives, predictions
-            )
-    return found
+            if len(table):
+                lower, positives, rows, predictions = table.T
+                of_model = Scores(lower, positives, rows - positives, predictions)
+                scores.setdefault(_slice(record.slice_key), {})[_model(entry.key)] = of_model
+    return scores
 
 
-def _intervals(metrics: Mapping[str, float], models: Mapping[str, Scores]) -> dict[str, tuple[float, ...]]:
-    found: dict[str, tuple[float, float] | None] = {}
+def _intervals(each: SliceMetrics, models: Mapping[str, Scores]) -> dict[str, tuple[float, ...]]:
+    measured: dict[str, tuple[float, float] | None] = {}
     if "candidate" in models:
-        found.update(intervals.intervals(models["candidate"], THRESHOLD))
-    accuracy = metrics.get("sparse_categorical_accuracy")
+        measured.update(intervals.intervals(models["candidate"], THRESHOLD))
+    accuracy = each.metrics.get("sparse_categorical_accuracy")
     if accuracy is not None:
-        found["sparse_categorical_accuracy"] = intervals.wilson(accuracy, metrics.get(_COUNT, 0))
-    return {name: interval for name, interval in found.items() if interval and name in metrics}
+        measured["sparse_categorical_accuracy"] = intervals.wilson(
+            accuracy, each.metrics.get(EXAMPLE_COUNT, 0)
+        )
+    return {name: interval for name, interval in measured.items() if interval and name in each.metrics}
 
 
 def _gates(config: tfma.EvalConfig) -> Iterator[Gate]:
     """What the evaluation's configuration asks for, in its order."""
     for metric in (metric for specs in config.metrics_specs for metric in specs.metrics):
-        name = json.loads(metric.config or "{}").get("name", metric.class_name)
+        name = json.loads(metric.config)["name"]
         for sliced in metric.per_slice_thresholds:
-            for spec in sliced.slicing_specs:
-                yield from _bounds(name, tuple(spec.feature_keys), sliced.threshold)
+            value, change = sliced.threshold.value_threshold, sliced.threshold.change_threshold
+            for columns in (tuple(spec.feature_keys) for spec in sliced.slicing_specs):
+                if sliced.threshold.HasField("value_threshold"):
+                    lowest = value.lower_bound.value if value.HasField("lower_bound") else None
+                    highest = value.upper_bound.value if value.HasField("upper_bound") else None
+                    yield Gate(name, columns, lowest, highest)
+                if sliced.threshold.HasField("change_threshold"):
+                    bound = change.absolute.value
+                    is_drop = change.direction == tfma.MetricDirection.HIGHER_IS_BETTER
+                    lowest, highest = (bound, None) if is_drop else (None, bound)
+                    yield Gate(name, columns, lowest, highest, is_change=True)
 
 
-def _bounds(metric: str, columns: tuple[str, ...], threshold: Any) -> Iterator[Gate]:
-    value, change = threshold.value_threshold, threshold.change_threshold
-    if threshold.HasField("value_threshold"):
-        yield Gate(
-            metric,
-            columns,
-            value.lower_bound.value if value.HasField("lower_bound") else None,
-            value.upper_bound.value if value.HasField("upper_bound") else None,
-        )
-    if threshold.HasField("change_threshold"):
-        bound = change.absolute.value
-        is_drop = change.direction == tfma.MetricDirection.HIGHER_IS_BETTER
-        yield Gate(metric, columns, bound if is_drop else None, None if is_drop else bound, is_change=True)
-
-
-def _judge_gate(gate: Gate, metrics: _Metrics, failures: Collection[tuple[Slice, str, bool]]) -> Gate:
-    slices = [key for key in metrics if tuple(column for column, _ in key) == gate.columns]
-    if gate.is_change and not any("baseline" in metrics[key] for key in slices):
+def _judge_gate(
+    gate: Gate, metrics: Mapping[Slice, SliceMetrics], failures: Collection[tuple[Slice, str, bool]]
+) -> Gate:
+    slices = {
+        key: each for key, each in metrics.items() if tuple(column for column, _ in key) == gate.columns
+    }
+    if gate.is_change and not any(each.baseline for each in slices.values()):
         return gate
     values: dict[Slice, float | None] = {}
-    for key in slices:
-        value = metrics[key].get("candidate", {}).get(gate.metric)
+    for key, each in slices.items():
+        value = each.metrics.get(gate.metric)
         if gate.is_change:
-            before = metrics[key].get("baseline", {}).get(gate.metric)
+            before = each.baseline.get(gate.metric)
             value = value - before if value is not None and before is not None else None
         values[key] = value
     failing = [key for key in slices if (key, gate.metric, gate.is_change) in failures]

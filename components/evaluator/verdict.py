@@ -7,10 +7,9 @@ does not judge row by row writes the same document. Standard library only, by wa
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from foundation.replacing import replace_file
 from foundation.sections import UserError, read_section
@@ -21,8 +20,6 @@ VERSION = 1
 
 Slice = tuple[tuple[str, str], ...]
 """Columns and their values; empty for the whole eval split."""
-
-_MAIN = ("auc", "sparse_categorical_accuracy", "mean_absolute_error")
 
 
 class VerdictError(UserError):
@@ -107,10 +104,8 @@ class Gate:
 def fill_gate(gate: Gate, values: Mapping[Slice, float | None], failing: Collection[Slice]) -> Gate:
     """`gate` with what was found.
 
-    Args:
-      gate: With what it asks for.
-      values: Of its metric, or of the change, on every slice that it asks about; None where there is none.
-      failing: Those of the slices that it was not passed on.
+    `values` are those of its metric, or of the change, on every slice that it asks about, None where there is
+    none; it was not passed on those of the slices that are `failing`.
     """
     known = {key: value for key, value in values.items() if value is not None}
     lowest = gate.minimum if gate.minimum is not None else -math.inf
@@ -167,7 +162,7 @@ class Verdict:
     passed: bool
     """Whether every gate was passed."""
     main_metric: str = ""
-    """The metric that models are compared by; empty where there is none."""
+    """The task's: the metric that models are compared by; empty where there is none."""
     slices: tuple[SliceMetrics, ...] = ()
     """The whole eval split first."""
     gates: tuple[Gate, ...] = ()
@@ -175,6 +170,8 @@ class Verdict:
     """Why it did not pass, one sentence each."""
     curves: dict[str, Curves] = field(default_factory=dict)
     """"candidate" and "baseline", where the task has curves."""
+    more_is_better: bool | None = None
+    """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     version: int = VERSION
 
     @property
@@ -191,31 +188,13 @@ class Verdict:
             if each.slice
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """The document, in which what is None is left out."""
-        return asdict(
-            self, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None}
-        )
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str = FILE) -> "Verdict":
-        """The verdict of a document, which errors call `where`.
-
-        Raises:
-          VerdictError: If it is of another version of this program.
-          ConfigurationError: If it is no such document.
-        """
-        if document.get("version") != VERSION:
-            raise VerdictError(
-                f"{where} has the layout {document.get('version')} and this program reads {VERSION}: run again "
-                "with --no-cache."
-            )
-        return read_section(cls, document, where)
-
 
 def write_verdict(verdict: Verdict, directory: Path) -> None:
-    """Writes `FILE` into an evaluation's directory."""
-    replace_file(directory / FILE, json.dumps(verdict.to_json()) + "\n")
+    """Writes `FILE`, in which what is None is left out, into an evaluation's directory."""
+    document = asdict(
+        verdict, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None}
+    )
+    replace_file(directory / FILE, json.dumps(document) + "\n")
 
 
 def read_verdict(directory: Path) -> Verdict:
@@ -231,13 +210,13 @@ def read_verdict(directory: Path) -> Verdict:
             f"The evaluation {directory} has no {FILE}, since an earlier version of this program made it: "
             "run again with --no-cache."
         )
-    return Verdict.from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
-
-
-def main_metric(names: Iterable[str]) -> str:
-    """The one of `names` that models are compared by: the task's, or the first; "" without any."""
-    names = list(names)
-    return next((name for name in _MAIN if name in names), names[0] if names else "")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("version") != VERSION:
+        raise VerdictError(
+            f"{path} has the layout {document.get('version')} and this program reads {VERSION}: run again "
+            "with --no-cache."
+        )
+    return read_section(Verdict, document, str(path))
 
 
 def describe(key: Slice) -> str:

@@ -41,34 +41,33 @@ class Executor(executor.Executor):
     ) -> None:
         """See the base class."""
         self._log_startup(input_dict, output_dict, exec_properties)
-        self._push(input_dict, output_dict, exec_properties)
-        _keep_store(input_dict, exec_properties)
-
-    def _push(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
-        if not self.CheckBlessing(input_dict):
-            self._MarkNotPushed(pushed)
-            return
-        model = Path(self.GetModelPath(input_dict))
-        directory, settings = _directory(exec_properties), _settings(exec_properties)
+        destination = proto_utils.json_to_proto(
+            exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
+        )
+        directory = Path(destination.filesystem.base_directory)
+        settings = json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
         window = _blessing_file(input_dict, WINDOW)
-        notes = {
-            "metrics": _blessing_file(input_dict, METRICS),
-            # The learner's, not this step's: it tells which model code a version is of.
-            "code_fingerprint": settings.get("learner_code", ""),
-            **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
-        }
-        version = push(model, directory, notes)
-        if "keep_versions" in settings:
-            removed = prune(directory, settings["keep_versions"])
-            logging.info("Removed %d old version(s).", len(removed))
-        io_utils.copy_dir(str(model), pushed.uri)
-        self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
+        pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
+        if self.CheckBlessing(input_dict):
+            model = Path(self.GetModelPath(input_dict))
+            notes = {
+                "metrics": _blessing_file(input_dict, METRICS),
+                # The learner's, not this step's: it tells which model code a version is of.
+                "code_fingerprint": settings.get("learner_code", ""),
+                **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
+            }
+            version = push(model, directory, notes)
+            if "keep_versions" in settings:
+                removed = prune(directory, settings["keep_versions"])
+                logging.info("Removed %d old version(s).", len(removed))
+            io_utils.copy_dir(str(model), pushed.uri)
+            self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
+        else:
+            self._MarkNotPushed(pushed)
+        if "span_store" in settings:
+            # Here, because this is the last step on every runner, and runs only after the data gate: where a step
+            # before it fails, the next run finds all spans again.
+            _keep_store(Path(settings["span_store"]), settings["keep_spans"], window, directory)
 
 
 class Pusher(component.Pusher):
@@ -79,14 +78,10 @@ class Pusher(component.Pusher):
     def __init__(
         self, directory: str, keep_versions: int, learner_code: str, spans: Mapping[str, Any], **inputs: Any
     ) -> None:
-        """Configures the component.
+        """Takes channels as TFX's Pusher does, and where the newest `keep_versions` versions are to lie.
 
-        Args:
-          directory: Of the pushed versions.
-          keep_versions: How many of them stay.
-          learner_code: Fingerprint of the code that made the model; a version carries it.
-          spans: Of a table with spans, the `span_store` and how many to keep, `keep_spans`; else empty.
-          inputs: Channels, as TFX's Pusher takes them.
+        `learner_code` is the fingerprint of the code that made the model, which a version carries; `spans`, of a
+        table with spans, the `span_store` and how many of them to keep, `keep_spans`, else empty.
         """
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=directory)
         super().__init__(
@@ -110,33 +105,14 @@ def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -
     return publish(model, directory, notes or {})
 
 
-def _keep_store(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> None:
-    """Notes that the window's spans have been checked, and removes those that nobody needs any more.
-
-    It is here because this is the last step on every runner, and runs only after the data gate: where a
-    step before it fails, the next run finds all spans again.
-    """
-    settings = _settings(exec_properties)
-    if "span_store" not in settings:
-        return
-    store, window = Path(settings["span_store"]), _blessing_file(input_dict, WINDOW)
-    span_store.mark_checked(store, window.get("entries", ()))
+def _keep_store(store: Path, keep: int, window: Mapping[str, Any], directory: Path) -> None:
+    """Notes that the window's spans have been checked, and removes those that nobody needs any more."""
     needed = set(window.get("entries", ()))
-    for version in list_versions(_directory(exec_properties)):
+    span_store.mark_checked(store, needed)
+    for version in list_versions(directory):
         needed |= set(version.notes.get("spans", {}).get("entries", ()))
-    removed = span_store.prune(store, settings["keep_spans"], needed)
+    removed = span_store.prune(store, keep, needed)
     logging.info("Removed %d converted span(s).", len(removed))
-
-
-def _directory(exec_properties: dict[str, Any]) -> Path:
-    destination = proto_utils.json_to_proto(
-        exec_properties[PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
-    )
-    return Path(destination.filesystem.base_directory)
-
-
-def _settings(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
 
 
 def _blessing_file(input_dict: dict[str, list[types.Artifact]], name: str) -> dict[str, Any]:

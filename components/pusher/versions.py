@@ -4,13 +4,13 @@ A server watches the directory, so that a version appears and disappears by one 
 at all: whatever is being made or removed has a name that starts with a dot, which servers ignore.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,12 +39,7 @@ class Version:
 
 def newest_version(directory: Path) -> Path | None:
     """The version that TensorFlow Serving would serve: the greatest number with a whole model."""
-    versions = [
-        path
-        for path in (directory.iterdir() if directory.is_dir() else ())
-        if path.name.isdigit() and (path / "saved_model.pb").is_file()
-    ]
-    return max(versions, key=lambda path: int(path.name), default=None)
+    return next((path for path in _numbered(directory) if (path / "saved_model.pb").is_file()), None)
 
 
 def identity(model: Path | None) -> str:
@@ -61,20 +56,11 @@ def identity(model: Path | None) -> str:
 def list_versions(directory: Path) -> list[Version]:
     """Every pushed version, the newest first."""
     live = newest_version(directory)
-    paths = [path for path in (directory.iterdir() if directory.is_dir() else ()) if path.name.isdigit()]
-    return [
-        Version(int(path.name), path, path == live, _notes(path))
-        for path in sorted(paths, key=lambda path: int(path.name), reverse=True)
-    ]
+    return [Version(int(path.name), path, path == live, _notes(path)) for path in _numbered(directory)]
 
 
 def publish(model: Path, directory: Path, notes: Mapping[str, Any]) -> Path:
-    """Makes a copy of `model` the newest version.
-
-    Args:
-      model: A SavedModel.
-      directory: Made if it is not there.
-      notes: Written into the version as `RELEASE`, with the time.
+    """Makes a copy of a SavedModel the newest version, with `notes` and the time as its `RELEASE`.
 
     Returns:
       The version's directory, named by the Unix time in seconds, or later where that is taken.
@@ -96,8 +82,7 @@ def roll_back(directory: Path, number: int) -> Path:
       VersionError: If there is no such version, or it is live.
     """
     versions = {version.number: version for version in list_versions(directory)}
-    version = versions.get(number)
-    if version is None or not (version.path / "saved_model.pb").is_file():
+    if (version := versions.get(number)) is None or not (version.path / "saved_model.pb").is_file():
         known = ", ".join(map(str, versions)) or "none"
         raise VersionError(f"There is no version {number} in {directory}; there are: {known}.")
     if version.live:
@@ -107,10 +92,7 @@ def roll_back(directory: Path, number: int) -> Path:
 
 
 def prune(directory: Path, keep: int) -> list[int]:
-    """Removes all but the newest `keep` versions, never the live one.
-
-    Returns:
-      The numbers that were removed.
+    """Removes all but the newest `keep` versions, never the live one; returns the numbers of what it removed.
 
     Raises:
       VersionError: If `keep` is less than 1.
@@ -120,21 +102,19 @@ def prune(directory: Path, keep: int) -> list[int]:
     if not directory.is_dir():
         return []
     with _exclusive(directory):
-        removed = []
-        for version in list_versions(directory)[keep:]:
-            if not version.live:
-                hidden = directory / f".{version.number}.removed"
-                os.rename(version.path, hidden)
-                shutil.rmtree(hidden)
-                removed.append(version.number)
-        return removed
+        old = [version for version in list_versions(directory)[keep:] if not version.live]
+        for version in old:
+            hidden = directory / f".{version.number}.removed"
+            os.rename(version.path, hidden)
+            shutil.rmtree(hidden)
+        return [version.number for version in old]
 
 
 def _publish(model: Path, directory: Path, notes: Mapping[str, Any], copy: Callable[[str, str], Any]) -> Path:
     for leftover in [*directory.glob(".*.unfinished"), *directory.glob(".*.removed")]:
         shutil.rmtree(leftover)
-    taken = max((version.number for version in list_versions(directory)), default=0)
-    number = max(int(time.time()), taken + 1)
+    newest = next((int(path.name) for path in _numbered(directory)), 0)
+    number = max(int(time.time()), newest + 1)
     unfinished = directory / f".{number}.unfinished"
     shutil.copytree(model, unfinished, copy_function=copy)
     release = unfinished / RELEASE
@@ -155,6 +135,12 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+def _numbered(directory: Path) -> list[Path]:
+    """The versions' directories, whole or not, the newest first; none where there is no directory."""
+    paths = [path for path in (directory.iterdir() if directory.is_dir() else ()) if path.name.isdigit()]
+    return sorted(paths, key=lambda path: int(path.name), reverse=True)
+
+
 def _notes(version: Path) -> Mapping[str, Any]:
     try:
         notes = json.loads((version / RELEASE).read_text())
@@ -163,9 +149,7 @@ def _notes(version: Path) -> Mapping[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
-@contextlib.contextmanager
-def _exclusive(directory: Path) -> Iterator[None]:
+def _exclusive(directory: Path) -> AbstractContextManager[None]:
     """One change at a time; the operating system lifts the lock of a process that was killed."""
     # Beside the directory: a server that watches it need not meet the lock.
-    with locked(directory.with_name(f".{directory.name}.lock")):
-        yield
+    return locked(directory.with_name(f".{directory.name}.lock"))

@@ -7,7 +7,7 @@ on a cluster, so everything comes from the step's inputs; times are what KFP sho
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,12 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.types.experimental.simple_artifacts import File, Metrics
 
-from components.evaluator.verdict import read_verdict
 from components.run_report import rendering
-from components.run_report.anomalies import read_anomalies, read_drift
-from components.run_report.decision import decide, key_figures
-from components.run_report.evaluation import main_result, present
-from components.run_report.lineage import SHOWN, make_box
-from components.run_report.statistics import read_statistics
-from components.run_report.training import read_training
+from components.run_report.decision import Outcome
+from components.run_report.document import Header, Reproduction, assemble
+from components.run_report.lineage import SHOWN, Lineage, make_box
 from components.serving_check.component import REFUSED
 from foundation.replacing import replace_file
-from foundation.sections import UserError
 from trainer_module.settings import Settings
 
 PAGE = "report.html"
@@ -59,107 +54,43 @@ def RunReportStep(
 ) -> None:
     """Writes `PAGE` into `report`, and the whole split's metrics into `metrics` and its properties.
 
-    Args:
-      examples: And all other inputs: what the run's steps made.
-      schema: See above.
-      statistics: See above.
-      anomalies: See above.
-      transform_graph: See above.
-      model: See above.
-      model_run: See above.
-      evaluation: See above.
-      blessing: From the Evaluator.
-      infra_blessing: From the serving check.
-      report: For KFP's `system.HTML`.
-      metrics: For KFP's `system.Metrics`.
-      name: The pipeline's.
-      configuration: The run's, as JSON text.
-      edges: [[step, step]] of the graph, as JSON text: whose output goes into which.
-      code: Fingerprint of the learner's code.
-      gate: The data gate's report; None where it compares nothing.
-      baseline_model: None where nothing had been pushed.
-      pushed_model: None where nothing was pushed.
+    Inputs are what the run's steps made; those that may be None are so where nothing was compared, had been pushed,
+    or was pushed. Of the parameters, which are texts, `name` is the pipeline's, `configuration` the run's as JSON,
+    `edges` says in JSON whose output goes into which step, [[step, step]], and `code` is the fingerprint of the
+    learner's code.
     """
-    missing: dict[str, str] = {
-        "drift": "The data gate compared nothing with earlier data.",
-        "timing": "Kubeflow Pipelines shows each step's time itself.",
-    }
-
-    def read(section: str, reader: Callable[[Path], Any], artifact: Artifact) -> Any:
-        try:
-            return reader(Path(artifact.uri))
-        except (FileNotFoundError, UserError) as error:
-            missing[section] = f"{str(error).rstrip('.')}."
-            return None
-
-    verdict = read("evaluation", read_verdict, evaluation)
-    found = read("statistics", read_statistics, statistics)
-    trained = read("training", read_training, model_run)
-    numbers = verdict.whole.metrics if verdict else {}
-    result = main_result(verdict) if verdict else ""
-    refused = Path(infra_blessing.uri) / REFUSED
-    version = str(_properties(pushed_model).get("pushed_version") or "") if pushed_model else ""
-    decision = decide(
-        status="succeeded",
-        error=None,
-        judged=verdict is not None,
-        blessed=_is_blessed(blessing) and _is_blessed(infra_blessing),
-        refusals=[
-            *(refused.read_text().splitlines() if refused.is_file() else ()),
-            *(verdict.refusals if verdict else ()),
-        ],
-        pushed_version=version or None,
-    )
-    artifacts = {
+    steps = {
         "ExampleGen": examples, "SchemaGen": schema, "Transform": transform_graph, "Trainer": model,
         "BaselineModel": baseline_model, "ServingCheck": infra_blessing, "Evaluator": evaluation,
         "Pusher": pushed_model,
     }  # fmt: skip
-    document = {
-        "run": {
-            "title": f"{name}: run on Kubeflow Pipelines",
-            "subtitle": "From the artifacts of this run's steps.",
-            "wall_seconds": 0.0,
-            "log": None,
-            "log_tail": [],
-            "footer": "It needs no network and runs no script.",
+    read = {
+        "statistics": statistics, "anomalies": anomalies, "drift": gate, "training": model_run,
+        "evaluation": evaluation,
+    }  # fmt: skip
+    document = assemble(
+        Header(
+            f"{name}: run on Kubeflow Pipelines",
+            "From the artifacts of this run's steps.",
+            "It needs no network and runs no script.",
+        ),
+        _outcome(blessing, infra_blessing, pushed_model),
+        {section: Path(artifact.uri) for section, artifact in read.items() if artifact},
+        {
+            "drift": "The data gate compared nothing with earlier data.",
+            "timing": "Kubeflow Pipelines shows each step's time itself.",
         },
-        "decision": {**decision, "figures": key_figures(verdict, found, trained, None)},
-        "statistics": found,
-        "spans": "",
-        "anomalies": read("anomalies", read_anomalies, anomalies),
-        "drift": read("drift", read_drift, gate) if gate else None,
-        "training": trained,
-        "evaluation": present(verdict) if verdict else None,
-        "timing": [],
-        "lineage": {
-            "boxes": [
-                make_box(
-                    node,
-                    Path(artifacts[node].uri) if artifacts[node] else Path(),
-                    _properties(artifacts[node]) if artifacts[node] else {},
-                    code=code if node == "Trainer" else "",
-                    facts=(result,) if node == "Evaluator" and result else (),
-                )
-                for node in SHOWN
-            ],
-            "edges": json.loads(edges),
-            "source": "From the run's artifacts. Content and code are fingerprints.",
-        },
-        "reproduction": {
-            "commands": [],
-            "facts": [("pipeline", name), ("code fingerprint", code)],
-            "configuration": json.dumps(json.loads(configuration), indent=2, ensure_ascii=False).splitlines(),
-        },
-        "missing": missing,
-    }
+        lineage=lambda result: _lineage(steps, json.loads(edges), code, result),
+        reproduction=lambda: _reproduction(name, code, configuration),
+    )
     replace_file(Path(report.uri) / PAGE, rendering.render(document))
+    numbers = document.evaluation.whole.metrics if document.evaluation else {}
     replace_file(Path(metrics.uri) / METRICS, json.dumps(numbers, indent=1) + "\n")
     for key, value in numbers.items():
         metrics.set_float_custom_property(key, value)
 
 
-class RunReport(RunReportStep):
+class RunReport(RunReportStep):  # type: ignore[misc, valid-type]  # the decorator makes a class of the function
     """See `RunReportStep`."""
 
     def __init__(self, settings: Settings, edges: Sequence[tuple[str, str]], **inputs: Any) -> None:
@@ -169,15 +100,49 @@ class RunReport(RunReportStep):
         )
 
 
-def _is_blessed(artifact: Artifact) -> bool:
+def _outcome(blessing: Artifact, infra_blessing: Artifact, pushed_model: Artifact | None) -> Outcome:
+    refused = Path(infra_blessing.uri) / REFUSED
     # KFP hands numbers back as it stored them, as doubles.
-    return _properties(artifact).get("blessed") == 1
+    blessed = all(_properties(each).get("blessed") == 1 for each in (blessing, infra_blessing))
+    return Outcome(
+        blessed=blessed,
+        refusals=tuple(refused.read_text().splitlines()) if refused.is_file() else (),
+        pushed_version=str(_properties(pushed_model).get("pushed_version") or "") or None,
+    )
 
 
-def _properties(artifact: Artifact) -> dict[str, Any]:
-    message = artifact.mlmd_artifact
-    found = {}
-    for properties in (message.properties, message.custom_properties):
+def _lineage(
+    artifacts: Mapping[str, Artifact | None], edges: Sequence[Sequence[str]], code: str, result: str
+) -> Lineage:
+    boxes = (
+        make_box(
+            node,
+            Path(artifact.uri) if artifact else Path(),
+            _properties(artifact),
+            code=code if node == "Trainer" else "",
+            facts=(result,) if node == "Evaluator" and result else (),
+        )
+        for node in SHOWN
+        for artifact in (artifacts[node],)
+    )
+    return Lineage(
+        tuple(boxes),
+        tuple((source, target) for source, target in edges),
+        "From the run's artifacts. Content and code are fingerprints.",
+    )
+
+
+def _reproduction(name: str, code: str, configuration: str) -> Reproduction:
+    settings = json.dumps(json.loads(configuration), indent=2, ensure_ascii=False)
+    facts = (("pipeline", name), ("code fingerprint", code))
+    return Reproduction(facts=facts, configuration=tuple(settings.splitlines()))
+
+
+def _properties(artifact: Artifact | None) -> dict[str, Any]:
+    if artifact is None:
+        return {}
+    values = {}
+    for properties in (artifact.mlmd_artifact.properties, artifact.mlmd_artifact.custom_properties):
         for key, value in properties.items():
             kind = value.WhichOneof("value")
             content = getattr(value, kind) if kind else None
@@ -185,5 +150,5 @@ def _properties(artifact: Artifact) -> dict[str, Any]:
                 # TFX's entrypoint for KFP wraps what KFP hands back.
                 content = json_format.MessageToDict(content).get("__value__")
             # And it marks what is no property of the type.
-            found[key.removeprefix("custom:")] = content
-    return found
+            values[key.removeprefix("custom:")] = content
+    return values

@@ -1,53 +1,36 @@
 """The steps and artifacts that led to a model, as a small graph from top to bottom."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from components.run_report.text import clean
+from components.run_report import charts
+from components.run_report.lineage import Lineage
 
+# Of a box, as `charts.svg.jinja` draws it.
 _WIDTH, _HEIGHT = 186, 74
 _GAP_X, _GAP_Y = 14, 38
-_LINE_CHARACTERS = 27
 
 
-def draw(boxes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Markup:
-    """The graph as SVG; empty without boxes.
-
-    Args:
-      boxes: [{id, title, lines: [text], state}], in the order of a run.
-      edges: (from id, to id). One that also leads through other boxes is left out.
-    """
-    if not boxes:
-        return Markup("")
-    ids = [box["id"] for box in boxes]
-    kept = reduce(contract([(a, b) for a, b in edges], ids))
+def draw_lineage(lineage: Lineage) -> Markup:
+    """The graph of at least one box as SVG; an edge that also leads through other boxes is left out."""
+    titles = {box.id: box.title for box in lineage.boxes}
+    ids = list(titles)
+    kept = reduce(contract(lineage.edges, ids))
     rows = _rows(ids, kept)
-    widest = max(len(row) for row in rows)
-    width = widest * _WIDTH + (widest - 1) * _GAP_X + 4
-    height = len(rows) * _HEIGHT + (len(rows) - 1) * _GAP_Y + 4
+    width = max(len(row) for row in rows) * (_WIDTH + _GAP_X) - _GAP_X + 4
     corner = {}
     for y, row in enumerate(rows):
-        indent = (width - len(row) * _WIDTH - (len(row) - 1) * _GAP_X) / 2
+        indent = (width - len(row) * (_WIDTH + _GAP_X) + _GAP_X) / 2
         for x, name in enumerate(row):
             corner[name] = (indent + x * (_WIDTH + _GAP_X), 2 + y * (_HEIGHT + _GAP_Y))
-    parts = [_arrow(corner[a], corner[b]) for a, b in kept]
-    parts += [_box(box, *corner[box["id"]]) for box in boxes]
-    titles = {box["id"]: box["title"] for box in boxes}
-    description = "; ".join(f"{titles[a]} leads to {titles[b]}" for a, b in kept)
-    return Markup(
-        '<svg class="graph" role="img" viewBox="0 0 {w} {h}" style="min-width:{n}px;max-width:{m}px" '
-        'aria-label="Lineage of the model"><desc>{d}.</desc><defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" '
-        'markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>'
-        "{parts}</svg>"
-    ).format(
-        w=round(width),
-        n=round(width * 0.84),
-        h=round(height),
-        m=round(width * 1.15),
-        d=clean(description),
-        parts=Markup("").join(parts),
+    return charts.draw(
+        "diagram",
+        width=width,
+        height=len(rows) * (_HEIGHT + _GAP_Y) - _GAP_Y + 4,
+        description="; ".join(f"{titles[a]} leads to {titles[b]}" for a, b in kept),
+        arrows=[_arrow(corner[a], corner[b]) for a, b in kept],
+        boxes=[(box, round(corner[box.id][0]), corner[box.id][1]) for box in lineage.boxes],
     )
 
 
@@ -95,35 +78,8 @@ def _rows(ids: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[list[str
     return [[name for name in ids if depth[name] == level] for level in range(max(depth.values()), -1, -1)]
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float]) -> Markup:
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     x1, y1 = start[0] + _WIDTH / 2, start[1] + _HEIGHT
     x2, y2 = end[0] + _WIDTH / 2, end[1]
     middle = (y1 + y2) / 2
-    return Markup(
-        f'<path class="edge" marker-end="url(#arrow)" '
-        f'd="M{x1:.0f} {y1:.0f}C{x1:.0f} {middle:.0f} {x2:.0f} {middle:.0f} {x2:.0f} {y2 - 1:.0f}"/>'
-    )
-
-
-def _box(box: Mapping[str, Any], x: float, y: float) -> Markup:
-    lines = [
-        Markup('<text class="small" x="{}" y="{}">{}</text>').format(
-            round(x + 12), round(y + 36 + 14 * i), clean(line, _LINE_CHARACTERS)
-        )
-        for i, line in enumerate(box["lines"][:3])
-    ]
-    return Markup(
-        '<g class="box {state}"><title>{full}</title><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>'
-        '<text class="strong" x="{tx}" y="{ty}">{title}</text>{lines}</g>'
-    ).format(
-        state="failed" if box.get("state") == "failed" else "",
-        full=clean(" · ".join([box["title"], *box["lines"]])),
-        x=round(x),
-        y=round(y),
-        w=_WIDTH,
-        h=_HEIGHT,
-        tx=round(x + 12),
-        ty=round(y + 20),
-        title=clean(box["title"], 20),
-        lines=Markup("").join(lines),
-    )
+    return f"M{x1:.0f} {y1:.0f}C{x1:.0f} {middle:.0f} {x2:.0f} {middle:.0f} {x2:.0f} {y2 - 1:.0f}"

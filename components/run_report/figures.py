@@ -1,198 +1,188 @@
-"""Which charts show which part of a report, from the readers' plain data."""
+"""Which charts show which part of a report."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 from markupsafe import Markup
 
-from components.run_report.charts import Series, histogram, interval_mark, line_chart
-from components.run_report.text import number, percent
+from components.evaluator.verdict import Curves, SliceMetrics, Verdict
+from components.run_report.charts import Point, Series, histogram, interval_mark, line_chart
+from components.run_report.statistics import Bins
+from components.run_report.text import better_or_worse, number, percent
+from components.run_report.training import TrainingCurve
 
-_UNIT: tuple[float, float] = (0.0, 1.0)
-MODELS = (("candidate", "this model", "a"), ("baseline", "live model", "b"))
+_UNIT: Point = (0.0, 1.0)
+# The live model first, so that this one lies on top where they meet.
+_MODELS = (("baseline", "live model", "b"), ("candidate", "this model", "a"))
 
 
-def training_curve(curve: Mapping[str, Any]) -> Markup:
+class _Kind(NamedTuple):
+    """A kind of curve, both of whose axes go from 0 to 1."""
+
+    title: str
+    x_label: str
+    y_label: str
+    has_diagonal: bool
+
+
+ROC = _Kind("ROC curve", "false positive rate", "true positive rate", True)
+PRECISION_RECALL = _Kind("Precision-recall curve", "recall", "precision", False)
+CALIBRATION = _Kind("Calibration", "predicted probability", "share of positives", True)
+
+
+def training_curve(curve: TrainingCurve) -> Markup:
     """One metric by epoch, on the train and the eval split."""
-    splits = [
-        (split, curve[split], style) for split, style in (("train", "a"), ("eval", "b")) if curve[split]
-    ]
+    splits = [each for each in (("train", curve.train, "a"), ("eval", curve.eval, "b")) if each[1]]
     ends = ", ".join(f"{split} ends at {number(values[-1])}" for split, values, _ in splits)
-    return line_chart(
-        f"{curve['name']} by epoch",
-        f"{len(curve['train'])} epochs; {ends}.",
-        [Series(split, _by_epoch(values), style) for split, values, style in splits],
-        "epoch",
-        "",
-        whole_x=True,
-    )
+    return _by_epoch(f"{curve.name} by epoch", f"{len(curve.train)} epochs; {ends}.", splits)
 
 
 def rate_curve(title: str, unit: str, values: Sequence[float]) -> Markup:
     """A rate by epoch."""
-    return line_chart(
-        f"{title} by epoch",
-        f"From {number(values[0])} to {number(values[-1])} {unit}.",
-        [Series(title, _by_epoch(values))],
-        "epoch",
-        "",
-        whole_x=True,
-        y_range=(0.0, max(values) * 1.08 or 1.0),
+    description = f"From {number(values[0])} to {number(values[-1])} {unit}."
+    return _by_epoch(
+        f"{title} by epoch", description, [(title, values, "a")], (0.0, max(values) * 1.08 or 1.0)
     )
 
 
-def roc(curves: Mapping[str, Any], metrics: Mapping[str, float]) -> Markup:
+def roc(curves: Mapping[str, Curves], metrics: Mapping[str, float]) -> Markup:
     """True against false positive rate, beside the live model's."""
-    return line_chart(
-        "ROC curve",
-        f"Area under the curve {number(metrics.get('auc'))}; the diagonal is guessing.",
-        [Series(name, curves[model]["roc"], style) for model, name, style in _present(curves)],
-        "false positive rate",
-        "true positive rate",
-        x_range=_UNIT,
-        y_range=_UNIT,
-        diagonal=True,
-    )
+    description = f"Area under the curve {number(metrics.get('auc'))}; the diagonal is guessing."
+    return _square(ROC, description, _of_models(ROC, curves))
 
 
-def precision_recall(curves: Mapping[str, Any], metrics: Mapping[str, float]) -> Markup:
+def precision_recall(curves: Mapping[str, Curves], metrics: Mapping[str, float]) -> Markup:
     """Precision against recall, beside the live model's."""
-    share = curves["candidate"]["positive_share"] if "candidate" in curves else None
-    return line_chart(
-        "Precision-recall curve",
-        f"Area {number(metrics.get('auc_precision_recall'))}; guessing has a precision of {percent(share)}.",
-        [Series(name, curves[model]["precision_recall"], style) for model, name, style in _present(curves)],
-        "recall",
-        "precision",
-        x_range=_UNIT,
-        y_range=_UNIT,
-    )
+    share = percent(curves["candidate"].positive_share if "candidate" in curves else None)
+    area = number(metrics.get("auc_precision_recall"))
+    description = f"Area {area}; guessing has a precision of {share}."
+    return _square(PRECISION_RECALL, description, _of_models(PRECISION_RECALL, curves))
 
 
-def calibration(curves: Mapping[str, Any]) -> Markup:
+def calibration(curves: Mapping[str, Curves]) -> Markup:
     """What share was positive, by what was predicted; bars are 95 % Wilson intervals."""
-    mine = curves.get("candidate", {}).get("calibration", [])
-    return line_chart(
-        "Calibration",
+    mine = curves["candidate"].calibration if "candidate" in curves else ()
+    return _square(
+        CALIBRATION,
         "Share of positives by predicted probability, in ten ranges; on the diagonal they agree.",
-        [
-            Series(name, [(p["predicted"], p["observed"]) for p in curves[model]["calibration"]], style)
-            for model, name, style in _present(curves)
-        ],
-        "predicted probability",
-        "share of positives",
-        x_range=_UNIT,
-        y_range=_UNIT,
-        diagonal=True,
-        intervals=[(p["predicted"], p["low"], p["high"]) for p in mine],
+        _of_models(CALIBRATION, curves),
+        [(bin.predicted, bin.low, bin.high) for bin in mine],
     )
 
 
-_OVERLAYS = {
-    "roc": ("false positive rate", "true positive rate"),
-    "precision_recall": ("recall", "precision"),
-    "calibration": ("predicted probability", "share of positives"),
-}
+def overlay(kind: _Kind, names: Sequence[str], curves: Sequence[Curves]) -> Markup:
+    """One kind of curve of two runs, which are called `names`."""
+    series = [
+        Series(name, _points(kind, each), style) for name, each, style in zip(names, curves, ("a", "b"))
+    ]
+    return _square(kind, f"Runs {names[0]} and {names[1]}.", series[::-1])
 
 
-def overlay(title: str, first: Mapping[str, Any], second: Mapping[str, Any], curve: str) -> Markup:
-    """One curve of two runs; `first` and `second` are {id, report}."""
-    series = []
-    for run, style in ((second, "b"), (first, "a")):
-        points = run["report"]["evaluation"]["curves"]["candidate"][curve]
-        if curve == "calibration":
-            points = [(point["predicted"], point["observed"]) for point in points]
-        series.append(Series(run["id"], points, style))
-    x_label, y_label = _OVERLAYS[curve]
-    return line_chart(
-        title,
-        f"Runs {first['id']} and {second['id']}.",
-        series,
-        x_label,
-        y_label,
-        x_range=_UNIT,
-        y_range=_UNIT,
-        diagonal=curve != "precision_recall",
-    )
-
-
-def training_overlays(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """{name, chart} of each metric that both runs measured on the eval split, by epoch."""
-    curves = [{c["name"]: c["eval"] for c in run["report"]["training"]["curves"]} for run in (first, second)]
+def training_overlays(
+    names: Sequence[str], runs: Sequence[Sequence[TrainingCurve]]
+) -> list[tuple[str, Markup]]:
+    """Each metric that both runs measured on the eval split, and its chart by epoch."""
+    first, second = ({curve.name: curve.eval for curve in curves if curve.eval} for curves in runs)
     return [
-        {
-            "name": name,
-            "chart": line_chart(
-                f"{name} on the eval split by epoch",
-                f"Run {first['id']} ends at {number(values[-1])}, {second['id']} at {number(curves[1][name][-1])}.",
-                [
-                    Series(second["id"], _by_epoch(curves[1][name]), "b"),
-                    Series(first["id"], _by_epoch(values), "a"),
-                ],
-                "epoch",
-                "",
-                whole_x=True,
+        (
+            metric,
+            _by_epoch(
+                f"{metric} on the eval split by epoch",
+                f"Run {names[0]} ends at {number(values[-1])}, {names[1]} at {number(second[metric][-1])}.",
+                [(names[1], second[metric], "b"), (names[0], values, "a")],
             ),
-        }
-        for name, values in curves[0].items()
-        if values and curves[1].get(name)
+        )
+        for metric, values in first.items()
+        if metric in second
     ]
 
 
-def distribution(feature: Mapping[str, Any]) -> Markup:
+def distribution(name: str, bins: Bins) -> Markup:
     """A numeric feature's histogram, split over split."""
-    bins = feature["bins"]
-    edges = bins["edges"]
-    if bins["whole"]:
+    edges = bins.edges
+    if bins.whole:
         # Each bar is about the whole number in its middle.
         low, high = number(edges[0] + 0.5), number(edges[-1] - 0.5)
         labels = [f"at {number(edge + 0.5)}" for edge in edges[:-1]]
     else:
         low, high = number(edges[0]), number(edges[-1])
         labels = [f"from {number(a)} to {number(b)}" for a, b in pairwise(edges)]
-    return histogram(
-        f"Distribution of {feature['name']}",
-        f"From {low} to {high}, in {len(labels)} bars.",
-        labels,
-        (low, high),
-        list(bins["shares"].items()),
-    )
+    description = f"From {low} to {high}, in {len(labels)} bars."
+    return histogram(f"Distribution of {name}", description, labels, (low, high), list(bins.shares.items()))
 
 
-def slice_axis(evaluation: Mapping[str, Any]) -> tuple[float, float]:
+def change(verdict: Verdict, each: SliceMetrics, metric: str) -> str:
+    """A metric's value on a slice less the live model's; of the main one, whether that is better."""
+    difference = each.metrics[metric] - each.baseline[metric]
+    judged = better_or_worse(difference, verdict.more_is_better) if metric == verdict.main_metric else ""
+    return f"{difference:+.4f}" + (f" ({judged})" if judged else "")
+
+
+def slice_axis(slices: Sequence[SliceMetrics], main: str) -> Point:
     """The axis that all slices' marks share, wide enough for those with an interval.
 
     A handful of rows can have any value; the others would be pressed into a corner.
     """
-    main, found = evaluation["main"], []
-    rows = [row for row in evaluation["slices"] if main in row["intervals"]] or evaluation["slices"]
-    for row in rows:
-        found += [row[model][main] for model in ("candidate", "baseline") if main in row[model]]
-        found += row["intervals"].get(main, [])
-    if not found:
+    values: list[float] = []
+    for each in [each for each in slices if main in each.intervals] or slices:
+        values += [model[main] for model in (each.metrics, each.baseline) if main in model]
+        values += each.intervals.get(main, ())
+    if not values:
         return _UNIT
-    low, high = min(found), max(found)
+    low, high = min(values), max(values)
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def slice_mark(row: Mapping[str, Any], main: str, axis: tuple[float, float]) -> Markup:
+def slice_mark(each: SliceMetrics, main: str, axis: Point) -> Markup:
     """One slice's value, its interval, and the live model's value."""
-    if main not in row["candidate"] or not axis[0] <= row["candidate"][main] <= axis[1]:
+    value, interval, before = each.metrics.get(main), each.intervals.get(main), each.baseline.get(main)
+    if value is None or not axis[0] <= value <= axis[1]:
         return Markup("")
-    interval, before = row["intervals"].get(main), row["baseline"].get(main)
-    name = f"{main} {number(row['candidate'][main])}"
+    name = f"{main} {number(value)}"
     if interval:
         name += f", 95 % interval {number(interval[0])} to {number(interval[1])}"
     if before is not None:
         name += f", live model {number(before)}"
-    return interval_mark(name, axis, row["candidate"][main], interval, before)
+    return interval_mark(name, axis, value, interval, before)
 
 
-def _present(curves: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    # The live model first, so that this one lies on top where they meet.
-    return [entry for entry in reversed(MODELS) if entry[0] in curves]
+def _of_models(kind: _Kind, curves: Mapping[str, Curves]) -> list[Series]:
+    return [
+        Series(name, _points(kind, curves[model]), style) for model, name, style in _MODELS if model in curves
+    ]
 
 
-def _by_epoch(values: Sequence[float]) -> list[tuple[float, float]]:
-    return [(float(epoch), float(value)) for epoch, value in enumerate(values, start=1)]
+def _points(kind: _Kind, curves: Curves) -> Sequence[Sequence[float]]:
+    if kind is CALIBRATION:
+        return [(bin.predicted, bin.observed) for bin in curves.calibration]
+    return curves.roc if kind is ROC else curves.precision_recall
+
+
+def _square(
+    kind: _Kind,
+    description: str,
+    series: Sequence[Series],
+    intervals: Sequence[tuple[float, float, float]] = (),
+) -> Markup:
+    return line_chart(
+        kind.title,
+        description,
+        series,
+        kind.x_label,
+        kind.y_label,
+        x_range=_UNIT,
+        y_range=_UNIT,
+        diagonal=kind.has_diagonal,
+        intervals=intervals,
+    )
+
+
+def _by_epoch(
+    title: str,
+    description: str,
+    lines: Sequence[tuple[str, Sequence[float], str]],
+    y_range: Point | None = None,
+) -> Markup:
+    series = [Series(name, list(enumerate(values, start=1)), style) for name, values, style in lines]
+    return line_chart(title, description, series, "epoch", "", whole_x=True, y_range=y_range)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,24 @@ _DIGITS = 12
 """Of a fingerprint, as far as it is shown."""
 
 
+@dataclass(frozen=True)
+class Box:
+    """One artifact: its step's id, and what the box says."""
+
+    id: str
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """`boxes` in the order of a run, `edges` from id to id between all steps, and `source`, a caption."""
+
+    boxes: tuple[Box, ...]
+    edges: tuple[tuple[str, str], ...]
+    source: str
+
+
 def make_box(
     node: str,
     path: Path,
@@ -29,21 +48,13 @@ def make_box(
     code: str = "",
     remark: str = "",
     facts: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """One box: {id, title, lines}.
+) -> Box:
+    """The box of a step's artifact, which is at `path` and has `properties`, custom ones included.
 
-    Args:
-      node: One of `SHOWN`.
-      path: Of the artifact.
-      properties: Of the artifact, custom ones included.
-      code: Fingerprint of the code that made it, or "".
-      remark: Who made it.
-      facts: More lines, before the others.
+    `code` is the fingerprint of what made it, `remark` says who did, and `facts` are lines before all others.
     """
-    lines = [*facts, *_facts(node, path, properties)]
-    if code:
-        lines.append(f"code {code}")
-    return {"id": node, "title": SHOWN[node][1], "lines": [*lines[:2], remark] if remark else lines[:3]}
+    lines = [*facts, *_facts(node, path, properties), *([f"code {code}"] if code else [])]
+    return Box(node, SHOWN[node][1], (*lines[:2], remark) if remark else tuple(lines[:3]))
 
 
 def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
@@ -53,13 +64,13 @@ def _facts(node: str, path: Path, properties: Mapping[str, Any]) -> list[str]:
             content = str(properties.get("input_fingerprint", ""))[:_DIGITS]
             return [*_window(path), *([f"content {content}"] if content else [])]
         case "SchemaGen":
-            file = path / "schema.pbtxt"
-            return [f"content {_digest(file.read_bytes())}"] if file.is_file() else []
+            if not (file := path / "schema.pbtxt").is_file():
+                return []
+            return [f"content {hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]}"]
         case "BaselineModel":
-            version = properties.get("version")
-            return (
-                [f"version {version}", f"identity {properties.get('identity')}"] if version else ["none yet"]
-            )
+            if version := properties.get("version"):
+                return [f"version {version}", f"identity {properties.get('identity')}"]
+            return ["none yet"]
         case "ServingCheck":
             return ["passed" if properties.get("blessed") == 1 else "refused"]
         case "Pusher":
@@ -73,7 +84,3 @@ def _window(path: Path) -> list[str]:
     file = path / "window.json"
     spans = json.loads(file.read_text()).get("window", []) if file.is_file() else []
     return [f"{len(spans)} span(s), {spans[0]} to {spans[-1]}"] if spans else []
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:_DIGITS]

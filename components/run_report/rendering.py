@@ -1,52 +1,61 @@
 """From what was read of a run to one HTML page that needs nothing else."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from components.run_report import diagram, figures, text
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-
-def render(document: Mapping[str, Any]) -> str:
-    """A report's page.
-
-    Args:
-      document: Section → what was read: ``run`` (see the template for its keys), and any of ``decision``,
-        ``statistics``, ``anomalies``, ``drift``, ``training``, ``evaluation``, ``timing``, ``lineage``,
-        ``reproduction``; ``missing`` says for other sections why they are not there.
-    """
-    return _environment().get_template("report.html.jinja").render(report=document)
+from components.evaluator.verdict import Curves, describe
+from components.run_report import charts, diagram, figures, text
+from components.run_report.decision import Decision
+from components.run_report.document import Report
+from components.run_report.training import TrainingCurve
 
 
-def render_comparison(comparison: Mapping[str, Any]) -> str:
-    """The page of two runs side by side; see `pipeline.runs.comparison`."""
-    return _environment().get_template("comparison.html.jinja").render(**comparison)
+@dataclass(frozen=True)
+class Row:
+    """One value of two runs, as texts."""
+
+    name: str
+    first: str
+    second: str
+    change: str
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one run's report shows that is compared; `page` is "" and the rest empty for a run without one."""
+
+    id: str
+    page: str = ""
+    decision: Decision | None = None
+    curves: Curves | None = None
+    training: tuple[TrainingCurve, ...] = ()
+
+
+def render(report: Report) -> str:
+    """A report's page."""
+    return _environment().get_template("report.html.jinja").render(report=report)
+
+
+def render_comparison(sections: Mapping[str, Sequence[Row]], sides: tuple[Side, Side]) -> str:
+    """The page of two runs side by side: each section's table of what differs, and charts of both sides."""
+    template = _environment().get_template("comparison.html.jinja")
+    return template.render(sections=sections, sides=sides)
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-    )
+    environment = charts.make_environment(finalize=_shown)
     environment.filters |= {
-        "name": text.name,
-        "number": text.number,
-        "percent": text.percent,
-        "duration": text.duration,
+        each.__name__: each for each in (text.name, text.number, text.percent, text.duration, describe)
     }
     environment.globals |= {
         "figures": figures,
-        "draw_lineage": diagram.draw,
-        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "draw_lineage": diagram.draw_lineage,
+        "style": Markup((charts.TEMPLATES / "style.css").read_text(encoding="utf-8")),
     }
     return environment
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,78 @@ _TFDV_BINS = 10
 # Above this share in one of TFDV's ten equal bins, the tail hides the shape of the rest.
 _SKEWED = 0.8
 
-_Numeric = statistics_pb2.NumericStatistics
+_Buckets = list[tuple[float, float, float]]
+"""(low, high, share) of each."""
 
 
-def read_statistics(directory: Path) -> dict[str, Any]:
-    """Every split's rows and features.
+@dataclass(frozen=True)
+class Split:
+    """A split and its share of all rows."""
 
-    Args:
-      directory: Of an ExampleStatistics artifact, `Split-<name>/FeatureStats.pb`.
+    name: str
+    rows: int
+    share: float
 
-    Returns:
-      ``splits``: [{name, rows, share}]; ``features``: [{name, type, splits: {split: {present, missing, …}},
-      bins: {edges, whole, shares: {split: [share]}, above} or None, values: [{value, shares}]}], at most
-      `FEATURES_SHOWN`; ``feature_count``: of all. Bins are `whole` where each is about one whole number. Shares and missing are from 0 to 1 of the split.
+
+@dataclass(frozen=True)
+class Summary:
+    """A feature on one split; shares are from 0 to 1 of the split, and None is what its type does not have."""
+
+    present: int
+    """Rows with a value."""
+    missing: float
+    mean: float | None = None
+    deviation: float | None = None
+    median: float | None = None
+    maximum: float | None = None
+    nan: float | None = None
+    """Share of what is present that is not a number."""
+    unique: int | None = None
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Histograms over common bins."""
+
+    edges: tuple[float, ...]
+    whole: bool
+    """Whether each bin is about one whole number."""
+    shares: dict[str, tuple[float, ...]]
+    """Split → share of each bin."""
+    above: float = 0.0
+    """Share beyond the last bin."""
+
+
+@dataclass(frozen=True)
+class FrequentValue:
+    """A text and its share of each split; None where it is not among the split's frequent ones."""
+
+    value: str
+    shares: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column; numbers have bins, texts have values."""
+
+    name: str
+    type: str
+    splits: dict[str, Summary]
+    bins: Bins | None = None
+    values: tuple[FrequentValue, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Every split, and the first `FEATURES_SHOWN` of `feature_count` features by name."""
+
+    splits: tuple[Split, ...]
+    features: tuple[Feature, ...]
+    feature_count: int
+
+
+def read_statistics(directory: Path) -> Statistics:
+    """What an ExampleStatistics artifact holds, `Split-<name>/FeatureStats.pb`; the train split is the first.
 
     Raises:
       FileNotFoundError: If there are no statistics.
@@ -40,65 +101,51 @@ def read_statistics(directory: Path) -> dict[str, Any]:
         ).datasets[0]
         for path in sorted(files, key=lambda path: path.parent.name != "Split-train")
     }
-    total = sum(table.num_examples for table in tables.values()) or 1
     rows = {split: int(table.num_examples) for split, table in tables.items()}
+    total = sum(rows.values()) or 1
     columns: dict[str, dict[str, Any]] = {}
     for split, table in tables.items():
         for feature in table.features:
-            columns.setdefault(_name(feature), {})[split] = feature
-    return {
-        "splits": [
-            {"name": split, "rows": int(table.num_examples), "share": table.num_examples / total}
-            for split, table in tables.items()
-        ],
-        "features": [_feature(name, columns[name], rows) for name in sorted(columns)[:FEATURES_SHOWN]],
-        "feature_count": len(columns),
-    }
+            columns.setdefault(feature.name or ".".join(feature.path.step), {})[split] = feature
+    return Statistics(
+        tuple(Split(split, count, count / total) for split, count in rows.items()),
+        tuple(_feature(name, columns[name], rows) for name in sorted(columns)[:FEATURES_SHOWN]),
+        len(columns),
+    )
 
 
-def _name(feature: Any) -> str:
-    return feature.name or ".".join(feature.path.step)
-
-
-def _feature(name: str, by_split: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Any]:
-    first = next(iter(by_split.values()))
+def _feature(name: str, by_split: Mapping[str, Any], rows: Mapping[str, int]) -> Feature:
+    kind = next(iter(by_split.values())).type
     numeric = {split: f.num_stats for split, f in by_split.items() if f.HasField("num_stats")}
     texts = {split: f.string_stats for split, f in by_split.items() if f.HasField("string_stats")}
-    return {
-        "name": name,
-        "type": statistics_pb2.FeatureNameStatistics.Type.Name(first.type).lower(),
-        "splits": {split: _summary(feature, rows[split]) for split, feature in by_split.items()},
-        "bins": _bins(numeric, first.type == statistics_pb2.FeatureNameStatistics.INT) if numeric else None,
-        "values": _values(texts) if texts else [],
-    }
+    return Feature(
+        name,
+        statistics_pb2.FeatureNameStatistics.Type.Name(kind).lower(),
+        {split: _summary(feature, rows[split]) for split, feature in by_split.items()},
+        _bins(numeric, kind == statistics_pb2.FeatureNameStatistics.INT) if numeric else None,
+        _values(texts) if texts else (),
+    )
 
 
-def _summary(feature: Any, rows: int) -> dict[str, Any]:
+def _summary(feature: Any, rows: int) -> Summary:
     kind = feature.WhichOneof("stats")
-    stats = getattr(feature, kind) if kind else None
-    common = stats.common_stats if stats is not None else statistics_pb2.CommonStatistics()
+    stats: Any = getattr(feature, kind) if kind else None
+    common = stats.common_stats if kind else statistics_pb2.CommonStatistics()
     # TFDV counts a list without values, as CsvExampleGen makes of an empty cell, as not missing.
-    present = common.tot_num_values if common.max_num_values <= 1 else common.num_non_missing
-    summary: dict[str, Any] = {"present": int(present), "missing": 1 - present / rows if rows else 0.0}
-    if kind == "num_stats":
-        invalid = sum(histogram.num_nan for histogram in stats.histograms[:1])
-        summary |= {
-            "mean": stats.mean,
-            "deviation": stats.std_dev,
-            "minimum": stats.min,
-            "median": stats.median,
-            "maximum": stats.max,
-            "zeros": stats.num_zeros / present if present else 0.0,
-            "nan": invalid / present if present else 0.0,
-        }
-    elif kind == "string_stats":
-        summary["unique"] = int(stats.unique)
-    return summary
+    present = int(common.tot_num_values if common.max_num_values <= 1 else common.num_non_missing)
+    missing = 1 - present / rows if rows else 0.0
+    if kind == "string_stats":
+        return Summary(present, missing, unique=int(stats.unique))
+    if kind != "num_stats":
+        return Summary(present, missing)
+    invalid = sum(histogram.num_nan for histogram in stats.histograms[:1])
+    nan = invalid / present if present else 0.0
+    return Summary(present, missing, stats.mean, stats.std_dev, stats.median, stats.max, nan)
 
 
-def _bins(by_split: Mapping[str, Any], whole: bool) -> dict[str, Any] | None:
-    """The splits' histograms over common equal bins; `above` is the share that lies beyond them."""
-    standard = _histograms(by_split, "STANDARD")
+def _bins(by_split: Mapping[str, Any], whole: bool) -> Bins | None:
+    """The splits' histograms over common equal bins."""
+    standard = _histograms(by_split, statistics_pb2.Histogram.STANDARD)
     if not standard:
         return None
     low = min(buckets[0][0] for buckets in standard.values())
@@ -107,7 +154,7 @@ def _bins(by_split: Mapping[str, Any], whole: bool) -> dict[str, Any] | None:
         return _whole_numbers(standard, low, high)
     chosen, count = standard, _TFDV_BINS
     reference = next(iter(standard.values()))
-    quantiles = _histograms(by_split, "QUANTILES")
+    quantiles = _histograms(by_split, statistics_pb2.Histogram.QUANTILES)
     if max(share for _, _, share in reference) > _SKEWED and quantiles:
         # The last quantile bucket is the tail; without it the other nine fill the chart.
         tail = max(buckets[-1][0] for buckets in quantiles.values())
@@ -116,51 +163,45 @@ def _bins(by_split: Mapping[str, Any], whole: bool) -> dict[str, Any] | None:
     if not low < high:
         # One value alone, which has no width.
         low, high = low - 0.5, high + 0.5
-    edges = [low + (high - low) * i / count for i in range(count + 1)]
+    edges = tuple(low + (high - low) * i / count for i in range(count + 1))
     shares = {split: _rebin(buckets, edges) for split, buckets in chosen.items()}
-    above = max(0.0, 1.0 - min(sum(values) for values in shares.values()))
-    return {
-        "edges": edges,
-        "whole": False,
-        "shares": shares,
-        "above": above if above > 1e-3 else 0.0,
-    }
+    above = 1.0 - min(sum(values) for values in shares.values())
+    return Bins(edges, False, shares, above if above > 1e-3 else 0.0)
 
 
-def _whole_numbers(
-    by_split: Mapping[str, list[tuple[float, float, float]]], low: float, high: float
-) -> dict[str, Any]:
+def _whole_numbers(by_split: Mapping[str, _Buckets], low: float, high: float) -> Bins:
     """A bar for each whole number; each of TFDV's buckets is narrower and holds at most one."""
+    count = round(high - low) + 1
     shares = {}
     for split, buckets in by_split.items():
-        shares[split] = [0.0] * (round(high - low) + 1)
+        bars = [0.0] * count
         for start, _, share in buckets:
             # The ends are sums of fractions, and miss whole numbers by a little.
-            shares[split][min(math.ceil(start - low - 1e-6), len(shares[split]) - 1)] += share
-    edges = [low - 0.5 + i for i in range(round(high - low) + 2)]
-    return {"edges": edges, "whole": True, "shares": shares, "above": 0.0}
+            bars[min(math.ceil(start - low - 1e-6), count - 1)] += share
+        shares[split] = tuple(bars)
+    return Bins(tuple(low - 0.5 + i for i in range(count + 1)), True, shares)
 
 
-def _histograms(by_split: Mapping[str, Any], kind: str) -> dict[str, list[tuple[float, float, float]]]:
-    """Split → (low, high, share) of each bucket, for the splits that have values."""
-    wanted = statistics_pb2.Histogram.HistogramType.Value(kind)
-    found = {}
+def _histograms(by_split: Mapping[str, Any], kind: int) -> dict[str, _Buckets]:
+    """Split → its buckets, for the splits that have values."""
+    histograms = {}
     for split, stats in by_split.items():
         for histogram in stats.histograms:
             total = sum(bucket.sample_count for bucket in histogram.buckets)
-            if histogram.type == wanted and total > 0:
-                buckets = [
-                    (bucket.low_value, bucket.high_value, bucket.sample_count / total)
-                    for bucket in histogram.buckets
-                    # Infinite values have buckets of their own.
-                    if abs(bucket.low_value) != float("inf") and abs(bucket.high_value) != float("inf")
-                ]
-                if buckets:
-                    found[split] = buckets
-    return found
+            if histogram.type != kind or total <= 0:
+                continue
+            buckets = [
+                (bucket.low_value, bucket.high_value, bucket.sample_count / total)
+                for bucket in histogram.buckets
+                # Infinite values have buckets of their own.
+                if not (math.isinf(bucket.low_value) or math.isinf(bucket.high_value))
+            ]
+            if buckets:
+                histograms[split] = buckets
+    return histograms
 
 
-def _rebin(buckets: list[tuple[float, float, float]], edges: list[float]) -> list[float]:
+def _rebin(buckets: _Buckets, edges: tuple[float, ...]) -> tuple[float, ...]:
     """Shares of equal bins, each bucket's spread evenly over its width."""
     width = edges[1] - edges[0]
     shares = [0.0] * (len(edges) - 1)
@@ -170,14 +211,12 @@ def _rebin(buckets: list[tuple[float, float, float]], edges: list[float]) -> lis
             if 0 <= index <= len(shares):
                 shares[min(index, len(shares) - 1)] += share
             continue
-        for index in range(len(shares)):
-            overlap = min(high, edges[index + 1]) - max(low, edges[index])
-            if overlap > 0:
-                shares[index] += share * overlap / (high - low)
-    return shares
+        for index, (start, end) in enumerate(pairwise(edges)):
+            shares[index] += share * max(0.0, min(high, end) - max(low, start)) / (high - low)
+    return tuple(shares)
 
 
-def _values(by_split: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _values(by_split: Mapping[str, Any]) -> tuple[FrequentValue, ...]:
     """The most frequent values of the first split, with their share in each split."""
     shares: dict[str, dict[str, float]] = {}
     for split, stats in by_split.items():
@@ -185,7 +224,7 @@ def _values(by_split: Mapping[str, Any]) -> list[dict[str, Any]]:
         shares[split] = {entry.value: entry.frequency / present for entry in stats.top_values}
     first = next(iter(shares.values()))
     most = sorted(first, key=lambda value: -first[value])[:VALUES_SHOWN]
-    return [
-        {"value": value, "shares": {split: found.get(value) for split, found in shares.items()}}
+    return tuple(
+        FrequentValue(value, {split: of_split.get(value) for split, of_split in shares.items()})
         for value in most
-    ]
+    )

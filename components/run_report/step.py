@@ -7,6 +7,7 @@ STEP = Step(
     after="AppExporter",
     code=("components.run_report.component",),
     files=(
+        "components/run_report/templates/charts.svg.jinja",
         "components/run_report/templates/page.html.jinja",
         "components/run_report/templates/report.html.jinja",
         "components/run_report/templates/style.css",

@@ -60,6 +60,13 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if abs(value) >= 10**-digits else f"{value:.2g}"
 
 
+def better_or_worse(change: float, more_is_better: bool | None) -> str:
+    """ "better" or "worse"; "" for no change, or where the direction is not known."""
+    if change == 0 or more_is_better is None:
+        return ""
+    return "better" if (change > 0) == more_is_better else "worse"
+
+
 def percent(share: float | None) -> str:
     """A share as "12.3 %"."""
     if share is None or share != share:

@@ -1,8 +1,8 @@
 """How the model was trained, from the Trainer's `model_run`; without TensorFlow."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 REPORT = "training.json"
 _RATES = ("learning_rate", "examples_per_second")
@@ -12,27 +12,44 @@ _FACTS = (
 )  # fmt: skip
 
 
-def read_training(directory: Path) -> dict[str, Any]:
-    """Facts and curves of a training.
+@dataclass(frozen=True)
+class TrainingCurve:
+    """One metric, a value an epoch; `eval` is empty where it was not measured there."""
 
-    Args:
-      directory: Of a ModelRun artifact.
+    name: str
+    train: tuple[float, ...]
+    eval: tuple[float, ...] = ()
 
-    Returns:
-      ``facts``: strategy, replicas, precision, batch sizes, epochs, steps, seconds; ``curves``:
-      [{name, train: [value an epoch], eval: [value an epoch]}], loss first; ``rates``:
-      {"learning_rate", "examples_per_second": [value an epoch]}.
+
+@dataclass(frozen=True)
+class Training:
+    """How the model was trained.
+
+    Attributes:
+      facts: Strategy, replicas, precision, batch sizes, epochs, steps, seconds.
+      curves: Loss first.
+      rates: "learning_rate" and "examples_per_second", a value an epoch.
+    """
+
+    facts: dict[str, str | float]
+    curves: tuple[TrainingCurve, ...]
+    rates: dict[str, tuple[float, ...]]
+
+
+def read_training(directory: Path) -> Training:
+    """Facts and curves of the training whose ModelRun artifact is in `directory`.
 
     Raises:
       FileNotFoundError: If the training did not end.
     """
     report = json.loads((directory / REPORT).read_text())
-    history = report.get("history", {})
-    names = [name for name in history if not name.startswith("val_") and name not in _RATES]
-    return {
-        "facts": {name: report[name] for name in _FACTS if name in report},
-        "curves": [
-            {"name": name, "train": history[name], "eval": history.get(f"val_{name}", [])} for name in names
-        ],
-        "rates": {name: history[name] for name in _RATES if name in history},
-    }
+    history = {name: tuple(values) for name, values in report.get("history", {}).items()}
+    return Training(
+        facts={name: report[name] for name in _FACTS if name in report},
+        curves=tuple(
+            TrainingCurve(name, values, history.get(f"val_{name}", ()))
+            for name, values in history.items()
+            if not name.startswith("val_") and name not in _RATES
+        ),
+        rates={name: history[name] for name in _RATES if name in history},
+    )

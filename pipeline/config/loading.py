@@ -12,6 +12,7 @@ from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
+from components.evaluator.settings import check_names, read_metrics
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -76,6 +77,7 @@ class Config:
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
+    metrics: dict[str, str] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
@@ -200,7 +202,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
 def _check_across(config: Config, where: str) -> None:
     """Checks that involve several sections."""
     settings, task = config.settings, config.settings.label.task
-    metrics = config.settings.label.rules.metrics
+    rules = config.settings.label.rules
     if not config.source.has_spans and config.window != Window():
         raise ConfigurationError(
             f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
@@ -216,7 +218,10 @@ def _check_across(config: Config, where: str) -> None:
             raise ConfigurationError(
                 f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
             )
-    refuse_unknown_keys(config.gates, metrics, f"{where} [gates] for a {task} label")
+    check_names(config.metrics, (*rules.metrics, *rules.plots), where)
+    refuse_unknown_keys(
+        config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"
+    )
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
             if column not in config.evaluation.slices:

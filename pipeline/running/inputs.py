@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.example_gen import span_store
-from components.example_gen.source_format import format_module, source_format
+from components.example_gen.source_format import source_format
 from foundation import registry
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint
@@ -60,7 +60,7 @@ def read_without_data(config: Config) -> dict[str, str]:
     code = [fingerprint(ROOT, *step.code, files=step.files) for step in steps]
     # All that the learner can be given, so that another choice is a change of the configuration alone.
     choices = {f"{package}.{name}" for package in _CHOICES for name in registry.names(package)}
-    choices |= {*config.settings.modules, format_module(config.source.format)}
+    choices |= {module for step in steps for module in step.chosen(config)}
     chosen = fingerprint(ROOT, *sorted(choices))
     wiring = fingerprint(ROOT, files=_WIRING)
     return {"code": _digest([code, chosen, wiring]), "configuration": _configuration(config)}

@@ -4,14 +4,14 @@
     python -m pipeline.runs show latest
     python -m pipeline.runs compare latest~1 latest        # a table, and both reports side by side
 
-RUN is a run's id, the beginning of one, `latest`, or `latest~1` for the one before it. Nothing of it
+RUN is a run's id, the beginning of one, `latest`, or `latest~1` for the one before it. None of it
 needs TensorFlow. Exit status: 0 done, 2 wrong arguments.
 """
 
 import argparse
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,8 @@ from rich.text import Text
 from components.run_report.text import clean
 from foundation.sections import ConfigurationError
 from pipeline.runs.comparison import compare, write_page
-from pipeline.runs.run import Run, read_run
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """One run, and where it is."""
-
-    id: str
-    root: Path
-    """Of its pipeline: `WORKDIR/<pipeline>`."""
-    run: Run
-
-    @property
-    def report(self) -> Path:
-        """Its page, which may not be there."""
-        return self.root / "reports" / f"{self.id}.html"
+from pipeline.runs.display import describe_metrics
+from pipeline.runs.run import StoredRun, read_run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,14 +83,15 @@ def _list(runs: list[StoredRun], workdir: Path) -> None:
     if not runs:
         print(f"There are no runs in {workdir}: `make run` makes one.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = _table()
     for column in ("run (UTC)", "dataset", "code", "strategy", "metric", "blessed", "state"):
         table.add_column(column, no_wrap=True)
     table.add_column("wall", no_wrap=True, justify="right")
     for stored in runs:
         run = stored.run
         name, value = run.result
-        cells = (
+        _add_row(
+            table,
             stored.id,
             run.dataset,
             run.code[:8],
@@ -114,64 +101,68 @@ def _list(runs: list[StoredRun], workdir: Path) -> None:
             run.status,
             f"{run.wall_seconds:.1f} s",
         )
-        table.add_row(*(Text(clean(cell)) for cell in cells))
-    # Wide enough for every column, also where the output is not a terminal.
-    console = Console(width=max(110, Console().width))
-    console.print(table, highlight=False)
-    console.print(f"{len(runs)} run(s) in {workdir}", highlight=False, markup=False)
+    _print(table)
+    _print(f"{len(runs)} run(s) in {workdir}")
 
 
 def _show(stored: StoredRun) -> None:
-    run = stored.run
-
-    def line(name: str, value: Any) -> None:
-        if value not in (None, "", (), [], {}):
+    for name, value in _describe(stored):
+        if value:
             print(f"{name:<14}{value}")
 
-    line("run", stored.id)
-    line("dataset", run.dataset)
-    line("profile", run.profile)
-    line("status", f"{run.status} in {run.wall_seconds:.1f} s")
-    line("error", run.error)
-    line("code", run.code)
-    line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
-    if run.metrics:
-        line("blessed", "yes" if run.blessed else "no")
-    for refusal in run.refusals:
-        line("", refusal)
-    line(
-        "trained",
-        ", ".join(f"{k} {v}" for k, v in run.distribution.items() if "reason" not in k),
-    )
+
+def _describe(stored: StoredRun) -> Iterator[tuple[str, Any]]:
+    run = stored.run
+    yield "run", stored.id
+    yield "dataset", run.dataset
+    yield "profile", run.profile
+    yield "status", f"{run.status} in {run.wall_seconds:.1f} s"
+    yield "error", run.error
+    yield "code", run.code
+    yield from describe_metrics(run)
+    yield "trained", ", ".join(f"{k} {v}" for k, v in run.distribution.items() if "reason" not in k)
     for node in run.nodes:
         if node.state != "skipped":
-            line("", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s")
-    for note in run.notes:
-        line("note", note)
-    line("pushed model", run.pushed_model)
-    line("command", run.command)
-    line("log", run.log)
-    line("report", stored.report if stored.report.is_file() else "none")
+            yield "", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s"
+    yield from (("note", note) for note in run.notes)
+    yield "pushed model", run.pushed_model
+    yield "command", run.command
+    yield "log", run.log
+    yield "report", stored.report if stored.report.is_file() else "none"
 
 
 def _compare(first: StoredRun, second: StoredRun) -> None:
     if (first.root, first.id) == (second.root, second.id):
         raise ConfigurationError(f"Both are run {first.id}: give two runs.")
     sections = compare(first.run, second.run)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column, how in (("", "left"), (first.id, "right"), (second.id, "right"), ("change", "right")):
-        table.add_column(column, justify=how)  # type: ignore[arg-type]
-    for rows in sections.values():
-        for row in rows:
-            if row["differs"]:
-                # As `Text`, since a command may hold brackets, which rich would take for its own.
-                table.add_row(*(Text(clean(row[key])) for key in ("name", "first", "second", "change")))
-    console = Console(width=max(110, Console().width))
-    console.print(table, highlight=False)
-    same = sum(not row["differs"] for rows in sections.values() for row in rows)
+    table = _table()
+    table.add_column("")
+    for column in (first.id, second.id, "change"):
+        table.add_column(column, justify="right")
+    same = 0
+    for row in (row for rows in sections.values() for row in rows):
+        if row.differs:
+            _add_row(table, row.name, row.first, row.second, row.change)
+        same += not row.differs
+    _print(table)
     page = write_page(first, second, sections)
-    console.print(f"{same} other value(s) are the same.", highlight=False)
-    console.print(f"side by side  {page}", highlight=False, markup=False, soft_wrap=True)
+    _print(f"{same} other value(s) are the same.")
+    _print(f"side by side  {page}")
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    # As `Text`, since a command may hold brackets, which rich would take for its own.
+    table.add_row(*(Text(clean(cell)) for cell in cells))
+
+
+def _print(shown: Table | str) -> None:
+    # Wide enough for every column, also where the output is not a terminal.
+    console = Console(width=max(110, Console().width))
+    console.print(shown, highlight=False, markup=False, soft_wrap=isinstance(shown, str))
 
 
 def _parser() -> argparse.ArgumentParser:

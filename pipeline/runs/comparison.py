@@ -1,116 +1,111 @@
 """What differs between two runs, as a table and as a page with both side by side."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from components.run_report import FORMAT, rendering
-from components.run_report.text import duration, number
+from components.evaluator.verdict import Curves
+from components.run_report import FORMAT
+from components.run_report.decision import Decision
+from components.run_report.rendering import Row, Side, render_comparison
+from components.run_report.text import better_or_worse, duration, number
+from components.run_report.training import TrainingCurve
 from foundation.replacing import replace_file
-from pipeline.runs.run import Run
+from foundation.sections import read_section
+from pipeline.runs.run import NodeRun, Run, StoredRun
 
-Rows = list[dict[str, Any]]
-"""[{name, first, second, change: texts, differs}]."""
-
-
-class Compared(Protocol):
-    """See `pipeline.runs.__main__.StoredRun`."""
-
-    id: str
-    root: Path
-    run: Run
+Sections = dict[str, list[Row]]
+"""Title → the values of both runs."""
 
 
-def compare(first: Run, second: Run) -> dict[str, Rows]:
-    """Section → its rows. Metrics that only one of them has (another task) count as different."""
-    run = [
-        _row(name, getattr(first, name), getattr(second, name))
-        for name in ("dataset", "profile", "status", "code", "command", "error", "pushed_model")
-    ]
-    judged = [_row("blessed", first.blessed, second.blessed)]
-    judged += _rows(first.metrics, second.metrics)
+def compare(first: Run, second: Run) -> Sections:
+    """Every value of both. Metrics that only one of them has (another task) count as different."""
     slices = [
-        _row(f"{where}: {metric}", a.get(where, {}).get(metric), b.get(where, {}).get(metric))
-        for a, b in [(first.slice_metrics, second.slice_metrics)]
-        for where in {**a, **b}
-        for metric in {**a.get(where, {}), **b.get(where, {})}
+        _row(f"{where}: {metric}", a.get(metric), b.get(metric))
+        for where in {**first.slice_metrics, **second.slice_metrics}
+        for a, b in [(first.slice_metrics.get(where, {}), second.slice_metrics.get(where, {}))]
+        for metric in {**a, **b}
     ]
-    times = [{node.id: node for node in one.nodes} for one in (first, second)]
-    timing = [_time("whole run", first.wall_seconds, second.wall_seconds)]
-    for node in {**times[0], **times[1]}:
-        seconds = [one[node].seconds if node in one else None for one in times]
-        states = [one[node].state if node in one else None for one in times]
-        timing.append(_time(node, *seconds, *states))
+    steps = [{node.id: node for node in run.nodes} for run in (first, second)]
     return {
-        "Run": run,
-        "Evaluation": judged,
+        "Run": [
+            _row(name, getattr(first, name), getattr(second, name))
+            for name in ("dataset", "profile", "status", "code", "command", "error", "pushed_model")
+        ],
+        "Evaluation": [
+            _row("blessed", first.blessed, second.blessed),
+            *(
+                _row(
+                    name,
+                    first.metrics.get(name),
+                    second.metrics.get(name),
+                    second.more_is_better if name == second.main_metric else None,
+                )
+                for name in {**first.metrics, **second.metrics}
+            ),
+        ],
         "Slices": slices,
-        "Training": _rows(first.distribution, second.distribution),
-        "Timing": timing,
+        "Training": [
+            _row(name, first.distribution.get(name), second.distribution.get(name))
+            for name in {**first.distribution, **second.distribution}
+        ],
+        "Timing": [
+            _time("whole run", *(NodeRun("", "executed", run.wall_seconds) for run in (first, second))),
+            *(_time(node, *(step.get(node) for step in steps)) for node in {**steps[0], **steps[1]}),
+        ],
     }
 
 
-def write_page(first: Compared, second: Compared, sections: Mapping[str, Rows]) -> Path:
-    """Writes the page of both beside the first one's report.
-
-    Returns:
-      The HTML file.
-    """
+def write_page(first: StoredRun, second: StoredRun, sections: Sections) -> Path:
+    """Writes and returns the page of both, beside the first one's report."""
     path = first.root / "reports" / f"compare-{first.id}-{second.id}.html"
-    sides = [_side(run) for run in (first, second)]
-    replace_file(path, rendering.render_comparison({"sections": sections, "sides": sides}))
+    replace_file(path, render_comparison(sections, (_side(first), _side(second))))
     return path
 
 
-def _side(run: Compared) -> dict[str, Any]:
-    """One run's part; `report` is None for a run without one."""
-    path = run.root / "reports" / f"{run.id}.json"
+def _side(stored: StoredRun) -> Side:
+    """What the run's report shows; only links to a report of another program's layout."""
+    page = stored.report.name if stored.report.is_file() else ""
+    path = stored.report.with_suffix(".json")
     try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError):
-        report = None
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        report = None
-    page = path.with_suffix(".html")
-    return {"id": run.id, "report": report, "page": page.name if page.is_file() else ""}
+        document = json.loads(path.read_text())
+        if document["format"] != FORMAT:
+            return Side(stored.id, page)
+        where = str(path)
+        curves = ((document["evaluation"] or {}).get("curves") or {}).get("candidate")
+        training = (document["training"] or {}).get("curves", ())
+        return Side(
+            stored.id,
+            page,
+            read_section(Decision, document["decision"], where),
+            read_section(Curves, curves, where) if curves else None,
+            tuple(read_section(TrainingCurve, curve, where) for curve in training),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Side(stored.id, page)
 
 
-def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> Rows:
-    return [_row(name, first.get(name), second.get(name)) for name in {**first, **second}]
-
-
-def _row(name: str, first: Any, second: Any) -> dict[str, Any]:
+def _row(name: str, first: Any, second: Any, more_is_better: bool | None = None) -> Row:
     change = ""
     if _is_number(first) and _is_number(second) and first != second:
-        change = f"{second - first:+.4g}"
-    return {
-        "name": name,
-        "first": _text(first),
-        "second": _text(second),
-        "change": change,
-        "differs": first != second,
-    }
+        judged = better_or_worse(second - first, more_is_better)
+        change = f"{second - first:+.4g}" + (f" ({judged})" if judged else "")
+    return Row(name, _text(first), _text(second), change, first != second)
 
 
-def _time(
-    name: str, first: float | None, second: float | None, before: str | None = None, after: str | None = None
-) -> dict[str, Any]:
-    def text(seconds: float | None, state: str | None) -> str:
-        if seconds is None or state == "skipped":
+def _time(name: str, first: NodeRun | None, second: NodeRun | None) -> Row:
+    def text(step: NodeRun | None) -> str:
+        if step is None or step.state == "skipped":
             return "–"
-        return duration(seconds) + (f" ({state})" if state not in (None, "executed") else "")
+        return duration(step.seconds) + ("" if step.state == "executed" else f" ({step.state})")
 
-    both_ran = first is not None and second is not None and "skipped" not in (before, after)
+    change = 0.0
+    if first and second and "skipped" not in (first.state, second.state):
+        change = second.seconds - first.seconds
     # Less than the table shows is no change.
-    change = f"{second - first:+.1f} s" if both_ran and abs(second - first) >= 0.05 else ""
-    return {
-        "name": name,
-        "first": text(first, before),
-        "second": text(second, after),
-        "change": change,
-        "differs": bool(change) or before != after,
-    }
+    shown = f"{change:+.1f} s" if abs(change) >= 0.05 else ""
+    same_state = (first and first.state) == (second and second.state)
+    return Row(name, text(first), text(second), shown, bool(shown) or not same_state)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""A run as a table for a person, at its end."""
+"""A run in words for a person, at its end and later."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -19,39 +19,42 @@ def show(run: Run, workspace: Workspace, console: Console) -> None:
     for node in run.nodes:
         table.add_row(node.id, node.state, f"{node.seconds:.1f}" if node.seconds else "")
     console.print(table)
-
-    def line(name: str, value: Any) -> None:
+    for name, value in _describe(run, workspace):
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
 
-    line("status", f"{run.status} in {run.wall_seconds:.1f} s")
-    if run.spans:
-        line("spans", _describe_spans(run.spans))
+
+def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
+    """What each line is about, and the line: metrics, blessing and refusals."""
     if run.metrics:
-        line("metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
-        line("blessed", "yes" if run.blessed else "no")
-        for refusal in run.refusals:
-            line("", refusal)
-    if run.distribution:
-        how = run.distribution
-        line(
+        yield "metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
+        yield "blessed", "yes" if run.blessed else "no"
+    yield from (("", refusal) for refusal in run.refusals)
+
+
+def _describe(run: Run, workspace: Workspace) -> Iterator[tuple[str, Any]]:
+    yield "status", f"{run.status} in {run.wall_seconds:.1f} s"
+    if run.spans:
+        yield "spans", _describe_spans(run.spans)
+    yield from describe_metrics(run)
+    if how := run.distribution:
+        yield (
             "trained",
             f"strategy {how['strategy']} ({how['strategy_reason']}), {how['replicas']} replica(s), "
             f"{how['precision']} ({how['precision_reason']}), global batch {how['global_batch_size']}",
         )
     if run.drift:
         above = sum(each["distance"] > each["threshold"] for each in run.drift)
-        line("drift", f"{len(run.drift)} distances measured, {above} above their thresholds")
-    for note in run.notes:
-        line("note", note)
-    line("pushed model", run.pushed_model or "none")
+        yield "drift", f"{len(run.drift)} distances measured, {above} above their thresholds"
+    yield from (("note", note) for note in run.notes)
+    yield "pushed model", run.pushed_model or "none"
     if run.app_export:
-        line("app export", run.app_export)
-    line("summary", workspace.summary)
+        yield "app export", run.app_export
+    yield "summary", workspace.summary
     if run.report:
-        line("report", run.report)
-    line("TensorBoard", f"make tensorboard  ({workspace.logs})")
+        yield "report", run.report
+    yield "TensorBoard", f"make tensorboard  ({workspace.logs})"
     if run.log:
-        line("log", run.log)
+        yield "log", run.log
 
 
 def _describe_spans(spans: Mapping[str, Any]) -> str:

@@ -1,6 +1,9 @@
 """What ML Metadata recorded of a run: each node's execution and its outputs."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -8,20 +11,20 @@ from tfx.orchestration import metadata
 
 from pipeline.workspace import Workspace
 
+OUTPUT = metadata_store_pb2.Event.OUTPUT
 _STATES = {
     metadata_store_pb2.Execution.COMPLETE: "executed",
     metadata_store_pb2.Execution.CACHED: "cached",
 }
-Artifact = metadata_store_pb2.Artifact
 
 
 @dataclass(frozen=True)
 class NodeExecution:
-    """One node of one run."""
+    """One node of one run; `outputs` are ML Metadata's artifacts."""
 
     state: str
     seconds: float
-    outputs: dict[str, Artifact]
+    outputs: dict[str, Any]
 
 
 def latest_run(workspace: Workspace) -> int:
@@ -41,24 +44,38 @@ def open_store(workspace: Workspace) -> mlmd.MetadataStore:
 
 def read_run(store: mlmd.MetadataStore, run_id: int) -> dict[str, NodeExecution]:
     """Node id → its execution, for the nodes that the run reached. Failed and interrupted: "failed"."""
-    nodes_run = {}
+    return {
+        node: NodeExecution(
+            state=_STATES.get(execution.last_known_state, "failed"),
+            seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
+            outputs=_outputs(store, execution.id),
+        )
+        for node, execution in node_executions(store, run_id)
+    }
+
+
+def node_executions(store: mlmd.MetadataStore, run_id: int) -> Iterator[tuple[str, Any]]:
+    """The node id and ML Metadata's execution of each node that the run reached."""
     for execution in store.get_executions_by_context(run_id):
-        nodes = [c for c in store.get_contexts_by_execution(execution.id) if c.type == "node"]
-        if nodes:
-            # The name is "<pipeline name>.<node id>".
-            nodes_run[nodes[0].name.rpartition(".")[2]] = NodeExecution(
-                state=_STATES.get(execution.last_known_state, "failed"),
-                seconds=(execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000,
-                outputs=_outputs(store, execution.id),
-            )
-    return nodes_run
+        for context in store.get_contexts_by_execution(execution.id):
+            if context.type == "node":
+                # The name is "<pipeline name>.<node id>".
+                yield context.name.rpartition(".")[2], execution
 
 
-def _outputs(store: mlmd.MetadataStore, execution_id: int) -> dict[str, Artifact]:
-    events = [
-        event
-        for event in store.get_events_by_execution_ids([execution_id])
-        if event.type == metadata_store_pb2.Event.OUTPUT
-    ]
+def find_output(executions: Mapping[str, NodeExecution], node: str, output: str) -> Any:
+    """ML Metadata's artifact of an output; None where the node did not make it, in this run or an earlier one."""
+    made = executions.get(node)
+    return made.outputs.get(output) if made and made.state in ("executed", "cached") else None
+
+
+def find_file(executions: Mapping[str, NodeExecution], node: str, output: str, name: str) -> Path | None:
+    """A file in the artifact of an output; None where there is none."""
+    artifact = find_output(executions, node, output)
+    return path if artifact is not None and (path := Path(artifact.uri) / name).is_file() else None
+
+
+def _outputs(store: mlmd.MetadataStore, execution_id: int) -> dict[str, Any]:
+    events = [event for event in store.get_events_by_execution_ids([execution_id]) if event.type == OUTPUT]
     artifacts = {a.id: a for a in store.get_artifacts_by_id([event.artifact_id for event in events])}
     return {event.path.steps[0].key: artifacts[event.artifact_id] for event in events}

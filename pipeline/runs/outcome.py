@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,18 @@ from components.data_gate.distance import ALL_SPLITS
 from components.data_gate.report import REPORT
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.span_conversion import WINDOW
+from components.run_report.training import REPORT as TRAINING_REPORT
 from components.serving_check.component import REFUSED
 from foundation.sections import UserError
 from pipeline.nodes import NODES
 from pipeline.runs import metadata
-from pipeline.runs.metadata import NodeExecution
+from pipeline.runs.metadata import NodeExecution, find_file, find_output
 from pipeline.runs.run import SUCCEEDED, NodeRun, Run
 from pipeline.workspace import Workspace
+
+_DISTRIBUTION = (
+    "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
+)  # fmt: skip
 
 
 def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: int) -> Run:
@@ -26,46 +31,41 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
     if latest <= earlier:
         return run
     executions = metadata.read_run(metadata.open_store(workspace), latest)
-    notes = []
-    unchanged = all(
-        executions[node].state == "cached" for node in ("Transform", "Trainer") if node in executions
-    )
-    if unchanged and "Evaluator" in executions and executions["Evaluator"].state == "executed":
-        notes.append(
-            "the Evaluator ran again because the live model changed since the last run: the model is "
-            "now compared with it (the next identical run is fully cached)"
-        )
-    window = spans(executions)
-    notes += window.pop("notes", [])
-    distances = drift(executions) or run.drift
-    if run.status == SUCCEEDED:
-        notes += drift_warnings(distances)
-    notes += warm_start(executions)
-    judged = None
+    window, span_notes = _spans(executions)
+    distances = tuple(_read(executions, "DataGate", "report", REPORT).get("drift", ())) or run.drift
+    training = _read(executions, "Trainer", "model_run", TRAINING_REPORT)
+    parity = find_file(executions, "AppExporter", "app_model", PARITY)
+    notes = [
+        *_cache_notes(executions),
+        *span_notes,
+        *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
+        *_warm_start(training),
+    ]
+    evaluation = find_output(executions, "Evaluator", "evaluation")
+    verdict = Verdict(False)
     try:
-        judged = verdict(executions)
+        if evaluation is not None:
+            verdict = read_verdict(Path(evaluation.uri))
     except UserError as missing:
         notes.append(str(missing))
-    error = run.error
     failed = [node for node in NODES if node in executions and executions[node].state == "failed"]
-    if error is not None and failed:
-        error = f"{failed[0]}: {error}"
     return dataclasses.replace(
         run,
         nodes=_nodes(executions, selected),
-        main_metric=judged.main_metric if judged else "",
-        metrics=judged.whole.metrics if judged else {},
-        slice_metrics=judged.metrics_by_slice if judged else {},
-        examples=examples(executions),
+        main_metric=verdict.main_metric,
+        more_is_better=verdict.more_is_better,
+        metrics=verdict.whole.metrics,
+        slice_metrics=verdict.metrics_by_slice,
+        examples=training.get("examples", {}),
         blessed=blessed(executions),
-        refusals=(*unservable(executions), *(judged.refusals if judged else ())),
-        pushed_model=pushed_model(executions),
-        app_export=app_export(executions),
-        distribution=distribution(executions),
+        refusals=(*read_refusals(executions), *verdict.refusals),
+        pushed_model=_pushed_model(executions),
+        app_export=str(parity.parent) if parity else None,
+        distribution={key: training[key] for key in _DISTRIBUTION} if training else {},
         spans=window,
         drift=distances,
         notes=(*run.notes, *notes),
-        error=error,
+        error=f"{failed[0]}: {run.error}" if run.error is not None and failed else run.error,
         metadata_run=latest,
     )
 
@@ -80,76 +80,53 @@ def _nodes(executions: Mapping[str, NodeExecution], selected: frozenset[str]) ->
     )
 
 
-def spans(executions: Mapping[str, NodeExecution]) -> dict[str, Any]:
+def _cache_notes(executions: Mapping[str, NodeExecution]) -> Iterator[str]:
+    states = {node: execution.state for node, execution in executions.items()}
+    unchanged = all(states.get(node, "cached") == "cached" for node in ("Transform", "Trainer"))
+    if unchanged and states.get("Evaluator") == "executed":
+        yield (
+            "the Evaluator ran again because the live model changed since the last run: the model is "
+            "now compared with it (the next identical run is fully cached)"
+        )
+
+
+def _spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Sequence[str]]:
     """Names of the window's spans, of the newest, and of those that are missing or were converted in this run.
 
-    Empty where the table has none. `notes` is there where ExampleGen ran, with what it has to say.
+    Empty where the table has none. The second is what ExampleGen has to say, where it ran.
     """
-    examples = _output(executions, "ExampleGen", "examples")
-    if examples is None or not (file := Path(examples.uri) / WINDOW).is_file():
-        return {}
-    told = json.loads(file.read_text())
-    keys = ("window", "newest", "converted", "missing", "rows")
-    kept = {key: told[key] for key in keys}
+    file = find_file(executions, "ExampleGen", "examples", WINDOW)
+    if file is None:
+        return {}, ()
+    written = json.loads(file.read_text())
+    window = {key: written[key] for key in ("window", "newest", "converted", "missing", "rows")}
     if executions["ExampleGen"].state == "executed":
-        return {**kept, "notes": told["notes"]}
-    return {**kept, "converted": []}
-
-
-def verdict(executions: Mapping[str, NodeExecution]) -> Verdict | None:
-    """The Evaluator's; None where it did not finish.
-
-    Raises:
-      VerdictError: If it left none that this program can read.
-    """
-    evaluation = _output(executions, "Evaluator", "evaluation")
-    return None if evaluation is None else read_verdict(Path(evaluation.uri))
-
-
-def examples(executions: Mapping[str, NodeExecution]) -> dict[str, int]:
-    """How many examples of each split the model was trained on, and validated on while it trained."""
-    model_run = _output(executions, "Trainer", "model_run")
-    return {} if model_run is None else _training_report(model_run).get("examples", {})
+        return window, written["notes"]
+    return {**window, "converted": []}, ()
 
 
 def blessed(executions: Mapping[str, NodeExecution]) -> bool:
     """Whether every gate was passed, and the serving check."""
-    blessings = [_output(executions, node, "blessing") for node in ("Evaluator", "ServingCheck")]
+    blessings = [find_output(executions, node, "blessing") for node in ("Evaluator", "ServingCheck")]
     return all(each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings)
 
 
-def unservable(executions: Mapping[str, NodeExecution]) -> tuple[str, ...]:
+def read_refusals(executions: Mapping[str, NodeExecution]) -> tuple[str, ...]:
     """One sentence for each thing that the serving check refused the model for."""
-    blessing = _output(executions, "ServingCheck", "blessing")
-    if blessing is None or not (refused := Path(blessing.uri) / REFUSED).is_file():
-        return ()
-    return tuple(refused.read_text().splitlines())
+    file = find_file(executions, "ServingCheck", "blessing", REFUSED)
+    return tuple(file.read_text().splitlines()) if file else ()
 
 
-def pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
+def _pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
     """The directory of the version that this run's model is served from, if it was pushed."""
-    pushed = _output(executions, "Pusher", "pushed_model")
+    pushed = find_output(executions, "Pusher", "pushed_model")
     if pushed is None or pushed.custom_properties["pushed"].int_value != 1:
         return None
     path = pushed.custom_properties["pushed_destination"].string_value
     return path if Path(path).is_dir() else None
 
 
-def app_export(executions: Mapping[str, NodeExecution]) -> str | None:
-    """The directory with the model's variants for apps, if any were made."""
-    exported = _output(executions, "AppExporter", "app_model")
-    return exported.uri if exported is not None and (Path(exported.uri) / PARITY).is_file() else None
-
-
-def drift(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], ...]:
-    """Every distance that the data gate measured: the fields of `components.data_gate.drift.Distance`."""
-    report = _output(executions, "DataGate", "report")
-    if report is None or not (Path(report.uri) / REPORT).is_file():
-        return ()
-    return tuple(json.loads((Path(report.uri) / REPORT).read_text())["drift"])
-
-
-def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
+def _drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     """One sentence for each distance above its threshold; for data that was accepted all the same."""
     return [
         f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} where "
@@ -160,38 +137,21 @@ def drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def distribution(executions: Mapping[str, NodeExecution]) -> dict[str, Any]:
-    """Strategy, replicas, precision and batch size of the training that made the model."""
-    model_run = _output(executions, "Trainer", "model_run")
-    if model_run is None:
-        return {}
-    report = _training_report(model_run)
-    keys = (
-        "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
-    )  # fmt: skip
-    return {key: report[key] for key in keys}
-
-
-def warm_start(executions: Mapping[str, NodeExecution]) -> list[str]:
+def _warm_start(training: Mapping[str, Any]) -> Iterator[str]:
     """One sentence on what the training started from; none where it was not to start from another model."""
-    model_run = _output(executions, "Trainer", "model_run")
-    if model_run is None:
-        return []
-    said = json.loads((Path(model_run.uri) / "training.json").read_text()).get("warm_start")
-    if said is None:
-        return []
-    if said["reason"] is not None:
-        return [f"warm start: {said['reason']}; the model was trained from scratch"]
-    whole = [group["name"] for group in said["groups"] if not group["new"] and not group["dropped"]]
-    others = [group["name"] for group in said["groups"] if group["name"] not in whole]
-    changed = f"; in part, or not at all: {', '.join(others)}" if others else ""
-    return [f"warm start: {len(whole)} of {len(said['groups'])} groups carried over whole{changed}"]
+    start = training.get("warm_start")
+    if start is None:
+        return
+    if start["reason"] is not None:
+        yield f"warm start: {start['reason']}; the model was trained from scratch"
+        return
+    names = [group["name"] for group in start["groups"]]
+    changed = [group["name"] for group in start["groups"] if group["new"] or group["dropped"]]
+    rest = f"; in part, or not at all: {', '.join(changed)}" if changed else ""
+    yield f"warm start: {len(names) - len(changed)} of {len(names)} groups carried over whole{rest}"
 
 
-def _output(executions: Mapping[str, NodeExecution], node: str, key: str) -> Any:
-    made = executions.get(node)
-    return made.outputs.get(key) if made and made.state in ("executed", "cached") else None
-
-
-def _training_report(model_run: Any) -> dict[str, Any]:
-    return dict(json.loads((Path(model_run.uri) / "training.json").read_text()))
+def _read(executions: Mapping[str, NodeExecution], node: str, output: str, name: str) -> dict[str, Any]:
+    """A JSON file in the artifact of an output; empty where there is none."""
+    file = find_file(executions, node, output, name)
+    return dict(json.loads(file.read_text())) if file else {}

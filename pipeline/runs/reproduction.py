@@ -1,15 +1,17 @@
-"""How a local run could be had again: commit, command, versions, and every setting."""
+"""How to reproduce a local run: commit, command, versions, and every setting."""
 
+import contextlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from components.run_report.document import Reproduction
 from pipeline.config import ROOT, Config
 from pipeline.runs.run import Run
 from pipeline.workspace import Workspace
@@ -21,24 +23,20 @@ _PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
 _NOT_SHOWN = ("name", "profile", "dataset_file", "kubeflow", "steps", "notify")
 
 
-def reproduction(run: Run, config: Config, workspace: Workspace) -> dict[str, Any]:
-    """{commands: [text], facts: [(name, value)], configuration: [a setting a line]}."""
+def reproduction(run: Run, config: Config, workspace: Workspace) -> Reproduction:
+    """What it takes to reproduce the run."""
     commit = _commit()
-    facts = [
+    facts = (
         ("dataset", str(config.dataset_file)),
         ("profile", config.profile),
         ("code fingerprint", run.code),
         ("commit", commit or "not a git checkout"),
         ("work directory", str(workspace.root)),
         ("Python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"),
-        ("packages", ", ".join(f"{name} {version}" for name, version in _versions())),
-    ]
+        ("packages", ", ".join(_versions())),
+    )
     commands = [f"git checkout {commit.split()[0]}"] if commit else []
-    return {
-        "commands": [*commands, run.command],
-        "facts": facts,
-        "configuration": settings_of(config),
-    }
+    return Reproduction((*commands, run.command), facts, tuple(settings_of(config)))
 
 
 def settings_of(config: Config) -> list[str]:
@@ -51,7 +49,7 @@ def settings_of(config: Config) -> list[str]:
         elif each.name == "gates":
             tables["gates"] = {metric: _given(asdict(gate)) for metric, gate in value.items()}
         elif each.name not in _NOT_SHOWN:
-            tables[each.name] = asdict(value)
+            tables[each.name] = value if isinstance(value, dict) else asdict(value)
     return [
         f"{section}.{key} = {json.dumps(value, default=str, ensure_ascii=False)}"
         for section, table in tables.items()
@@ -63,14 +61,10 @@ def _given(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if value is not None}
 
 
-def _versions() -> list[tuple[str, str]]:
-    found = []
+def _versions() -> Iterator[str]:
     for package in _PACKAGES:
-        try:
-            found.append((package, metadata.version(package)))
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield f"{package} {metadata.version(package)}"
 
 
 def _commit() -> str:

@@ -2,7 +2,7 @@
 
 A run writes its file when it begins, with the status "running", and replaces it when it ends; then
 `run_summary.json` beside the folder has the same contents. Who holds the workspace's lock and finds a run
-that still says "running" knows that it was killed. Standard library only.
+that still says "running" knows that it was killed. It imports no TensorFlow.
 """
 
 import json
@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from components.evaluator.verdict import main_metric
+from foundation import registry
 from foundation.replacing import replace_file
 from pipeline.workspace import Workspace
+from trainer_module import tasks
 
 RUNNING, SUCCEEDED, FAILED, KILLED = "running", "succeeded", "failed", "killed"
 
@@ -40,6 +41,8 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     main_metric: str = ""
     """The one of `metrics` that runs are listed by."""
+    more_is_better: bool | None = None
+    """Whether a greater value of it is better; None for not known."""
     slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     examples: dict[str, int] = field(default_factory=dict)
     blessed: bool = False
@@ -77,7 +80,7 @@ class Run:
     @property
     def result(self) -> tuple[str, float | None]:
         """The main metric and its value; ("", None) where there is none."""
-        name = self.main_metric or main_metric(self.metrics)
+        name = self.main_metric or _guess_main_metric(self.metrics)
         return name, self.metrics.get(name)
 
     @classmethod
@@ -99,6 +102,26 @@ class Run:
             replace_file(workspace.summary, text)
 
 
+@dataclass(frozen=True)
+class StoredRun:
+    """One run, and where it is; `root` is its pipeline's, `WORKDIR/<pipeline>`."""
+
+    id: str
+    root: Path
+    run: Run
+
+    @property
+    def report(self) -> Path:
+        """Its page, which may not be there."""
+        return self.root / "reports" / f"{self.id}.html"
+
+
+def _guess_main_metric(metrics: Mapping[str, float]) -> str:
+    """Of a run that does not say: a task's main metric that was measured, or the first; "" without any."""
+    names = (tasks.find_task(name).main_metric for name in registry.names(tasks.__name__))
+    return next((name for name in names if name in metrics), next(iter(metrics), ""))
+
+
 def read_run(path: Path) -> Run | None:
     """The run of a file; None where it cannot be read or is none, since a run may be writing it."""
     try:
@@ -114,11 +137,7 @@ def read_runs(workspace: Workspace) -> list[Run]:
 
 
 def settle_killed(workspace: Workspace) -> list[Run]:
-    """Marks as "killed" every run that began and never ended; call it with the lock held.
-
-    Returns:
-      Those runs.
-    """
+    """Marks as "killed", and returns, every run that began and never ended; call it with the lock held."""
     for unfinished in workspace.runs.glob("*.unfinished"):
         unfinished.unlink()
     error = "the process ended without a word: it was killed, or the machine went down."

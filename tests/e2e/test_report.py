@@ -58,20 +58,20 @@ def test_every_section_was_read_from_the_runs_artifacts(
 
 def test_curves_and_intervals_agree_with_tfmas_own_metrics(content: dict[str, Any]) -> None:
     whole = content["evaluation"]["slices"][0]
-    assert whole["where"] == "the whole eval split"
+    assert whole["slice"] == []
     for name in ("auc", "binary_accuracy", "precision", "recall"):
         low, high = whole["intervals"][name]
-        assert low < whole["candidate"][name] < high and high - low < 0.5, name
+        assert low < whole["metrics"][name] < high and high - low < 0.5, name
     curves = content["evaluation"]["curves"]["candidate"]
     counts = curves["confusion"]
-    assert sum(counts.values()) == whole["rows"]
-    accuracy = (counts["true_positives"] + counts["true_negatives"]) / whole["rows"]
-    assert accuracy == pytest.approx(whole["candidate"]["binary_accuracy"], abs=0.002)
+    assert sum(counts.values()) == whole["metrics"]["example_count"]
+    accuracy = (counts["true_positives"] + counts["true_negatives"]) / whole["metrics"]["example_count"]
+    assert accuracy == pytest.approx(whole["metrics"]["binary_accuracy"], abs=0.002)
     area = sum(
         (right[0] - left[0]) * (left[1] + right[1]) / 2
         for left, right in zip(curves["roc"], curves["roc"][1:])
     )
-    assert area == pytest.approx(whole["candidate"]["auc"], abs=0.005)
+    assert area == pytest.approx(whole["metrics"]["auc"], abs=0.005)
 
 
 def test_the_lineage_leads_from_data_and_schema_to_the_pushed_model(content: dict[str, Any]) -> None:

@@ -90,9 +90,9 @@ def artifact(kind: type, uri: Path) -> Any:
 class Judge:
     """Runs Evaluator and Pusher on a candidate against a live model."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tables: str = "") -> None:
         self.directory = directory
-        (directory / "zones.toml").write_text(DATASET)
+        (directory / "zones.toml").write_text(DATASET + tables)
         self.config = config.load(str(directory / "zones.toml"), "laptop")
         write_examples(directory / "examples" / "Split-eval")
 
@@ -122,6 +122,8 @@ class Judge:
             "eval_config": proto_utils.proto_to_json(evaluation_config(self.config)),
             "example_splits": "null",
             "fairness_indicator_thresholds": "null",
+            "main_metric": self.config.settings.label.rules.main_metric,
+            "more_is_better": 1,
         }
         Executor(context).Do(inputs, outputs, properties)
         (blessing,) = outputs["blessing"]
@@ -162,7 +164,7 @@ def test_a_candidate_that_is_as_good_everywhere_is_pushed(judge: Judge) -> None:
     blessed, refusals, live = judge(candidate="nowhere", live="elsewhere")
     assert blessed and refusals == () and live is not None
     whole, *zones = judge.verdict.slices
-    assert judge.verdict.main_metric == "auc"
+    assert (judge.verdict.main_metric, judge.verdict.more_is_better) == ("auc", True)
     assert (whole.slice, whole.metrics["example_count"]) == ((), 600)
     assert [each.slice for each in zones] == [(("zone", zone),) for zone in ZONES]
     assert whole.baseline == pytest.approx(whole.metrics)

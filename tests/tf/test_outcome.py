@@ -40,9 +40,9 @@ def test_a_run_says_what_the_verdict_says(evaluation: Path, tmp_path: Path) -> N
     assert run.slice_metrics == {"day=1": {"auc": 0.7}}
     assert run.refusals == ("auc on day = 1: 0.7000, the gate asks for at least 0.8",)
     report = gather(run, config.load("taxi", "laptop"), workspace)
-    assert report["evaluation"]["slice_count"] == 2
-    assert report["decision"]["sentences"][0] == run.refusals[0]
-    assert report["decision"]["figures"][0]["value"] == "0.9000"
+    assert report.evaluation is not None and len(report.evaluation.slices) == 2
+    assert report.decision.sentences[0] == run.refusals[0]
+    assert report.decision.figures[0].value == "0.9000"
 
 
 def test_an_evaluation_of_an_earlier_version_costs_a_sentence_and_not_the_run(
@@ -54,4 +54,4 @@ def test_an_evaluation_of_an_earlier_version_costs_a_sentence_and_not_the_run(
     assert "has no verdict.json" in note and note.endswith("run again with --no-cache.")
     assert run.metrics == {} and run.status == "succeeded"
     report = gather(run, config.load("taxi", "laptop"), workspace)
-    assert report["evaluation"] is None and report["missing"]["evaluation"] == note
+    assert report.evaluation is None and report.missing["evaluation"] == note

@@ -15,13 +15,15 @@ import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.evaluator.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.evaluator.verdict import SliceMetrics, Verdict
 from components.run_report import charts, diagram, rendering
-from components.run_report.anomalies import order_drift, read_anomalies, read_drift
-from components.run_report.decision import decide
-from components.run_report.lineage import make_box
-from components.run_report.statistics import read_statistics
+from components.run_report.anomalies import Anomaly, order_drift, read_anomalies, read_drift
+from components.run_report.decision import Decision, Outcome, decide
+from components.run_report.document import Header, Report, Reproduction
+from components.run_report.lineage import Box, Lineage, make_box
+from components.run_report.statistics import FrequentValue, Split, Statistics, read_statistics
 from components.run_report.text import clean, duration, number, percent
-from components.run_report.training import read_training
+from components.run_report.training import Training, TrainingCurve, read_training
 from pipeline.config import ROOT, load
 from pipeline.runs.reproduction import settings_of
 
@@ -53,23 +55,9 @@ class Elements(HTMLParser):
         self.attributes += attributes
 
 
-def document(**sections: Any) -> dict[str, Any]:
+def document(**sections: Any) -> Report:
     """A report of which nothing was read but `sections`."""
-    run = {
-        "title": "taxi: run 1",
-        "subtitle": "2026",
-        "wall_seconds": 3.0,
-        "log": None,
-        "log_tail": [],
-        "footer": "end",
-    }
-    empty = dict.fromkeys(
-        ("statistics", "anomalies", "drift", "training", "evaluation", "lineage", "reproduction")
-    )
-    decision = {"tone": "bad", "headline": "h", "sentences": [], "figures": []}
-    return {
-        "run": run, "decision": decision, "spans": "", "timing": [], "missing": {}, **empty, **sections,
-    }  # fmt: skip
+    return Report(Header("taxi: run 1", "2026", "end", 3.0), Decision("bad", "h"), **sections)
 
 
 def write_statistics(directory: Path, split: str, values: list[str]) -> None:
@@ -103,14 +91,15 @@ def test_statistics_of_every_split_are_read_feature_by_feature(tmp_path: Path) -
     write_statistics(tmp_path, "eval", ["cash", "card"])
     write_statistics(tmp_path, "train", ["cash", "card"])
     read = read_statistics(tmp_path)
-    assert read["splits"] == [{"name": s, "rows": 100, "share": 0.5} for s in ("train", "eval")]
-    text, day, fare = read["features"]
-    assert text["values"][1] == {"value": "card", "shares": {"train": 0.5, "eval": 0.5}}
-    assert fare["splits"]["train"]["missing"] == 0.25
-    assert fare["bins"]["edges"] == list(range(11))
-    assert fare["bins"]["shares"]["eval"] == pytest.approx([0.1] * 10)
-    assert day["bins"]["edges"] == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
-    assert day["bins"]["shares"]["train"] == pytest.approx([1 / 7] * 7)
+    assert read.splits == tuple(Split(name, 100, 0.5) for name in ("train", "eval"))
+    text, day, fare = read.features
+    assert text.values[1] == FrequentValue("card", {"train": 0.5, "eval": 0.5})
+    assert fare.splits["train"].missing == 0.25
+    assert fare.bins is not None and day.bins is not None
+    assert fare.bins.edges == tuple(range(11))
+    assert fare.bins.shares["eval"] == pytest.approx([0.1] * 10)
+    assert day.bins.edges == (0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5)
+    assert day.bins.shares["train"] == pytest.approx([1 / 7] * 7)
 
 
 def test_anomalies_name_the_split_the_feature_and_the_severity(tmp_path: Path) -> None:
@@ -120,7 +109,7 @@ def test_anomalies_name_the_split_the_feature_and_the_severity(tmp_path: Path) -
     (tmp_path / "Split-eval").mkdir()
     (tmp_path / "Split-eval" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
     (found,) = read_anomalies(tmp_path)
-    assert (found["split"], found["feature"], found["severity"]) == ("eval", "fare", "error")
+    assert (found.split, found.feature, found.severity) == ("eval", "fare", "error")
     with pytest.raises(FileNotFoundError, match="no anomalies"):
         read_anomalies(tmp_path / "nowhere")
 
@@ -134,14 +123,10 @@ def test_what_drifted_comes_first_then_what_is_nearest_to_its_threshold(tmp_path
     ]
     (tmp_path / "report.json").write_text(json.dumps({"span": 3, "drift": measured}))
     found = read_drift(tmp_path)
-    assert [row["feature"] for row in found] == ["far", "near", "calm", "(label)"]
+    assert [row.feature for row in found] == ["far", "near", "calm", "(label)"]
     page = rendering.render(
         document(
-            statistics={
-                "splits": [{"name": "train", "rows": 1, "share": 1.0}],
-                "features": [],
-                "feature_count": 0,
-            },
+            statistics=Statistics((Split("train", 1, 1.0),), (), 0),
             drift=found,
         )
     )
@@ -152,8 +137,8 @@ def test_a_trainings_curves_are_told_from_its_rates(tmp_path: Path) -> None:
     history = {"loss": [2.0, 1.0], "val_loss": [3.0, 2.0], "learning_rate": [0.1, 0.1]}
     (tmp_path / "training.json").write_text(json.dumps({"strategy": "none", "history": history}))
     read = read_training(tmp_path)
-    assert read["curves"] == [{"name": "loss", "train": [2.0, 1.0], "eval": [3.0, 2.0]}]
-    assert read["rates"] == {"learning_rate": [0.1, 0.1]} and read["facts"] == {"strategy": "none"}
+    assert read.curves == (TrainingCurve("loss", (2.0, 1.0), (3.0, 2.0)),)
+    assert read.rates == {"learning_rate": (0.1, 0.1)} and read.facts == {"strategy": "none"}
 
 
 def scores_of(labels: np.ndarray, predictions: np.ndarray, buckets: int = 500) -> Scores:
@@ -202,41 +187,46 @@ def test_a_slice_with_too_few_of_a_class_has_no_interval() -> None:
 @pytest.mark.parametrize(
     ("case", "tone", "words"),
     [
-        ({"status": "failed", "error": "Transform: no"}, "bad", "failed"),
-        ({"judged": False}, "warn", "No model was judged"),
+        ({"failed": True, "error": "Transform: no"}, "bad", "failed"),
+        ({"verdict": None}, "warn", "No model was judged"),
         ({"blessed": False}, "bad", "Not blessed"),
         ({"pushed_version": None}, "warn", "not pushed"),
         ({}, "good", "version 7"),
     ],
 )
 def test_the_decision_is_one_of_five(case: dict[str, Any], tone: str, words: str) -> None:
-    base = {
-        "status": "succeeded", "error": None, "judged": True, "blessed": True, "refusals": [],
-        "pushed_version": "7",
-    }  # fmt: skip
-    decided = decide(**{**base, **case})
-    assert decided["tone"] == tone and words in decided["headline"]
+    outcome = {"blessed": True, "pushed_version": "7", "verdict": Verdict(True), **case}
+    verdict = outcome.pop("verdict")
+    decided = decide(Outcome(**outcome), verdict)
+    assert decided.tone == tone and words in decided.headline
 
 
 def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
     # A protocol buffer holds no surrogate; a log or a JSON file may.
     write_statistics(tmp_path, "train", [text for text in HOSTILE if "\ud800" not in text])
-    rows = [{"feature": t, "split": t, "severity": "error", "title": t, "description": t} for t in HOSTILE]
-    slices = [
-        {"where": t, "rows": 9.0, "candidate": {"auc": 0.5}, "baseline": {}, "intervals": {}} for t in HOSTILE
-    ]
-    evaluation = {
-        "main": "auc", "slices": slices, "slice_count": 9, "gates": [], "curves": {},
-    }  # fmt: skip
+    facts = dict.fromkeys(
+        (
+            "strategy",
+            "strategy_reason",
+            "replicas",
+            "batch_size_per_replica",
+            "precision",
+            "precision_reason",
+            "global_batch_size",
+            "epochs",
+            "steps",
+        ),
+        HOSTILE[0],
+    )
     page = rendering.render(
         document(
             statistics=read_statistics(tmp_path),
-            anomalies=rows,
-            evaluation=evaluation,
+            anomalies=tuple(Anomaly(t, t, "error", t, t) for t in HOSTILE),
+            evaluation=Verdict(False, "auc", (SliceMetrics((), {"auc": 0.5}), *(SliceMetrics(((t, t),), {"auc": 0.5, "example_count": 9.0}) for t in HOSTILE))),
             drift=order_drift({"feature": t, "split": t, "metric": t, "distance": 1.0, "threshold": 0.1, "against": t, "description": t} for t in HOSTILE),
-            training={"facts": dict.fromkeys(("strategy", "strategy_reason", "replicas", "batch_size_per_replica", "precision", "precision_reason", "global_batch_size", "epochs", "steps"), HOSTILE[0]) | {"seconds": 1.0}, "curves": [{"name": t, "train": [1.0, 2.0], "eval": []} for t in HOSTILE], "rates": {}},
-            lineage={"boxes": [{"id": t, "title": t, "lines": [t]} for t in HOSTILE], "edges": [], "source": ""},
-            reproduction={"commands": HOSTILE, "facts": [(t, t) for t in HOSTILE], "configuration": HOSTILE},
+            training=Training({**facts, "seconds": 1.0}, tuple(TrainingCurve(t, (1.0, 2.0)) for t in HOSTILE), {}),
+            lineage=Lineage(tuple(Box(t, t, (t,)) for t in HOSTILE), (), ""),
+            reproduction=Reproduction(tuple(HOSTILE), tuple((t, t) for t in HOSTILE), tuple(HOSTILE)),
         )
     )  # fmt: skip
     elements = Elements(page)
@@ -298,7 +288,7 @@ def test_figures_read_as_a_person_writes_them(shown: str, expected: str) -> None
 
 def test_rendering_needs_no_tensorflow() -> None:
     code = (
-        "import sys; from components.run_report import rendering, statistics, anomalies, training, evaluation\n"
+        "import sys; from components.run_report import rendering, document\n"
         "sys.exit(', '.join({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -307,9 +297,19 @@ def test_rendering_needs_no_tensorflow() -> None:
 
 def test_reproduce_lists_every_setting_of_every_section() -> None:
     """Sections that the configuration gets later are in it by themselves, or this test asks about them."""
-    loaded = load("taxi", "laptop", ["window.spans=7", "retention.spans=20", "drift.label_shift=0.25"])
+    loaded = load(
+        "taxi",
+        "laptop",
+        [
+            "window.spans=7",
+            "retention.spans=20",
+            "drift.label_shift=0.25",
+            "metrics.hinge=tf_keras.metrics.Hinge",
+        ],
+    )
     lines = settings_of(loaded)
     assert {"window.spans = 7", "retention.spans = 20", "drift.label_shift = 0.25"} <= set(lines)
+    assert 'metrics.hinge = "tf_keras.metrics.Hinge"' in lines
     expected = {
         (section.name, setting.name)
         for section in dataclasses.fields(loaded)
@@ -325,7 +325,7 @@ def test_reproduce_lists_every_setting_of_every_section() -> None:
 
 def test_the_datas_box_says_which_spans_and_which_content(tmp_path: Path) -> None:
     table = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 0})
-    assert table["lines"] == ["content 0123456789ab"]
+    assert table.lines == ("content 0123456789ab",)
     (tmp_path / "window.json").write_text(json.dumps({"window": ["2026-01-01", "2026-01-02"]}))
     spans = make_box("ExampleGen", tmp_path, {"input_fingerprint": "0123456789abcdef", "span": 2})
-    assert spans["lines"] == ["2 span(s), 2026-01-01 to 2026-01-02", "content 0123456789ab"]
+    assert spans.lines == ("2 span(s), 2026-01-01 to 2026-01-02", "content 0123456789ab")

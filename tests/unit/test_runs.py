@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import ROOT
 from pipeline.runs import __main__ as runs
+from pipeline.runs.comparison import compare
 from pipeline.runs.run import NodeRun, Run, read_run, read_runs, settle_killed
 from pipeline.workspace import workspace_of
 
@@ -114,6 +115,55 @@ def test_two_runs_are_compared_in_a_table_and_a_page(
     assert "[red]no[/red]" in shown
     text = Path(shown.splitlines()[-1].removeprefix("side by side").strip()).read_text()
     assert "&lt;b&gt;" in text and "<b>" not in text
+
+
+@pytest.mark.parametrize(
+    ("more_is_better", "change"), [(True, "-0.01 (worse)"), (False, "-0.01 (better)"), (None, "-0.01")]
+)
+def test_a_change_of_the_main_metric_is_better_or_worse_as_the_runs_say(
+    more_is_better: bool | None, change: str
+) -> None:
+    runs = [
+        Run(
+            "succeeded", metrics={"auc": auc, "recall": auc}, main_metric="auc", more_is_better=more_is_better
+        )
+        for auc in (0.94, 0.93)
+    ]
+    rows = {row.name: row.change for row in compare(*runs)["Evaluation"]}
+    assert rows == {"blessed": "", "auc": change, "recall": "-0.01"}
+
+
+@pytest.mark.parametrize(("layout", "is_read"), [(1, True), (99, False)])
+def test_a_report_that_an_earlier_version_left_is_drawn_and_another_layout_is_not(
+    workdir: Path, capsys: pytest.CaptureFixture[str], layout: int, is_read: bool
+) -> None:
+    curves = {
+        "roc": [[0, 0], [1, 1]], "precision_recall": [[1, 0.5]], "positive_share": 0.5, "threshold": 0.5,
+        "calibration": [{"predicted": 0.1, "observed": 0.2, "rows": 9, "low": 0, "high": 1}],
+        "confusion": dict.fromkeys(("true_positives", "false_positives", "true_negatives", "false_negatives"), 1),
+    }  # fmt: skip
+    report = {
+        "format": layout,
+        "run": {"id": "what no version reads any more"},
+        "decision": {"tone": "good", "headline": "Blessed of old", "sentences": [], "figures": []},
+        "training": {"facts": {}, "rates": {}, "curves": [{"name": "loss", "train": [2, 1], "eval": [2, 1]}]},
+        "evaluation": {
+            "main": "auc",
+            "slices": [],
+            "slice_count": 1,
+            "gates": [],
+            "curves": {"candidate": curves},
+        },
+    }
+    for run_id in IDS[:2]:
+        path = workdir / "taxi" / "reports" / f"{run_id}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(report))
+    shown = ask(workdir, capsys, "compare", IDS[0], IDS[1])
+    text = Path(shown.splitlines()[-1].removeprefix("side by side").strip()).read_text()
+    for words in ("Blessed of old", 'aria-label="ROC curve"', "loss on the eval split by epoch"):
+        assert (words in text) == is_read, words
+    assert ("This run left no report." in text) != is_read
 
 
 def test_the_list_comes_without_importing_anything_heavy(workdir: Path) -> None:

@@ -1,6 +1,8 @@
 """The Evaluator's document: the same after a file, readable without any library, and the words of its refusals."""
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +22,9 @@ from components.evaluator.verdict import (
     read_verdict,
     write_verdict,
 )
-from components.run_report.evaluation import SLICES_SHOWN, main_result, present
+from components.run_report import rendering
+from components.run_report.decision import Outcome, decide, key_figures, main_result
+from components.run_report.document import Header, Report
 from pipeline.config import ROOT
 
 MONDAY, TUESDAY = (("day", "1"),), (("day", "2"),)
@@ -47,6 +51,13 @@ def make_verdict() -> Verdict:
         refusals=tuple(drop.refusals()),
         curves={"candidate": curves},
     )
+
+
+def render(verdict: Verdict) -> str:
+    """The report's page of nothing but an evaluation, each white space one space."""
+    decision = decide(Outcome(), verdict, tuple(key_figures(verdict, None, None, None)))
+    page = rendering.render(Report(Header("", "", ""), decision, evaluation=verdict))
+    return re.sub(r"\s+", " ", page)
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
@@ -132,15 +143,41 @@ def test_a_gate_against_the_live_model_is_open_where_there_is_none() -> None:
 
 
 def test_a_report_shows_the_verdict_and_at_most_a_hundred_slices() -> None:
-    shown = present(make_verdict())
-    assert [row["where"] for row in shown["slices"]] == ["the whole eval split", "day = 1 and zone = a,b=c"]
-    assert (shown["slices"][0]["rows"], shown["slices"][0]["baseline"]) == (10.0, {"auc": 0.92})
-    gate = shown["gates"][0]
-    assert (gate["passed"], gate["value"]) == (False, -0.02)
-    assert gate["failing"] == [{"where": "the whole eval split", "value": -0.02}]
-    many = Verdict(True, slices=tuple(SliceMetrics((("day", str(day)),)) for day in range(300)))
-    assert (len(present(many)["slices"]), present(many)["slice_count"]) == (SLICES_SHOWN, 300)
+    page = render(make_verdict())
+    assert page.count('<tr><th scope="row"><bdi>') == 2
+    for text in ("<bdi>the whole eval split</bdi>", "<bdi>day = 1 and zone = a,b=c</bdi>"):
+        assert text in page
+    assert '<td data-name="rows" class="right more">10</td>' in page
+    assert '<td data-name="live model" class="right more">0.9200</td>' in page
+    assert (
+        '<td data-name="found" class="right">-0.0200</td> <td data-name="passed"><span class="bad">✕ no'
+        in page
+    )
+    many = Verdict(True, "auc", tuple(SliceMetrics((("day", str(day)),)) for day in range(300)))
+    page = render(many)
+    assert page.count('<tr><th scope="row"><bdi>') == 100 and "and 200 more slices." in page
     assert main_result(make_verdict()) == "auc 0.9000" and main_result(many) == ""
+
+
+@pytest.mark.parametrize(
+    ("more_is_better", "words"),
+    [
+        (True, ("which has 0.9200: worse", "-0.0200 (worse)")),
+        (False, ("which has 0.9200: better", "-0.0200 (better)")),
+    ],
+)
+def test_a_change_of_the_main_metric_is_better_or_worse_as_the_document_says(
+    more_is_better: bool, words: tuple[str, ...]
+) -> None:
+    page = render(dataclasses.replace(make_verdict(), more_is_better=more_is_better))
+    assert all(each in page for each in words)
+
+
+def test_a_document_of_an_earlier_version_shows_a_change_without_judging_it(tmp_path: Path) -> None:
+    write_verdict(make_verdict(), tmp_path)
+    assert "more_is_better" not in (tmp_path / verdict.FILE).read_text(), "as earlier versions wrote it"
+    page = render(read_verdict(tmp_path))
+    assert "which has 0.9200<" in page and "better" not in page and "worse" not in page
 
 
 def test_slices_are_named_as_summaries_name_them() -> None:

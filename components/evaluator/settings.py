@@ -1,0 +1,87 @@
+"""The ``[metrics]`` table of a dataset file: metrics of the user's own, by import path; standard library only."""
+
+import ast
+import importlib.util
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from foundation.sections import ConfigurationError
+
+EXAMPLE_COUNT = "example_count"
+"""What the Evaluator measures whatever the task."""
+
+_LIBRARIES = ("keras", "tf_keras", "tensorflow", "tensorflow_model_analysis")
+
+
+def read_metrics(table: Any, where: str) -> dict[str, str]:
+    """Name by which gates and summaries know a metric → import path of a subclass of Keras's or TFMA's `Metric`.
+
+    Classes are looked for in the source of their modules: importing those would import TensorFlow.
+
+    Raises:
+      ConfigurationError: If there is no such class, or it is no metric.
+    """
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} [metrics] must be a table of import paths, not {table!r}.")
+    for name, path in table.items():
+        called = f"{where} [metrics] {name} is {path!r}"
+        if not isinstance(path, str) or "." not in path:
+            raise ConfigurationError(
+                f"{called}; it must be the import path of a class, for example 'my_package.metrics.Name'."
+            )
+        module, _, class_name = path.rpartition(".")
+        try:
+            is_there, is_metric = _look_up(module, class_name)
+        except Exception as error:  # whatever is wrong with a module of the user's own
+            raise ConfigurationError(
+                f"{called}, whose module cannot be read ({error}): correct the path, the module or PYTHONPATH."
+            ) from error
+        if not is_there:
+            raise ConfigurationError(f"{called}, and {module} has no class {class_name}: correct the path.")
+        if not is_metric:
+            raise ConfigurationError(f"{called}, which is no metric: derive it from tf_keras.metrics.Metric.")
+    return dict(table)
+
+
+def check_names(metrics: Collection[str], taken: Collection[str], where: str) -> None:
+    """Raises ConfigurationError where a metric has a name that the evaluation has already."""
+    for name in metrics:
+        if name in taken or name == EXAMPLE_COUNT:
+            raise ConfigurationError(f"{where} [metrics] '{name}' is measured already: choose another name.")
+
+
+def _look_up(module: str, name: str) -> tuple[bool, bool]:
+    """Whether `module` has the class, and whether its bases lead to a library's metrics."""
+    if module.partition(".")[0] in _LIBRARIES:
+        return True, "metrics" in module.split(".")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No module named {module!r}")
+    tree = ast.parse(Path(spec.origin).read_bytes())
+    imported = _imported(tree, spec.parent or "")
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            bases = [ast.unparse(base).partition(".") for base in node.bases]
+            paths = [imported.get(first, f"{module}.{first}") + dot + rest for first, dot, rest in bases]
+            return True, any(_look_up(*_split(path))[1] for path in paths if "." in path)
+    return _look_up(*_split(imported[name])) if name in imported else (False, False)
+
+
+def _imported(tree: ast.Module, package: str) -> dict[str, str]:
+    """Name → dotted path of what the module's import statements bind."""
+    names: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.partition(".")[0]
+                names[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names |= {alias.asname or alias.name: f"{source}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _split(path: str) -> tuple[str, str]:
+    module, _, name = path.rpartition(".")
+    return module, name
