@@ -64,8 +64,8 @@ def DataGateStep(
     limits, tables = Drift(**json.loads(drift)), json.loads(columns)
     reviewed = text_format.Parse((Path(schema.uri) / "schema.pbtxt").read_text(), schema_pb2.Schema())
     is_judged = limits.action != "off"
-    if is_judged and (useless := check_comparators(reviewed)):
-        raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(useless))
+    if is_judged and (problems := check_comparators(reviewed)):
+        raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(problems))
     errors, label = _errors(anomalies), Label(**tables["label"])
     history = Path(history_directory) if history_directory else None
     logs = Path(serving_logs) if serving_logs else None

@@ -112,11 +112,12 @@ def _convert_block(
     counts: Counter[str] = Counter()
     with _shards(destination, block.shard) as write:
         for rows in source_format(file_format).read_examples(block, column_types):
-            for row in rows:
-                # As TFX's base_example_gen_executor splits rows.
-                split = buckets[int.from_bytes(hashlib.sha256(row).digest(), "big") % len(buckets)]
+            # As TFX's base_example_gen_executor splits rows.
+            digests = [int.from_bytes(hashlib.sha256(row).digest(), "big") for row in rows]
+            places = [buckets[digest % len(buckets)] for digest in digests]
+            counts.update(places)
+            for split, row in zip(places, rows):
                 write(split, row)
-                counts[split] += 1
     logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
     return counts
 
