@@ -85,9 +85,7 @@ def check_output(output: Path) -> None:
     Raises:
       ConfigurationError: If it cannot.
     """
-    directory = output.absolute().parent
-    while not directory.exists():
-        directory = directory.parent
+    directory = next(parent for parent in output.absolute().parents if parent.exists())
     if output.is_dir() or not directory.is_dir() or not os.access(directory, os.W_OK):
         raise ConfigurationError(f"--output {output} cannot be written: choose another.")
 
