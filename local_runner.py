@@ -53,17 +53,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
-    parser.add_argument("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
-    parser.add_argument("--workdir", default="runs", help="where everything is written (%(default)s)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting"
-    )
-    parser.add_argument("--from", dest="from_node", metavar="NODE", help="re-use what earlier nodes made")
-    parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after this node")
-    parser.add_argument("--no-cache", action="store_true", help="run every node")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, run nothing")
-    parser.add_argument("--verbose", action="store_true", help="show library logs and tracebacks")
+    add = parser.add_argument
+    add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
+    add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
+    add("--workdir", default="runs", help="where everything is written (%(default)s)")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
+    add("--from", dest="from_node", metavar="NODE", help="re-use what earlier nodes made")
+    add("--to", dest="to_node", metavar="NODE", help="stop after this node")
+    add("--no-cache", action="store_true", help="run every node")
+    add("--dry-run", action="store_true", help="check everything, run nothing")
+    add("--verbose", action="store_true", help="show library logs and tracebacks")
     return parser
 
 

@@ -1,7 +1,7 @@
 """The declaration of the step Trainer, whose code is the learner's.
 
-This folder's own is left out on purpose: only a training on several pods runs it, and its `run_fn` is then
-part of the step's fingerprint (`pipeline.fingerprint.add_code`). An edit of it does not repeat a training here.
+This folder's code is left out on purpose: only a training on several pods runs it, and there its `run_fn` is
+part of the step's fingerprint (`pipeline.fingerprint.add_code`). On one machine an edit of it repeats nothing.
 """
 
 from components.step import MODELS, TRAINING, Step
