@@ -60,8 +60,9 @@ def find_crossings(
       levels: Those of a feature's first column that are looked for.
       rows: At least one, which tell integer columns from others.
     """
+    quantities = [feature.name for feature in settings.features if feature.is_quantity]
     integers = {
-        name for row in rows for name, values in row.items() if any(isinstance(v, int) for v in values)
+        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
     }
     searches = [
         _Search(feature.name, feature.name in integers, output, column, level)
