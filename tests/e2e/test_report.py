@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from components.run_report import rendering
+from components.run_report.decision import Decision
+from components.run_report.document import Header, Report, StepTime
 from pipeline.runs import __main__ as runs
 from tests.browser import WIDTHS, Page, visit
 from tests.debian import program
@@ -129,6 +132,19 @@ def test_every_section_fits_and_reads_in_both_themes(
         page.screenshot(shot, f"#{section}")
         assert shot.stat().st_size > 2000
     assert page.problems == []
+
+
+def test_steps_that_take_hours_fit_on_a_phone(tmp_path: Path) -> None:
+    timing = tuple(
+        StepTime(name, "executed", seconds)
+        for name, seconds in (("ExampleValidator", 7e5), ("Trainer", 130.0))
+    )
+    file = tmp_path / "long.html"
+    report = Report(Header("", "", "", 7e5), Decision("good", ""), timing=timing)
+    file.write_text(rendering.render(report))
+    with visit(program("chromium", "chromium"), file) as opened:
+        opened.look("light", WIDTHS["phone"])
+        assert opened.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]
 
 
 def test_a_failed_run_has_a_report_with_the_step_and_the_end_of_its_log(project: Project) -> None:

@@ -121,6 +121,7 @@ CHANGES = {
     "model": ["model.dropout=0.5"],
     "training": ["training.epochs=3"],
     "evaluation": ["evaluation.slices=['trip_start_day']"],
+    "metrics": ["metrics.hinge=tf_keras.metrics.Hinge"],
     "gates": ["gates.auc.min=0.1"],
     "drift": ["drift.window=3"],
     "serving": ["serving.large_batch=7", "serving.keep_versions=9"],
