@@ -26,7 +26,7 @@ run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set
 	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
 test: .venv/.ready ## run the tests of everything that runs on one machine (twenty minutes on two cores)
-	@$(PYTHON) -m pytest tests/unit tests/tf tests/e2e $(ARGS)
+	@$(PYTHON) -m pytest tests/unit tests/tf tests/field tests/e2e $(ARGS)
 
 test-cluster: test-workers test-kubeflow test-kubernetes ## run the tests of workers, Kubeflow and Kubernetes (needs Go, root)
 
@@ -41,7 +41,7 @@ test-kubernetes: .venv/.ready
 
 # What can differ between two TFX lines: everything in one process, one whole life of a model, workers of
 # every kind, and each step of the compiled pipeline once.
-PLATFORM_TESTS := tests/unit tests/tf tests/distributed/test_mirrored.py \
+PLATFORM_TESTS := tests/unit tests/tf tests/field tests/distributed/test_mirrored.py \
   tests/distributed/test_workers.py::test_the_result_does_not_depend_on_the_number_of_workers \
   tests/distributed/test_workers.py::test_preemption_saves_in_the_middle_of_an_epoch \
   tests/e2e/test_local_run.py::test_the_summary_says_what_the_contract_promises \

@@ -3,12 +3,16 @@
 The language is Python's arithmetic, comparison and ``and``/``or``/``not`` over column names, numbers
 and quoted texts. Nothing else parses, so a dataset file cannot run code. Standard library only:
 the operands may be TensorFlow tensors or plain Python values.
+
+Which operands go together is decided before any data is read (`check_types`): TensorFlow would say it in
+the middle of a run, and not by the name of a column.
 """
 
 import ast
+import functools
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -38,9 +42,37 @@ def columns_of(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.id for node in in_order))
 
 
-def evaluate(text: str, operands: Mapping[str, Any]) -> Any:
-    """The value of `text`, with each column name replaced by its operand."""
-    return _evaluate(_parse(text), operands)
+def is_comparison(text: str) -> bool:
+    """Whether `text` yields true or false rather than a value."""
+    node = _parse(text)
+    return isinstance(node, (ast.Compare, ast.BoolOp)) or (
+        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    )
+
+
+def check_types(text: str, texts: Collection[str]) -> None:
+    """Raises ValueError, in a sentence that begins with the expression, where texts and numbers are mixed.
+
+    Args:
+      text: The expression.
+      texts: Those of its columns that hold texts; all others hold numbers.
+    """
+    _type_of(_parse(text), texts, text)
+
+
+Align = Callable[[Any, Any], tuple[Any, Any]]
+"""Makes the two operands of an operation go together."""
+
+
+def evaluate(text: str, operands: Mapping[str, Any], align: Align = lambda left, right: (left, right)) -> Any:
+    """The value of `text`, with each column name replaced by its operand.
+
+    Args:
+      text: The expression.
+      operands: By column name.
+      align: Of both operands of each arithmetic operation and comparison, before it.
+    """
+    return _evaluate(_parse(text), operands, align)
 
 
 def _parse(text: str) -> ast.expr:
@@ -74,22 +106,71 @@ def _check(node: ast.expr, text: str) -> None:
         _check(child, text)
 
 
-def _evaluate(node: ast.expr, operands: Mapping[str, Any]) -> Any:
+def _type_of(node: ast.expr, texts: Collection[str], whole: str) -> str:
+    """ "text", "number" or "truth"."""
+
+    def ask(child: ast.expr) -> str:
+        return _type_of(child, texts, whole)
+
+    def refuse(what: str) -> NoReturn:
+        raise ValueError(f"expression {whole!r} {what}")
+
+    match node:
+        case ast.Name(id=name):
+            return "text" if name in texts else "number"
+        case ast.Constant(value=value):
+            return "text" if isinstance(value, str) else "number"
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            sides = {ask(left), ask(right)}
+            if sides == {"text", "number"}:
+                refuse(f"compares a text with a number in {ast.unparse(node)!r}: {_fix(left, right, texts)}.")
+            if sides == {"text"} and not isinstance(op, (ast.Eq, ast.NotEq)):
+                refuse(
+                    f"asks for the order of texts in {ast.unparse(node)!r}; texts are only == or != another."
+                )
+            return "truth"
+        case ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+            for child in _children(node):
+                if ask(child) != "truth":
+                    refuse(f"uses {ast.unparse(child)!r} as yes or no: compare it with something.")
+            return "truth"
+    for child in _children(node):
+        if ask(child) != "number":
+            refuse(f"calculates with {ast.unparse(child)!r}, which is no number.")
+    return "number"
+
+
+def _children(node: ast.expr) -> list[ast.expr]:
+    return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+
+
+def _fix(left: ast.expr, right: ast.expr, texts: Collection[str]) -> str:
+    for column, other in ((left, right), (right, left)):
+        if isinstance(column, ast.Name) and isinstance(other, ast.Constant):
+            if column.id in texts:
+                return f"'{column.id}' holds texts, write {str(other.value)!r} in quotes"
+            return f"'{column.id}' holds numbers, write {other.value!s} without quotes"
+    return "make both texts or both numbers"
+
+
+def _evaluate(node: ast.expr, operands: Mapping[str, Any], align: Align) -> Any:
+    def value_of(child: ast.expr) -> Any:
+        return _evaluate(child, operands, align)
+
     match node:
         case ast.Name(id=name):
             return operands[name]
         case ast.Constant(value=value):
             return value
-        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _BINARY[type(op)](_evaluate(left, operands), _evaluate(right, operands))
-        case ast.BoolOp(op=op, values=[first, *rest]):
-            value = _evaluate(first, operands)
-            for other in rest:
-                value = _BINARY[type(op)](value, _evaluate(other, operands))
-            return value
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](*align(value_of(left), value_of(right)))
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _BINARY[type(op)](*align(value_of(left), value_of(right)))
+        case ast.BoolOp(op=op, values=values):
+            return functools.reduce(_BINARY[type(op)], map(value_of, values))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             # `~` on a Python bool is bitwise (-1, -2); comparing with False means "not" everywhere.
-            return _evaluate(operand, operands) == False  # noqa: E712
+            return value_of(operand) == False  # noqa: E712
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand, operands)
+            return -value_of(operand)
     raise AssertionError(ast.dump(node))

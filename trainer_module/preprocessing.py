@@ -19,6 +19,7 @@ from foundation.sections import read_section
 from trainer_module.features import CATEGORICAL, NUMERIC, by_kind, read_features
 from trainer_module.inputs.raw_columns import Column
 from trainer_module.label import TRANSFORMED_LABEL, Label
+from trainer_module.tasks import INVALID, NO_CLASS
 
 
 def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -42,8 +43,20 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
         if matrices
     }
     if label.columns:
-        value = label.rules.value(label, inputs)
-        if classes := label.rules.class_vocabulary:
-            value = tft.compute_and_apply_vocabulary(value, vocab_filename=classes)
-        transformed[TRANSFORMED_LABEL] = value
+        transformed[TRANSFORMED_LABEL] = _label(label, inputs)
     return transformed
+
+
+def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
+    value, vocabulary = label.rules.value(label, inputs), label.rules.class_vocabulary
+    if not vocabulary:
+        return value
+    counted = value
+    if label.classes:
+        # Each once a batch, so that a class has an output where the training split has no row of it.
+        named = tf.constant(label.classes)
+        is_named = tf.reduce_any(tf.equal(value[:, tf.newaxis], named), axis=1)
+        counted = tf.concat([tf.where(is_named, value, ""), named], axis=0)
+    classes = tft.vocabulary(counted, vocab_filename=vocabulary)
+    ids = tft.apply_vocabulary(value, classes, default_value=INVALID)
+    return tf.where(tf.equal(value, ""), tf.constant(NO_CLASS, tf.int64), ids)

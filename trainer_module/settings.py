@@ -140,9 +140,12 @@ class Settings:
         for feature in self.features:
             features[feature.name] = {"kind": feature.kind, **dataclasses.asdict(feature)}
             del features[feature.name]["name"]
+        label = _given(self.label)
+        # Only the data gate asks for it: a change of it repeats no training.
+        del label["max_missing"]
         return {
             "features": features,
-            "label": _given(self.label),
+            "label": label,
             "model": {"kind": self.model.kind, **_given(self.model)},
             "training": _given(self.training),
         }

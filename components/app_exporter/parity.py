@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer_module.inputs.rows import is_label
 from trainer_module.tasks import Task
 
 Array = np.ndarray[Any, Any]
@@ -25,15 +26,20 @@ def compare(task: Task, labels: Array, original: Answers, variants: Mapping[str,
 
     Args:
       task: The label's, whose `quality` decides.
-      labels: [rows].
+      labels: [rows]; quality is of those rows that have one.
       original: The SavedModel's answers, [rows, outputs].
       variants: The same by name.
     """
+    labelled = is_label(labels)
+
+    def quality(answers: Answers) -> float:
+        return task.quality(labels[labelled], answers.predictions[labelled])
+
     report: dict[str, Any] = {
         "rows": len(labels),
         "quality": task.quality_name,
         "saved_model": {
-            "quality": task.quality(labels, original.predictions),
+            "quality": quality(original),
             "milliseconds": original.milliseconds,
         },
         "variants": {},
@@ -41,7 +47,7 @@ def compare(task: Task, labels: Array, original: Answers, variants: Mapping[str,
     for name, answers in variants.items():
         difference = np.abs(answers.predictions - original.predictions)
         report["variants"][name] = {
-            "quality": task.quality(labels, answers.predictions),
+            "quality": quality(answers),
             "max_difference": float(difference.max()),
             "mean_difference": float(difference.mean()),
             "bytes": answers.size,

@@ -22,7 +22,8 @@ from components.data_gate import statistics_history
 from components.data_gate.comparison import Comparison
 from components.data_gate.distance import ALL_SPLITS, Distance
 from components.data_gate.drift import check_comparators
-from components.data_gate.label_statistics import label_statistics
+from components.data_gate.feature_types import check_feature_types
+from components.data_gate.label_check import check_labels
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, make_report
 from components.data_gate.settings import Drift
@@ -53,7 +54,7 @@ def DataGateStep(
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
       report: Gets `REPORT`: {"span", "action", "anomalies", "drift"}, see `make_report`.
-      columns: `features`, a list of names, and `label`, the table of `Settings.to_json`, as JSON text.
+      columns: `features`, see `check_feature_types`, and `label`, the table of `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
       serving_logs: Directory of logged requests, or "".
@@ -69,20 +70,23 @@ def DataGateStep(
     errors, label = _errors(anomalies), Label(**tables["label"])
     history = Path(history_directory) if history_directory else None
     logs = Path(serving_logs) if serving_logs else None
-    comparison = Comparison(reviewed, tables["features"], label, limits, history, logs)
+    comparison = Comparison(reviewed, list(tables["features"]), label, limits, history, logs)
+    labels = {}
+    # Columns that are not what the schema says cannot be read by it.
+    if not errors:
+        check_feature_types(tables["features"], reviewed, by_split.values())
+        files = {split: _files(examples, split) for split in by_split}
+        labels = check_labels(files, label, reviewed, is_whole=not history)
+    for split, feature in labels.items():
+        by_split[split].features.append(feature)
     spans: dict[int, Statistics] = {}
     distances: list[Distance] = []
     for number, name, splits in _spans(list(by_split), examples, statistics.span):
         new = merge_statistics([by_split[split] for split in splits])
-        # Columns that are not what the schema says cannot be read by it.
-        if history and is_judged and not errors:
-            directories = [Path(artifact_utils.get_split_uri([examples], split)) for split in splits]
-            files = [str(file) for directory in directories for file in directory.iterdir()]
-            new.features.append(label_statistics(files, label, reviewed))
         spans[number] = new
         if is_judged:
             distances += comparison.measure(number, name, new)
-    written = make_report(statistics.span if history else None, limits.action, errors, distances)
+    written = make_report(statistics.span if history else None, limits.action, errors, distances, labels)
     (Path(report.uri) / REPORT).write_text(json.dumps(written, indent=1) + "\n")
     if history:
         for number, new in spans.items():
@@ -99,8 +103,11 @@ class DataGate(_Step):
     def __init__(self, settings: Settings, drift: Drift, **inputs: Any) -> None:
         """Takes the sections for `columns` and `drift`, and all else as `DataGateStep` does."""
         columns = {
-            "features": sorted(feature.name for feature in settings.features),
-            "label": settings.to_json()["label"],
+            "features": {
+                feature.name: (feature.kind, feature.types)
+                for feature in sorted(settings.features, key=lambda feature: feature.name)
+            },
+            "label": {**settings.to_json()["label"], "max_missing": settings.label.max_missing},
         }
         limits = {name: value for name, value in asdict(drift).items() if name != "serving_logs"}
         super().__init__(columns=json.dumps(columns), drift=json.dumps(limits), **inputs)
@@ -108,6 +115,10 @@ class DataGate(_Step):
 
 def _splits_of(artifact: Artifact) -> list[str]:
     return list(artifact_utils.decode_split_names(artifact.split_names))
+
+
+def _files(examples: standard_artifacts.Examples, split: str) -> list[str]:
+    return list(map(str, Path(artifact_utils.get_split_uri([examples], split)).iterdir()))
 
 
 def _statistics_of(statistics: standard_artifacts.ExampleStatistics, split: str) -> Statistics:

@@ -5,7 +5,7 @@ examples once more costs little beside computing their statistics.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,10 +17,14 @@ from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 from components.data_gate.distance import LABEL_COLUMN
 from components.data_gate.histograms import Histogram
 from components.data_gate.merged_statistics import FeatureStatistics, common_of, set_counts
+from trainer_module.inputs.raw_columns import Column
 from trainer_module.label import Label
+from trainer_module.tasks import INVALID, NO_CLASS
 
 _TYPES = {schema_pb2.BYTES: tf.string, schema_pb2.INT: tf.int64, schema_pb2.FLOAT: tf.float32}
 _BATCH = 10_000
+INVALID_CLASS = "(no class)"
+"""What the rows whose label is `INVALID` are counted as."""
 _BUCKETS = 100
 
 
@@ -40,6 +44,24 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
     Returns:
       Statistics of the feature `label_name`, of the kind that `merged_statistics` adds up.
     """
+    batches = read_columns(files, label, schema, lambda columns: label.rules.value(label, columns))
+    feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(label)]))
+    set_values = _set_classes if label.rules.has_classes else _set_numbers
+    rows, missing = set_values(feature, batches)
+    common = common_of(feature)
+    common.num_non_missing = common.tot_num_values = rows
+    common.num_missing = missing
+    common.min_num_values = common.max_num_values = 1
+    return feature
+
+
+def read_columns(
+    files: Sequence[str],
+    label: Label,
+    schema: schema_pb2.Schema,
+    function: Callable[[Mapping[str, Column]], Any],
+) -> Iterator[Any]:
+    """What `function` makes of the label's columns, as arrays, batch by batch."""
     spec = {
         feature.name: tf.io.VarLenFeature(_TYPES[feature.type])
         for feature in schema.feature
@@ -49,17 +71,10 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
 
     # AutoGraph cannot read the expression's `match`, says so at length, and has nothing to do here.
     @tf.autograph.experimental.do_not_convert
-    def value(batch: tf.Tensor) -> tf.Tensor:
-        return label.rules.value(label, tf.io.parse_example(batch, spec))
+    def value(batch: tf.Tensor) -> Any:
+        return function(tf.io.parse_example(batch, spec))
 
-    batches = records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
-    feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(label)]))
-    set_values = _set_classes if label.rules.has_classes else _set_numbers
-    rows, missing = set_values(feature, batches)
-    common = common_of(feature)
-    common.num_non_missing = common.tot_num_values = rows
-    common.num_missing = missing
-    return feature
+    return records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
 
 
 def _set_numbers(feature: FeatureStatistics, batches: Iterable[NDArray[np.float32]]) -> tuple[int, int]:
@@ -85,9 +100,15 @@ def _set_classes(feature: FeatureStatistics, batches: Iterable[NDArray[Any]]) ->
     counts: Counter[str] = Counter()
     for batch in batches:
         for name, count in zip(*(each.tolist() for each in np.unique(batch, return_counts=True))):
-            counts[name.decode(errors="replace") if isinstance(name, bytes) else str(name)] += count
-    # A class with a name is the empty text where it is missing.
+            counts[_class_name(name)] += count
     missing = counts.pop("", 0)
     feature.string_stats.unique = len(counts)
     set_counts(feature.string_stats, counts)
     return sum(counts.values()), missing
+
+
+def _class_name(value: bytes | int) -> str:
+    """The empty text for a row without a class."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return {NO_CLASS: "", INVALID: INVALID_CLASS}.get(value, str(value))

@@ -1,12 +1,13 @@
 """What the gate says: the report that it leaves, and the error that stops the run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.data_gate.distance import ALL_SPLITS, LABEL_COLUMN, Distance
+from components.data_gate.merged_statistics import FeatureStatistics, common_of
 from foundation.sections import UserError
 
 REPORT = "report.json"
@@ -28,7 +29,11 @@ class DataGateError(UserError, RuntimeError):
 
 
 def make_report(
-    span: int | None, action: str, errors: Sequence[Anomaly], distances: Sequence[Distance]
+    span: int | None,
+    action: str,
+    errors: Sequence[Anomaly],
+    distances: Sequence[Distance],
+    labels: Mapping[str, FeatureStatistics],
 ) -> dict[str, Any]:
     """What `REPORT` holds, as JSON values.
 
@@ -37,6 +42,7 @@ def make_report(
       action: Of [drift]: what follows when a threshold is exceeded.
       errors: What differs from the schema.
       distances: All that were measured.
+      labels: Split → the label's statistics; none where it could not be read.
 
     Raises:
       DataGateError: If the run must not go on.
@@ -49,6 +55,10 @@ def make_report(
             for split, name, anomaly in errors
         ],
         "drift": [asdict(distance) for distance in distances],
+        "labels": {
+            split: {"rows": common.num_missing + common.num_non_missing, "missing": common.num_missing}
+            for split, common in ((split, common_of(feature)) for split, feature in labels.items())
+        },
     }
     parts = []
     if errors:

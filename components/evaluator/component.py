@@ -24,6 +24,7 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import path_utils, proto_utils
 
+from components.evaluator import labelled_rows
 from components.evaluator.row_metrics import judge
 from components.evaluator.verdict import write_verdict
 from components.example_gen.span_conversion import WINDOW
@@ -76,6 +77,6 @@ class Evaluator(component.Evaluator):
 
     def __init__(self, task: Task, **inputs: Any) -> None:
         """Takes the task for its main metric, and all else as TFX's Evaluator does."""
-        super().__init__(**inputs)
+        super().__init__(**inputs, module_path=labelled_rows.__name__)
         # TFX's specification of the step has no room for them; every runner reads them here.
         self.exec_properties.update({MAIN_METRIC: task.main_metric, MORE_IS_BETTER: int(task.more_is_better)})

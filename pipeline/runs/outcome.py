@@ -32,12 +32,14 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         return run
     executions = metadata.read_run(metadata.open_store(workspace), latest)
     window, span_notes = _spans(executions)
-    distances = tuple(_read(executions, "DataGate", "report", REPORT).get("drift", ())) or run.drift
+    gate = _read(executions, "DataGate", "report", REPORT)
+    distances = tuple(gate.get("drift", ())) or run.drift
     training = _read(executions, "Trainer", "model_run", TRAINING_REPORT)
     parity = find_file(executions, "AppExporter", "app_model", PARITY)
     notes = [
         *_cache_notes(executions),
         *span_notes,
+        *_missing_labels(gate.get("labels", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
         *_warm_start(training),
     ]
@@ -124,6 +126,14 @@ def _pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
         return None
     path = pushed.custom_properties["pushed_destination"].string_value
     return path if Path(path).is_dir() else None
+
+
+def _missing_labels(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return [
+        f"labels: {count['missing']:,} of the {count['rows']:,} rows of the {split} split have none and were left out"
+        for split, count in counts.items()
+        if count["missing"]
+    ]
 
 
 def _drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:

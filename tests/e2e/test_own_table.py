@@ -1,5 +1,8 @@
 """Bring your own table: other columns, another task, bad data; a dataset file and no Python."""
 
+import csv
+import io
+
 import numpy as np
 import tensorflow as tf
 
@@ -65,15 +68,20 @@ def test_another_table_with_three_classes_runs_without_any_python(project: Proje
     assert answer.shape == (2, 3) and np.allclose(answer.numpy().sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_regression_runs_too(project: Project) -> None:
+def test_a_regression_runs_too_and_rows_without_a_label_are_left_out_and_said(project: Project) -> None:
     label = 'task = "regression"\nexpression = "quantity * 1"'
     text = DATASET.format(name="spend", label=label, gate="mean_absolute_error", bound="max = 5.0")
     text = text.replace('quantity = { kind = "bucketized", buckets = 4 }\n', "")
-    complete = "".join(line for line in table(800).splitlines(True) if ",," not in line)
-    project.add_dataset("spend", text, complete)
+    rows = table(800)
+    project.add_dataset("spend", text, rows)
     run = project.run("spend")
     assert run.status == 0, run.error
     assert run.summary["blessed"] is True and 0 < run.summary["metrics"]["mean_absolute_error"] < 5
+    labelled = sum(bool(row["quantity"]) for row in csv.DictReader(io.StringIO(rows)))
+    assert labelled < 700 and sum(run.summary["examples"].values()) == labelled
+    assert run.summary["metrics"]["example_count"] == run.summary["examples"]["eval"]
+    (note,) = [note for note in run.summary["notes"] if "train split have none and were left out" in note]
+    assert note.split(" ")[0] in run.output
 
 
 def test_a_column_of_the_wrong_type_is_stopped_by_the_data_gate(

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from foundation.sections import ConfigurationError
 from trainer_module.inputs import batches as data
-from trainer_module.inputs.batches import Shard
+from trainer_module.inputs.rows import Shard, read_rows
 from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.tasks import find_task
 from trainer_module.training.plan import steps_of_pass
@@ -43,8 +43,8 @@ def passes(
     files: list[str], shard: Shard, steps: int, batch_size: int, count: int, cache: str
 ) -> list[Counter[float]]:
     """How often each row counts in each pass of one worker."""
-    rows = data.read_rows(files, SPEC, shard)
-    here = shard.rows(files)[shard.index]
+    rows = read_rows(files, SPEC, shard)
+    here = shard.rows(files, SPEC)[shard.index]
     stream = iter(data.make_batches(rows, here, batch_size, steps, cache=cache, shuffle_rows=1000, seed=1))
     seen = []
     for _ in range(count):
@@ -64,7 +64,7 @@ def test_trap_2_every_row_is_seen_once_a_pass_for_any_files_and_workers(
     tmp_path: Path, sizes: list[int], workers: int, cache: str
 ) -> None:
     files = write(tmp_path, sizes)
-    by_worker = Shard(0, workers).rows(files)
+    by_worker = Shard(0, workers).rows(files, SPEC)
     assert sum(by_worker) == sum(sizes)
     steps = steps_of_pass(by_worker, batch_size=8, local_replicas=1)
     everyone = [passes(files, Shard(index, workers), steps, 8, 3, cache) for index in range(workers)]
@@ -80,7 +80,7 @@ def test_trap_2_one_file_is_divided_by_rows_and_enough_files_are_divided_as_file
 
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_each_pass_is_shuffled_anew(tmp_path: Path, cache: str) -> None:
-    rows = data.read_rows(write(tmp_path, [100]), SPEC)
+    rows = read_rows(write(tmp_path, [100]), SPEC)
     batches = iter(data.make_batches(rows, 100, 100, 1, cache=cache, shuffle_rows=1000, seed=1))
     first, second = (next(batches)[0]["numeric"].numpy()[:, 0] for _ in range(2))
     assert sorted(first) == sorted(second) and not np.array_equal(first, second)
@@ -95,7 +95,7 @@ def test_rows_are_mixed_across_windows_and_their_order_follows_from_the_seed(
         [
             features["numeric"].numpy()[:, 0].tolist()
             for features, _, _ in data.make_batches(
-                data.read_rows(files, SPEC), 4000, 500, 8, cache=cache, shuffle_rows=2048, seed=seed
+                read_rows(files, SPEC), 4000, 500, 8, cache=cache, shuffle_rows=2048, seed=seed
             ).take(8)
         ]
         for seed in (1, 1, 2)
@@ -137,7 +137,7 @@ def test_the_weights_make_the_mean_over_places_the_mean_over_rows() -> None:
 @pytest.mark.parametrize(("size", "steps"), [(7, 4), (10, 2)])
 @pytest.mark.parametrize("cache", ["none", "disk", "memory"])
 def test_caches_hold_the_same_rows_in_file_order(tmp_path: Path, cache: str, size: int, steps: int) -> None:
-    rows = data.read_rows(write(tmp_path, [20]), SPEC)
+    rows = read_rows(write(tmp_path, [20]), SPEC)
     batches = data.make_batches(rows, 20, size, steps, cache=cache, cache_directory=tmp_path / "cache")
     for _ in range(2):
         numbers = [f["numeric"].numpy()[w.numpy() > 0, 0] for f, _, w in batches.take(steps)]
@@ -147,9 +147,9 @@ def test_caches_hold_the_same_rows_in_file_order(tmp_path: Path, cache: str, siz
 @pytest.mark.parametrize(
     ("labels", "task", "expected"),
     [
-        ([], "binary", "The eval split is empty"),
+        ([], "binary", "The eval split has no row with a label"),
         ([1, 1, 1], "binary", "Every label in the eval split is of class 1"),
-        ([0.5, float("nan")], "regression", "rows without a label"),
+        ([1, -2, 0], "binary", "labels that are no class"),
     ],
 )
 def test_a_split_from_which_nothing_can_be_learned(labels: list[float], task: str, expected: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.tasks import NO_CLASS
 
 from .conftest import TABLES, TYPES, Transformed, make_rows, transform
 
@@ -84,9 +85,12 @@ def test_ids_out_of_range_are_unknown(orders: Transformed, value: int, expected:
     assert apply(orders, {**MISSING, "weekday": [value]})["categorical"][3] == expected
 
 
-def test_the_label_follows_its_expression_and_missing_operands_make_it_false(orders: Transformed) -> None:
+def test_the_label_follows_its_expression_and_a_missing_operand_makes_none(orders: Transformed) -> None:
     labels = read(orders)[TRANSFORMED_LABEL]
-    expected = [int(row["paid"][0] > np.float32(0.5) * np.float32(row["price"][0])) for row in orders.raw]
+    expected = [
+        NO_CLASS if np.isnan(row["price"][0]) else int(row["paid"][0] > 0.5 * row["price"][0])
+        for row in orders.raw
+    ]
     assert labels.dtype == np.int64 and list(labels) == expected
 
 

@@ -33,6 +33,8 @@ class Feature(ABC):
     place: ClassVar[int] = 100
     """Where the kind stands among the others in `NUMERIC` and `CATEGORICAL`. Live models have the order that
     there is: a new kind comes behind them, by its name."""
+    types: ClassVar[tuple[str, ...]] = ("text", "integer")
+    """What its column may hold: "text", "integer", "decimal"; the data gate refuses all else."""
     is_quantity: ClassVar[bool] = False
     """Whether requests give it as float32, NaN for missing; otherwise as the column's type is, and a negative
     integer or the empty text is missing."""

@@ -21,6 +21,7 @@ class Bucketized(Feature):
     buckets: int = 10
 
     place = 1
+    types = ("integer", "decimal")
     is_quantity = True
 
     def __post_init__(self) -> None:

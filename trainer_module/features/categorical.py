@@ -15,6 +15,7 @@ class Categorical(Feature):
     size: int
 
     place = 4
+    types = ("integer",)
 
     def __post_init__(self) -> None:
         require(self.size >= 2, f"size is {self.size}; it must be at least 2.")

@@ -12,6 +12,7 @@ class Numeric(Feature):
     """Scaled to zero mean and unit variance over the training split; missing → 0."""
 
     place = 0
+    types = ("integer", "decimal")
     is_quantity = True
 
     @classmethod

@@ -1,81 +1,22 @@
-"""Transformed examples, from files to batches: the whole input pipeline in two short functions."""
+"""Rows as batches for `fit` and `evaluate`, from memory, from disk or from the files again."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from trainer_module.inputs.rows import PARSE_BATCH, Row, size_of
 from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.training.plan import batches_of
 
 _LOG = logging.getLogger(__name__)
-_PARSE_BATCH = 1024
 # Small batches are gathered several at once and then divided: a call of `gather` costs 0.2 ms.
 _GATHER_ROWS = 2048
 
-_Row = dict[str, tf.Tensor]
-_Batch = tuple[_Row, tf.Tensor, tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """This input pipeline's part of the data: the `index`-th of `count` workers."""
-
-    index: int = 0
-    count: int = 1
-
-    def by_file(self, files: Sequence[str]) -> bool:
-        """Whether to divide the files rather than the rows.
-
-        Files can be divided only where they give every worker equally many: TFX Transform writes
-        one file a split on a laptop, on which TensorFlow's default sharding fails (trap 2).
-        """
-        return len(files) % self.count == 0
-
-    def rows(self, files: Sequence[str]) -> list[int]:
-        """Rows that each worker's part has, in the order of the workers."""
-        if self.by_file(files):
-            return [count_rows(sorted(files)[worker :: self.count]) for worker in range(self.count)]
-        total = count_rows(files)
-        return [(total + self.count - 1 - worker) // self.count for worker in range(self.count)]
-
-
-def read_rows(files: Sequence[str], feature_spec: dict[str, Any], shard: Shard = Shard()) -> tf.data.Dataset:
-    """Parsed rows, always in the same order, in batches of up to 1024.
-
-    Args:
-      files: Gzip-compressed TFRecord files of tf.Example, as Transform writes them.
-      feature_spec: Of the transformed features, as `tf.io.parse_example` wants it.
-      shard: Which rows to read; the shards of all workers hold every row exactly once.
-
-    Yields:
-      Dicts of tensors [up to 1024, ...], label included.
-    """
-    if shard.by_file(files):
-        batches = _read_records(sorted(files)[shard.index :: shard.count], _PARSE_BATCH)
-    else:
-        records = _read_records(files, _PARSE_BATCH).unbatch()
-        batches = records.shard(shard.count, shard.index).batch(_PARSE_BATCH)
-    return batches.map(
-        lambda serialized: tf.io.parse_example(serialized, feature_spec), num_parallel_calls=tf.data.AUTOTUNE
-    )
-
-
-def _read_records(files: Sequence[str], batch: int) -> tf.data.Dataset:
-    """Serialized examples in batches of up to `batch`, several files at a time.
-
-    Batches are made within a file, so that what goes through the interleave are batches: record by record
-    it took six times as long as reading the files (`benchmarks/input_pipeline.py`).
-    """
-    return tf.data.Dataset.from_tensor_slices(sorted(files)).interleave(
-        lambda path: tf.data.TFRecordDataset(path, "GZIP").batch(batch),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+_Batch = tuple[Row, tf.Tensor, tf.Tensor]
 
 
 def make_batches(
@@ -141,12 +82,12 @@ def _shuffle_windows(rows: tf.data.Dataset, window: int, seed: int) -> tf.data.D
     As one gather a window instead of an element a row, which tf.data's own shuffle needs: see
     `benchmarks/input_pipeline.py`.
     """
-    parsed = rows.shuffle(max(1, window // _PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
+    parsed = rows.shuffle(max(1, window // PARSE_BATCH), seed=seed, reshuffle_each_iteration=True)
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
-    def permute(row: _Row, number: tf.Tensor) -> _Row:
+    def permute(row: Row, number: tf.Tensor) -> Row:
         seeds = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.random.experimental.stateless_shuffle(tf.range(_size(row)), seeds)
+        order = tf.random.experimental.stateless_shuffle(tf.range(size_of(row)), seeds)
         return {name: tf.gather(column, order) for name, column in row.items()}
 
     return tf.data.Dataset.zip((parsed.rebatch(window), numbers)).map(permute)
@@ -180,7 +121,7 @@ def _from_memory(
         order = tf.pad(order, [[0, places - count]], constant_values=-1)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches_a_pass, batch_size]))
 
-    def gather(places: tf.Tensor, table: _Row) -> _Batch:
+    def gather(places: tf.Tensor, table: Row) -> _Batch:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
         return _split_label(row, tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0))
 
@@ -215,19 +156,13 @@ def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
     return steps * global_batch_size / rows
 
 
-def count_rows(files: Sequence[str]) -> int:
-    """Number of rows in all `files`: what turns epochs into steps (trap 10)."""
-    sizes = _read_records(files, 10_000).map(lambda batch: tf.size(batch, tf.int64))
-    return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
-
-
 def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
     """The labels of each batch of `rows`, as `make_batches` yields them."""
-    return (_split_label(row, tf.ones(_size(row)))[1].numpy().tolist() for row in rows)
+    return (_split_label(row, tf.ones(size_of(row)))[1].numpy().tolist() for row in rows)
 
 
-def _fill_up(row: _Row, batch_size: int, weight: float) -> _Batch:
-    size = _size(row)
+def _fill_up(row: Row, batch_size: int, weight: float) -> _Batch:
+    size = size_of(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
         filled = tf.concat([column, tf.zeros([batch_size - size, *column.shape[1:]], column.dtype)], axis=0)
@@ -237,11 +172,7 @@ def _fill_up(row: _Row, batch_size: int, weight: float) -> _Batch:
     return _split_label({name: fill(column) for name, column in row.items()}, weights)
 
 
-def _split_label(row: _Row, weights: tf.Tensor) -> _Batch:
+def _split_label(row: Row, weights: tf.Tensor) -> _Batch:
     features = {name: value for name, value in row.items() if name != TRANSFORMED_LABEL}
     # Keras wants a target, also where the task has no label.
     return features, row[TRANSFORMED_LABEL] if TRANSFORMED_LABEL in row else tf.zeros_like(weights), weights
-
-
-def _size(row: _Row) -> tf.Tensor:
-    return tf.shape(next(iter(row.values())))[0]

@@ -7,6 +7,7 @@ All columns of a matrix are made dense at once. One by one they took eight opera
 what a model with one row a request does, and most of what TFT traces several times over.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -70,12 +71,80 @@ def _map_values(function: Callable[..., tf.Tensor], column: Column, *arguments: 
     return function(column, *arguments)
 
 
-def evaluate_label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
-    """The value of the label's column or expression, [batch]."""
-    operands = {
-        name: (texts_of if inputs[name].dtype == tf.string else numbers_of)([inputs[name]])[:, 0]
-        for name in label.columns
-    }
-    if label.expression is not None:
-        return expression.evaluate(label.expression, operands)
-    return operands[label.columns[0]]
+def evaluate_label(label: Label, inputs: Mapping[str, Column]) -> tuple[tf.Tensor, tf.Tensor]:
+    """The value of the label's column or expression, and where it has one, both [batch].
+
+    It has none where an operand is missing, or where a number on the way is not finite, as x / 0. Integers are
+    int64 and decimals float64: of seconds since 1970 float32 knows only every 128th.
+    """
+    there = tf.reduce_all(
+        first_values([_map_values(tf.ones_like, inputs[name], tf.bool) for name in label.columns], False),
+        axis=1,
+    )
+    operands = {name: _operand(inputs[name]) for name in label.columns}
+
+    def align(left: Any, right: Any) -> tuple[Any, Any]:
+        nonlocal there
+        left, right = _same_type(left, right)
+        for operand in (left, right):
+            if tf.is_tensor(operand):
+                there = tf.logical_and(there, _is_value(operand))
+        return left, right
+
+    value = (
+        operands[label.columns[0]]
+        if label.expression is None
+        else expression.evaluate(label.expression, operands, align)
+    )
+    return value, tf.logical_and(there, _is_value(value))
+
+
+def _operand(column: Column) -> tf.Tensor:
+    if column.dtype == tf.string:
+        return first_values([column], "")[:, 0]
+    if column.dtype.is_integer:
+        return first_values([column], tf.constant(0, column.dtype))[:, 0]
+    return _as_written(first_values([column], float("nan"))[:, 0])
+
+
+def _as_written(values: tf.Tensor) -> tf.Tensor:
+    """float64: the shortest decimals that are these float32 values.
+
+    An example holds 0.1 as 0.100000001, which is above the 0.1 of an expression.
+    """
+    exact = tf.cast(values, tf.float64)
+    magnitude = tf.math.floor(tf.math.log(tf.abs(exact)) / math.log(10))
+    written = exact
+    # Nine digits tell every float32 from its neighbours, six are always kept (FLT_DECIMAL_DIG, FLT_DIG).
+    for digits in (9, 8, 7, 6):
+        # Divided, as whole powers of ten are exact and their reciprocals are not.
+        scale = tf.pow(tf.constant(10, tf.float64), tf.abs(digits - 1 - magnitude))
+        shorter = tf.where(
+            digits - 1 >= magnitude, tf.round(exact * scale) / scale, tf.round(exact / scale) * scale
+        )
+        written = tf.where(tf.cast(shorter, tf.float32) == values, shorter, written)
+    return written
+
+
+def _is_value(operand: tf.Tensor) -> tf.Tensor:
+    """Where it is no missing value: not the empty text, and finite."""
+    if operand.dtype == tf.string:
+        return tf.not_equal(operand, "")
+    if operand.dtype.is_floating:
+        return tf.math.is_finite(operand)
+    return tf.ones_like(operand, tf.bool)
+
+
+def _same_type(left: Any, right: Any) -> tuple[Any, Any]:
+    """As Python does it: an integer and a decimal are two decimals."""
+    decimal = [
+        isinstance(each, float) or (tf.is_tensor(each) and each.dtype.is_floating) for each in (left, right)
+    ]
+    if not any(decimal):
+        return left, right
+
+    def convert(operand: Any) -> tf.Tensor:
+        # Not `cast` of a number of Python's, which TensorFlow takes for a float32.
+        return tf.cast(operand, tf.float64) if tf.is_tensor(operand) else tf.constant(operand, tf.float64)
+
+    return convert(left), convert(right)

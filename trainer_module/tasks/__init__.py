@@ -5,7 +5,6 @@ metrics the model is judged. Adding a task is adding a file with a subclass of `
 inside functions, because a configuration is read without it.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +16,12 @@ if TYPE_CHECKING:
     from trainer_module.label import Label
 
 
+NO_CLASS = -1
+"""The class of a row without a label: it is neither learned from nor judged."""
+INVALID = -2
+"""The class of a row whose label is a value that the task has no class for: the data gate refuses it."""
+
+
 class Task(ABC):
     """How one kind of label is learned and judged."""
 
@@ -26,6 +31,10 @@ class Task(ABC):
     """Whether the label is a class, of which there must be two; otherwise it is a finite number in every row."""
     class_vocabulary: ClassVar[str | None] = None
     """Vocabulary asset with the names of the classes in the order of their ids, where they have names."""
+    has_positive: ClassVar[bool] = False
+    """Whether `[label] positive` may name the value that means 1."""
+    has_names: ClassVar[bool] = False
+    """Whether `[label] classes` may name the classes."""
     activation: ClassVar[str | None]
     """Keras's name of what makes the model's last layer predictions; None for what it is."""
     loss: ClassVar[str | Callable[[Any, Any], Any]]
@@ -56,10 +65,17 @@ class Task(ABC):
     def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
         """The label before its classes have ids, [batch]: also what the data gate counts.
 
+        Where a row has none it is `NO_CLASS`, the empty text or NaN, and where its value is none that the task
+        can learn, `INVALID`.
+
         Args:
           label: Which columns it is made of.
           columns: `trainer_module.inputs.raw_columns.Column` by name.
         """
+
+    def fix(self, value: str) -> str:
+        """What to do, in words that follow a colon, about labels that are `INVALID`; `value` is one in TOML."""
+        raise NotImplementedError(value)
 
     def outputs(self, transform_output: Any) -> int:
         """Width of the model's output, from what TFT found."""
@@ -79,21 +95,27 @@ class Task(ABC):
     def check_labels(self, batches: Iterable[Sequence[float]], split: str) -> None:
         """Refuses a split from which nothing can be learned or judged; reads no more than it needs.
 
+        Args:
+          batches: The transformed labels of the rows that have one.
+          split: What the split is called.
+
         Raises:
-          ConfigurationError: If the split is empty, its labels are all of one class, or a label that should be
-            a number is none.
+          ConfigurationError: If no row has a label, one is `INVALID`, or all are of one class.
         """
         seen: set[float] = set()
         for labels in batches:
-            if not self.has_classes and not all(map(math.isfinite, labels)):
-                raise ConfigurationError(
-                    f"The {split} split has rows without a label: a regression needs a number in every row."
-                )
             seen.update(labels)
+            if self.has_classes and INVALID in seen:
+                raise ConfigurationError(
+                    f"The {split} split has labels that are no class of the task: run from the data gate, which "
+                    "names them."
+                )
             if len(seen) > 1:
                 return
         if not seen:
-            raise ConfigurationError(f"The {split} split is empty: bring more rows, or change [splits].")
+            raise ConfigurationError(
+                f"The {split} split has no row with a label: bring more rows, or change [splits]."
+            )
         if self.has_classes:
             raise ConfigurationError(
                 f"Every label in the {split} split is of class {seen.pop():g}: there is nothing to tell apart; "

@@ -1,9 +1,9 @@
-"""Yes or no: the label is true where it is not 0, the prediction the probability of that."""
+"""Yes or no: the label is 0 or 1, or whether it is `[label] positive`; the prediction is the probability of 1."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainer_module.tasks import Task
+from trainer_module.tasks import INVALID, NO_CLASS, Task
 
 if TYPE_CHECKING:
     from trainer_module.label import Label
@@ -13,6 +13,7 @@ class Binary(Task):
     """One probability."""
 
     has_classes = True
+    has_positive = True
     activation = "sigmoid"
     loss = "binary_crossentropy"
     metrics: ClassVar = {
@@ -33,12 +34,29 @@ class Binary(Task):
     quality_name = "auc"
 
     def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
-        """int64: 0 or 1."""
+        """int64: 0, 1, `NO_CLASS` or `INVALID`."""
         import tensorflow as tf
 
         from trainer_module.inputs.raw_columns import evaluate_label
 
-        return tf.cast(evaluate_label(label, columns), tf.int64)
+        value, there = evaluate_label(label, columns)
+        if label.positive is not None:
+            classes = tf.cast(tf.equal(value, tf.cast(label.positive, value.dtype)), tf.int64)
+        elif value.dtype == tf.bool:
+            classes = tf.cast(value, tf.int64)
+        elif value.dtype == tf.string:
+            classes = tf.fill(tf.shape(value), tf.constant(INVALID, tf.int64))
+        else:
+            is_class = tf.logical_or(tf.equal(value, 0), tf.equal(value, 1))
+            classes = tf.where(is_class, tf.cast(value, tf.int64), INVALID)
+        return tf.where(there, classes, NO_CLASS)
+
+    def fix(self, value: str) -> str:
+        """Shows how to name the value that means 1."""
+        return (
+            f"a binary label is 0 or 1; name the value that means 1, for example [label] positive = {value}, and "
+            "every other value means 0"
+        )
 
     def quality(self, labels: Any, predictions: Any) -> float:
         """The area under the ROC curve."""

@@ -14,6 +14,7 @@ class Multiclass(Task):
     """Probabilities that add up to 1; the most frequent class of the training split is the first."""
 
     has_classes = True
+    has_names = True
     class_vocabulary = "label_classes"
     activation = "softmax"
     loss = "sparse_categorical_crossentropy"
@@ -31,10 +32,20 @@ class Multiclass(Task):
         )
 
     def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
-        """string: the class's name, empty where it is missing."""
-        from trainer_module.inputs.raw_columns import texts_of
+        """string: the class's name, empty where it is missing; of a whole number its digits."""
+        import tensorflow as tf
 
-        return texts_of([columns[label.columns[0]]])[:, 0]
+        from trainer_module.inputs.raw_columns import evaluate_label
+
+        value, there = evaluate_label(label, columns)
+        if value.dtype.is_floating:
+            whole = tf.equal(value, tf.round(value))
+            value = tf.where(
+                whole, tf.strings.as_string(tf.cast(value, tf.int64)), tf.strings.as_string(value)
+            )
+        elif value.dtype != tf.string:
+            value = tf.strings.as_string(value)
+        return tf.where(there, value, "")
 
     def quality(self, labels: Any, predictions: Any) -> float:
         """The share of rows whose most probable class is theirs."""

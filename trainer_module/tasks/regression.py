@@ -26,7 +26,8 @@ class Regression(Task):
 
         from trainer_module.inputs.raw_columns import evaluate_label
 
-        return tf.cast(evaluate_label(label, columns), tf.float32)
+        value, there = evaluate_label(label, columns)
+        return tf.where(there, tf.cast(value, tf.float32), float("nan"))
 
     def quality(self, labels: Any, predictions: Any) -> float:
         """The coefficient of determination; 0 where all labels are equal."""

@@ -18,7 +18,8 @@ from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.export import export_model
-from trainer_module.inputs.batches import labels_of, make_batches, read_rows, row_weight
+from trainer_module.inputs.batches import labels_of, make_batches, row_weight
+from trainer_module.inputs.rows import read_rows
 from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
 from trainer_module.training import autograph
@@ -92,7 +93,7 @@ class _Split:
     ) -> None:
         self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
         self.shard = distribution.shard
-        self.rows_by_worker = self.shard.rows(files)
+        self.rows_by_worker = self.shard.rows(files, feature_spec)
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,72 @@
+"""Whether every feature's column holds what its kind can read, said by the column before Transform meets it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.data_gate.merged_statistics import Statistics, counts_of, name_of
+from components.data_gate.report import DataGateError
+
+_TYPES = {schema_pb2.BYTES: "text", schema_pb2.INT: "integer", schema_pb2.FLOAT: "decimal"}
+_PLURALS = {"text": "texts", "integer": "whole numbers", "decimal": "decimal numbers"}
+_SHOWN = 3
+"""Texts that a refusal names."""
+
+
+def check_feature_types(
+    features: Mapping[str, tuple[str, Sequence[str]]],
+    schema: schema_pb2.Schema,
+    statistics: Iterable[Statistics],
+) -> None:
+    """Compares kinds with types.
+
+    Args:
+      features: Column → its kind, and the `types` of `trainer_module.features.Feature` that the kind reads.
+      schema: Tells the columns' types.
+      statistics: Of every split, for texts that are no numbers.
+
+    Raises:
+      DataGateError: With a sentence for each column that its kind cannot read.
+    """
+    held = {feature.name: _TYPES.get(feature.type, "") for feature in schema.feature}
+    sentences = []
+    for column, (kind, types) in features.items():
+        if column not in held:
+            sentences.append(f"[features] '{column}': the data has no such column, or no value in it.")
+        elif held[column] not in types:
+            needed = " or ".join(_PLURALS[each] for each in types)
+            shown = ", ".join(_texts_of(column, statistics)) if held[column] == "text" else ""
+            sentences.append(
+                f"[features] '{column}' is {kind}, which reads {needed}, and the column holds "
+                f"{_PLURALS[held[column]]}{f', such as {shown}' if shown else ''}: {_fix(held[column])}."
+            )
+    if sentences:
+        raise DataGateError("\n".join(sentences))
+
+
+def _texts_of(column: str, statistics: Iterable[Statistics]) -> list[str]:
+    """The most frequent texts of the column that are no numbers."""
+    counts: dict[str, float] = {}
+    for part in statistics:
+        for feature in part.features:
+            if name_of(feature) == column:
+                for text, count in counts_of(feature).items():
+                    counts[text] = counts.get(text, 0) + count
+    texts = [text for text in sorted(counts, key=lambda text: -counts[text]) if not _is_number(text)]
+    return [repr(text[:40]) for text in texts[:_SHOWN]]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _fix(held: str) -> str:
+    if held == "text":
+        return "write numbers in these cells, leave them empty, or choose the kind vocabulary or hashed"
+    if held == "decimal":
+        return "write whole numbers, or choose the kind numeric or bucketized"
+    return "choose another kind"
