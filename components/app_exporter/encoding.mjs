@@ -3,7 +3,7 @@
  *
  * This file is shipped beside the model, with `farmhash.mjs` and a file of `kinds/` for each kind of feature
  * that the model has, and runs in browsers and in Node. `encoding.py` is the same in Python. Missing means
- * absent, null, NaN or the empty text.
+ * absent, null, the empty text, or a number that is not finite as a float32.
  */
 
 import * as kinds from "./kinds/index.mjs";
@@ -38,5 +38,6 @@ function encoderOf(entry) {
 }
 
 function isMissing(value) {
-  return value === undefined || value === null || value === "" || Number.isNaN(value);
+  if (typeof value === "number") return !Number.isFinite(Math.fround(value));
+  return value === undefined || value === null || value === "";
 }

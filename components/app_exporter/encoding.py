@@ -2,12 +2,14 @@
 
 This file is shipped beside the model, with `farmhash.py` and a file of `kinds/` for each kind of feature that the
 model has. `encoding.mjs` is the same in JavaScript, and either can be read as the specification for another
-language. Missing means absent, None, NaN or the empty text.
+language. Missing means absent, None, the empty text, or a number that
+is not finite as a float32.
 """
 
 import functools
 import importlib.util
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,9 @@ def _encoder_of(entry: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], list[
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, float):
+        return not math.isfinite(array("f", [value])[0])
+    return value is None or value == ""
 
 
 @functools.cache

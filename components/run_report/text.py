@@ -4,6 +4,7 @@ Escaping is Jinja's and MarkupSafe's. What escaping does not do is here: a value
 right-to-left override that turns the rest of a line around, a terminal's colour codes in a log.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -51,6 +52,8 @@ def number(value: float | None, digits: int = 4) -> str:
     """A number for a table: "15,002", "0.9441", "1.2e+09"; "–" for none."""
     if value is None or value != value:
         return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 10_000:

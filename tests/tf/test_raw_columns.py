@@ -32,6 +32,12 @@ def test_integers_and_decimals_share_a_matrix_and_nan_is_missing() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_infinity_is_missing() -> None:
+    """It would be the mean of its column, and the loss no number from the first step on."""
+    infinite = column([[float("inf")], [-np.inf], [2.0]], tf.float32)
+    np.testing.assert_array_equal(numbers_of([infinite]).numpy(), [[np.nan], [np.nan], [2.0]])
+
+
 def test_integers_become_texts_in_decimal_and_the_empty_text_is_missing() -> None:
     found = texts_of([TEXT, WHOLE]).numpy().tolist()
     assert found == [[b"a", b"1"], [b"", b""], [b"b", b"3"]]

@@ -44,8 +44,9 @@ def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
 
 
 def numbers_of(columns: Sequence[Column]) -> tf.Tensor:
-    """float32 [batch, columns], NaN where missing."""
-    return first_values([_map_values(tf.cast, column, tf.float32) for column in columns], float("nan"))
+    """float32 [batch, columns], NaN where missing or infinite: one infinity would be the mean of its column."""
+    numbers = first_values([_map_values(tf.cast, column, tf.float32) for column in columns], float("nan"))
+    return tf.where(tf.math.is_finite(numbers), numbers, float("nan"))
 
 
 def texts_of(columns: Sequence[Column]) -> tf.Tensor:

@@ -6,6 +6,7 @@ is removed when the model has been exported, not before.
 """
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -17,6 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from foundation.replacing import replace_file
+from foundation.sections import ConfigurationError
 from trainer_module.distribution.preemption import Preempted
 from trainer_module.training.plan import Plan
 
@@ -129,7 +131,16 @@ class BestEpoch(keras.callbacks.EarlyStopping):
         self.wait = max(0, epoch - 1 - self.best_epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Writes the state down before `Checkpoints` saves the epoch as done."""
+        """Writes the state down before `Checkpoints` saves the epoch as done.
+
+        Raises:
+          ConfigurationError: If the loss is no number any more: the weights are none either.
+        """
+        if logs and not math.isfinite(logs["loss"]):
+            raise ConfigurationError(
+                f"The loss is {logs['loss']} in epoch {epoch + 1}: lower [training] learning_rate, or look for "
+                "extreme values among the features and the labels."
+            )
         super().on_epoch_end(epoch, logs)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))

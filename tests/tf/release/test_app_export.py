@@ -90,12 +90,30 @@ def test_raw_rows_are_encoded_as_the_model_does(export, release, plain_rows) -> 
     by_name = {entry["name"]: entry for entry in features["categorical"]}
     assert "Größe & Söhne" in by_name["company"]["values"]
     assert len(by_name["latitude"]["boundaries"]) == 3
-    rows = [*plain_rows, {}, {"company": "unseen", "hour": 99, "tract": -5, "miles": float("nan")}]
+    unusual = {"company": "unseen", "hour": 99, "tract": -5, "miles": float("nan")}
+    infinite = [{"miles": float(text), "latitude": float(text)} for text in ("inf", "-inf")]
+    rows = [*plain_rows, {}, unusual, *infinite]
     raw = [{k: [v.encode() if isinstance(v, str) else v] for k, v in row.items()} for row in rows]
     theirs = transform_of(tf.saved_model.load(str(release.model)))(raw)
     ours = encode(features, rows)
     np.testing.assert_array_equal(ours["categorical"], theirs["categorical"])
     np.testing.assert_allclose(ours["numeric"], theirs["numeric"], atol=1e-5)
+
+
+def test_a_number_that_is_not_finite_is_missing_in_javascript_too(export, tmp_path) -> None:
+    script = tmp_path / "check.mjs"
+    script.write_text(
+        f'import {{ encode }} from "{export / "encoding.mjs"}";\n'
+        f"const features = {(export / 'features.json').read_text()};\n"
+        "const values = [Infinity, -Infinity, 1e39, NaN];\n"
+        "const rows = [{}, ...values.map((value) => ({ miles: value, latitude: value }))];\n"
+        "console.log(JSON.stringify(encode(features, rows)));\n"
+    )
+    done = subprocess.run(
+        [program("node", "nodejs"), str(script)], capture_output=True, text=True, check=True
+    )
+    for matrix in json.loads(done.stdout).values():
+        assert matrix == [matrix[0]] * 5
 
 
 def test_a_value_on_a_bucket_boundary_falls_as_in_the_model(export, release) -> None:
