@@ -122,6 +122,8 @@ def _type_of(node: ast.expr, texts: Collection[str], whole: str) -> str:
             return "text" if isinstance(value, str) else "number"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             sides = {ask(left), ask(right)}
+            if "truth" in sides:
+                refuse(f"compares yes or no in {ast.unparse(node)!r}: combine comparisons with and, or, not.")
             if sides == {"text", "number"}:
                 refuse(f"compares a text with a number in {ast.unparse(node)!r}: {_fix(left, right, texts)}.")
             if sides == {"text"} and not isinstance(op, (ast.Eq, ast.NotEq)):

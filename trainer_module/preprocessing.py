@@ -5,7 +5,7 @@ exported with the model, so that training and serving cannot disagree. Packing t
 matrices, instead of one tensor each, makes an example a record of three features: cheaper to parse,
 one embedding gather in the model, and two inputs for an app.
 
-Missing means absent, NaN, or the empty text. It becomes the mean of a number, and an id of its own
+Missing means absent, not finite, or the empty text. It becomes the mean of a number, and an id of its own
 for everything else.
 """
 

@@ -163,6 +163,7 @@ def test_a_class_that_training_does_not_see_is_named(tmp_path: Path) -> None:
         ({"expression": "name > 'a'"}, "order of texts"),
         ({"expression": "name + 1 > 2"}, "calculates with 'name'"),
         ({"expression": "status and name == 'a'"}, "uses 'status' as yes or no"),
+        ({"expression": "(status > 0) == 1"}, "compares yes or no"),
         ({"column": "name", "positive": 1}, 'write "1"'),
         ({"column": "status", "positive": "1"}, "holds numbers"),
         ({"column": "gone"}, "'gone', which the data does not have"),

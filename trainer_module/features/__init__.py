@@ -26,7 +26,7 @@ Keys = list[Hashable]
 
 @dataclass(frozen=True)
 class Feature(ABC):
-    """A column, and what the model reads of it; missing means absent, NaN, or the empty text."""
+    """A column, and what the model reads of it; missing means absent, not finite, or the empty text."""
 
     name: str
 
