@@ -7,6 +7,7 @@ All columns of a matrix are made dense at once. One by one they took eight opera
 what a model with one row a request does, and most of what TFT traces several times over.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -78,62 +79,61 @@ def evaluate_label(label: Label, inputs: Mapping[str, Column]) -> tuple[tf.Tenso
     It has none where an operand is missing, or where a number on the way is not finite, as x / 0. Integers are
     int64 and decimals float64: of seconds since 1970 float32 knows only every 128th.
     """
-    there = tf.reduce_all(
-        first_values([_map_values(tf.ones_like, inputs[name], tf.bool) for name in label.columns], False),
-        axis=1,
-    )
-    operands = {name: _operand(inputs[name]) for name in label.columns}
+    operands, there = _operands({name: inputs[name] for name in label.columns})
 
     def align(left: Any, right: Any) -> tuple[Any, Any]:
         nonlocal there
         left, right = _same_type(left, right)
         for operand in (left, right):
-            if tf.is_tensor(operand):
-                there = tf.logical_and(there, _is_value(operand))
+            if tf.is_tensor(operand) and operand.dtype.is_floating:
+                there = tf.logical_and(there, tf.math.is_finite(operand))
         return left, right
 
-    value = (
-        operands[label.columns[0]]
-        if label.expression is None
-        else expression.evaluate(label.expression, operands, align)
-    )
-    return value, tf.logical_and(there, _is_value(value))
+    if label.expression is None:
+        return operands[label.columns[0]], there
+    value = expression.evaluate(label.expression, operands, align)
+    if value.dtype.is_floating:
+        there = tf.logical_and(there, tf.math.is_finite(value))
+    return value, there
 
 
-def _operand(column: Column) -> tf.Tensor:
-    if column.dtype == tf.string:
-        return first_values([column], "")[:, 0]
-    if column.dtype.is_integer:
-        return first_values([column], tf.constant(0, column.dtype))[:, 0]
-    return _as_written(first_values([column], float("nan"))[:, 0])
+def _operands(columns: Mapping[str, Column]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """The first value of each column, and which rows have one in all of them, [batch] each."""
+    operands: dict[str, tf.Tensor] = {}
+    complete = []
+    for kind in {column.dtype: None for column in columns.values()}:
+        names = [name for name, column in columns.items() if column.dtype == kind]
+        alike = [columns[name] for name in names]
+        if kind == tf.string:
+            values = first_values(alike, "")
+            known = tf.not_equal(values, "")
+        elif kind.is_integer:
+            values = first_values(alike, tf.constant(0, kind))
+            known = first_values([_map_values(tf.ones_like, column, tf.bool) for column in alike], False)
+        else:
+            values = _as_written(first_values(alike, float("nan")))
+            known = tf.math.is_finite(values)
+        operands |= zip(names, tf.unstack(values, axis=1))
+        complete.append(tf.reduce_all(known, axis=1))
+    return operands, functools.reduce(tf.logical_and, complete)
 
 
 def _as_written(values: tf.Tensor) -> tf.Tensor:
-    """float64: the shortest decimals that are these float32 values.
+    """float64 of the same shape: the shortest decimals that are these float32 values.
 
-    An example holds 0.1 as 0.100000001, which is above the 0.1 of an expression.
+    An example holds 0.1 as 0.100000001, which is above the 0.1 of an expression. Nine digits tell every float32
+    from its neighbours, six are always kept (C's FLT_DECIMAL_DIG and FLT_DIG).
     """
-    exact = tf.cast(values, tf.float64)
+    exact = tf.cast(values, tf.float64)[..., tf.newaxis]
     magnitude = tf.math.floor(tf.math.log(tf.abs(exact)) / math.log(10))
-    written = exact
-    # Nine digits tell every float32 from its neighbours, six are always kept (FLT_DECIMAL_DIG, FLT_DIG).
-    for digits in (9, 8, 7, 6):
-        # Divided, as whole powers of ten are exact and their reciprocals are not.
-        scale = tf.pow(tf.constant(10, tf.float64), tf.abs(digits - 1 - magnitude))
-        shorter = tf.where(
-            digits - 1 >= magnitude, tf.round(exact * scale) / scale, tf.round(exact / scale) * scale
-        )
-        written = tf.where(tf.cast(shorter, tf.float32) == values, shorter, written)
-    return written
-
-
-def _is_value(operand: tf.Tensor) -> tf.Tensor:
-    """Where it is no missing value: not the empty text, and finite."""
-    if operand.dtype == tf.string:
-        return tf.not_equal(operand, "")
-    if operand.dtype.is_floating:
-        return tf.math.is_finite(operand)
-    return tf.ones_like(operand, tf.bool)
+    places = tf.constant([6, 7, 8, 9], tf.float64) - 1 - magnitude
+    # Divided, as whole powers of ten are exact and their reciprocals are not.
+    scale = tf.pow(tf.constant(10, tf.float64), tf.abs(places))
+    decimals = tf.where(places >= 0, tf.round(exact * scale) / scale, tf.round(exact / scale) * scale)
+    fits = tf.equal(tf.cast(decimals, tf.float32), values[..., tf.newaxis])
+    # The first that fits; what none fits, as 0 and NaN, is as it is.
+    shortest = tf.gather(decimals, tf.argmax(tf.cast(fits, tf.int32), axis=-1), batch_dims=2)
+    return tf.where(tf.reduce_any(fits, axis=-1), shortest, exact[..., 0])
 
 
 def _same_type(left: Any, right: Any) -> tuple[Any, Any]:

@@ -59,6 +59,7 @@ def read_rows(files: Sequence[str], feature_spec: FeatureSpec, shard: Shard = Sh
     if shard.by_file(files):
         return _read_labelled(sorted(files)[shard.index :: shard.count], feature_spec)
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and looking for it takes time
     def take(before: tf.Tensor, row: Row) -> tuple[tf.Tensor, Row]:
         after = before + tf.cast(size_of(row), tf.int64)
         mine = tf.equal(tf.range(before, after) % shard.count, shard.index)
@@ -88,6 +89,7 @@ def size_of(row: Row) -> tf.Tensor:
 
 
 def _read_labelled(files: Sequence[str], feature_spec: FeatureSpec) -> tf.data.Dataset:
+    @tf.autograph.experimental.do_not_convert
     def parse(serialized: tf.Tensor) -> Row:
         row = tf.io.parse_example(serialized, feature_spec)
         if TRANSFORMED_LABEL not in row:
