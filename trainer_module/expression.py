@@ -86,23 +86,19 @@ def _parse(text: str) -> ast.expr:
 
 def _check(node: ast.expr, text: str) -> None:
     match node:
-        case ast.Name() | ast.Constant(value=int() | float() | str()):
-            return
-        case (
-            ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right])
-        ) if type(op) in _BINARY:
-            children = [left, right]
-        case ast.BoolOp(values=children):
+        case ast.Name() | ast.Constant(value=int() | float() | str()) | ast.BoolOp():
             pass
-        case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
-            children = [operand]
+        case ast.UnaryOp(op=ast.USub() | ast.Not()):
+            pass
+        case ast.BinOp(op=op) | ast.Compare(ops=[op]) if type(op) in _BINARY:
+            pass
         case _:
             part = ast.unparse(node)
             raise ValueError(
                 f"expression {text!r} uses {part!r}; only column names, numbers, texts, "
                 "+ - * /, one comparison at a time, and/or/not are allowed"
             )
-    for child in children:
+    for child in _children(node):
         _check(child, text)
 
 

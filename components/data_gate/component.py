@@ -53,7 +53,7 @@ def DataGateStep(
       anomalies: What ExampleValidator found in them.
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
-      report: Gets `REPORT`: {"span", "action", "anomalies", "drift"}, see `make_report`.
+      report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels"}, see `make_report`.
       columns: `features`, see `check_feature_types`, and `label`, the table of `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.

@@ -8,7 +8,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.data_gate.label_statistics import INVALID_CLASS, label_statistics, read_columns
-from components.data_gate.merged_statistics import FeatureStatistics, common_of, counts_of
+from components.data_gate.merged_statistics import FeatureStatistics, counts_of, rows_and_missing
 from components.data_gate.report import DataGateError
 from trainer_module.inputs.raw_columns import evaluate_label
 from trainer_module.label import Label
@@ -44,8 +44,7 @@ def check_labels(
     if label.rules.has_names:
         _check_names(label, {split: counts_of(feature) for split, feature in by_split.items()}, is_whole)
     for split, feature in by_split.items():
-        common = common_of(feature)
-        missing, rows = common.num_missing, common.num_missing + common.num_non_missing
+        rows, missing = rows_and_missing(feature)
         if missing > label.max_missing * rows:
             raise DataGateError(
                 f"[label] {_named(label)} is missing in {missing:,} of the {rows:,} rows of the {split} split, and "

@@ -55,6 +55,12 @@ def common_of(feature: FeatureStatistics) -> statistics_pb2.CommonStatistics:
     return getattr(feature, kind).common_stats if kind else statistics_pb2.CommonStatistics()
 
 
+def rows_and_missing(feature: FeatureStatistics) -> tuple[int, int]:
+    """How many rows there are, and in how many of them the feature is missing."""
+    common = common_of(feature)
+    return common.num_missing + common.num_non_missing, common.num_missing
+
+
 def rows_with_value(feature: FeatureStatistics) -> int:
     """In how many rows the feature has a value: TFDV also counts those where its list is empty.
 

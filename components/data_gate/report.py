@@ -7,7 +7,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.data_gate.distance import ALL_SPLITS, LABEL_COLUMN, Distance
-from components.data_gate.merged_statistics import FeatureStatistics, common_of
+from components.data_gate.merged_statistics import FeatureStatistics, rows_and_missing
 from foundation.sections import UserError
 
 REPORT = "report.json"
@@ -56,8 +56,8 @@ def make_report(
         ],
         "drift": [asdict(distance) for distance in distances],
         "labels": {
-            split: {"rows": common.num_missing + common.num_non_missing, "missing": common.num_missing}
-            for split, common in ((split, common_of(feature)) for split, feature in labels.items())
+            split: dict(zip(("rows", "missing"), rows_and_missing(feature)))
+            for split, feature in labels.items()
         },
     }
     parts = []
