@@ -15,10 +15,11 @@ import os
 import sys
 from pathlib import Path
 
+from foundation.saved_model import identity
 from foundation.sections import ConfigurationError, Tables, lay_over, parse_override, read_toml
 from trainer_module.distribution.launcher import WorkerError
 from trainer_module.distribution.preemption import end_on_sigterm
-from trainer_module.job import Job, identity, recovery_below
+from trainer_module.job import Job, recovery_below
 from trainer_module.run import run_job
 from trainer_module.settings import CHECKS, Settings
 

@@ -51,17 +51,6 @@ class Job:
         )
 
 
-def identity(base_model: str) -> str:
-    """What tells one model to start from from another; "" for none.
-
-    TensorFlow writes `fingerprint.pb` with every SavedModel: hashes of its graph and its variables.
-    """
-    fingerprint = Path(base_model, "fingerprint.pb")
-    if not base_model or not fingerprint.is_file():
-        return ""
-    return hashlib.sha256(fingerprint.read_bytes()).hexdigest()[:16]
-
-
 def recovery_below(root: Path, *what: Any) -> str:
     """A directory for what is needed to continue, of its own for each `what`.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from foundation.process import without_collection
+from foundation.saved_model import identity
 from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.launcher import launch
-from trainer_module.job import Job, identity, recovery_below
+from trainer_module.job import Job, recovery_below
 from trainer_module.settings import Settings
 
 HIDDEN_GPUS = "TRAINER_CUDA_VISIBLE_DEVICES"

@@ -12,7 +12,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.pusher.versions import identity, newest_version
+from components.pusher.versions import newest_version
+from foundation.saved_model import identity
 
 
 @component

@@ -27,7 +27,8 @@ from tfx.utils import io_utils, proto_utils
 from components.evaluator.component import METRICS
 from components.example_gen import span_store
 from components.example_gen.span_conversion import WINDOW
-from components.pusher.versions import identity, list_versions, newest_version, prune, publish
+from components.pusher.versions import list_versions, newest_version, prune, publish
+from foundation.saved_model import identity
 
 
 class Executor(executor.Executor):

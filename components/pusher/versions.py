@@ -4,7 +4,6 @@ A server watches the directory, so that a version appears and disappears by one 
 at all: whatever is being made or removed has a name that starts with a dot, which servers ignore.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -40,17 +39,6 @@ class Version:
 def newest_version(directory: Path) -> Path | None:
     """The version that TensorFlow Serving would serve: the greatest number with a whole model."""
     return next((path for path in _numbered(directory) if (path / "saved_model.pb").is_file()), None)
-
-
-def identity(model: Path | None) -> str:
-    """What tells one saved model from another; empty for none.
-
-    TensorFlow writes `fingerprint.pb` with every SavedModel: hashes of its graph, its signatures and
-    its variables.
-    """
-    if model is None or not (model / "fingerprint.pb").is_file():
-        return ""
-    return hashlib.sha256((model / "fingerprint.pb").read_bytes()).hexdigest()[:16]
 
 
 def list_versions(directory: Path) -> list[Version]:

@@ -36,8 +36,9 @@ from components.trainer_pods.worker_pods import (
     job,
     service,
 )
+from foundation.saved_model import identity
 from foundation.sections import UserError
-from trainer_module.job import Job, identity
+from trainer_module.job import Job
 from trainer_module.settings import Settings, Training
 
 _LOG = logging.getLogger("trainer_module.pods")

@@ -156,7 +156,8 @@ def _run_graph(
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
 
-    from components.pusher.versions import identity, newest_version
+    from components.pusher.versions import newest_version
+    from foundation.saved_model import identity
     from pipeline.graph import Surroundings, build
 
     logging.set_verbosity(logging.INFO)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.evaluator.verdict import read_verdict
-from components.pusher.versions import identity
+from foundation.saved_model import identity
 from pipeline.config import ROOT
 from tests.kubeflow.conftest import GRAPH, STRONG, WEAK, Site
 from tests.kubeflow.emulator import Cluster, Installation, Run, StepFailed

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from components.pusher.versions import identity, newest_version
+from components.pusher.versions import newest_version
+from foundation.saved_model import identity
 
 
 def make(directory: Path, version: str, *, fingerprint: bytes = b"f", whole: bool = True) -> Path:
