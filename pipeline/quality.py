@@ -1,6 +1,7 @@
 """The dataset's gates and slices as TFMA's EvalConfig."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -9,7 +10,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.evaluator.settings import EXAMPLE_COUNT
 from pipeline.config import Config
 from pipeline.config.dataset import Gate
-from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
@@ -17,30 +18,41 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
-    task = config.settings.label.rules
+    task, is_weighted = config.settings.label.rules, config.settings.label.is_weighted
+    gates = {metric: Gate(**bounds) for metric, bounds in task.gates.items()} | config.gates
     metrics = [_metric("ExampleCount", name=EXAMPLE_COUNT)]
     for name, class_path in {**task.metrics, **config.metrics}.items():
         metric = _metric(class_path, name=name)
-        if name in config.gates:
-            _apply(config.gates[name], metric)
+        if name in gates:
+            _apply(gates[name], metric)
         metrics.append(metric)
-    metrics += [
-        _metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()
-    ]
+    plots = [_metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()]
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
                 signature_name="serving_default",
                 preprocessing_function_names=["transform_features"],
                 label_key=TRANSFORMED_LABEL,
+                example_weight_key=TRANSFORMED_WEIGHT if is_weighted else None,
             )
         ],
         slicing_specs=[
             tfma.SlicingSpec(),
             *(tfma.SlicingSpec(feature_keys=[column]) for column in config.evaluation.slices),
         ],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        metrics_specs=[
+            tfma.MetricsSpec(metrics=[*metrics, *plots]),
+            # The same without the rows' weights, for comparison; gates ask about the weighted ones.
+            *([_unweighted(metrics)] if is_weighted else []),
+        ],
     )
+
+
+def _unweighted(metrics: Sequence[tfma.MetricConfig]) -> tfma.MetricsSpec:
+    spec = tfma.MetricsSpec(metrics=metrics, example_weights=tfma.ExampleWeightOptions(unweighted=True))
+    for metric in spec.metrics:
+        metric.ClearField("per_slice_thresholds")
+    return spec
 
 
 def _metric(class_path: str, **options: Any) -> tfma.MetricConfig:

@@ -46,7 +46,12 @@ def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_be
     }
     gates = tuple(_judge_gate(gate, metrics, failures) for gate in _gates(config))
     order = sorted(metrics, key=lambda key: (len(key), [column for column, _ in key], _natural(key)))
-    measured = {key: _intervals(metrics[key], scores.get(key, {})) for key in order[:_INTERVALS_AT_MOST]}
+    # The bootstrap counts rows: it says nothing of a metric in which they weigh differently.
+    is_weighted = any(model.example_weight_key for model in config.model_specs)
+    measured = {
+        key: _intervals(metrics[key], scores.get(key, {}))
+        for key in order[: 0 if is_weighted else _INTERVALS_AT_MOST]
+    }
     return Verdict(
         passed=validation.validation_ok,
         main_metric=main_metric,
@@ -92,8 +97,13 @@ def _metrics(directory: Path) -> dict[Slice, SliceMetrics]:
             # Not a number is, for one, the AUC where all rows have the same label.
             if entry.value.HasField("double_value") and not entry.key.is_diff and math.isfinite(value):
                 of_model = of_slice.metrics if _model(entry.key) == "candidate" else of_slice.baseline
-                of_model[entry.key.name] = value
+                of_model[_name(entry.key)] = value
     return metrics
+
+
+def _name(key: Any) -> str:
+    is_unweighted = key.HasField("example_weighted") and not key.example_weighted.value
+    return f"unweighted_{key.name}" if is_unweighted else str(key.name)
 
 
 def _scores(directory: Path) -> dict[Slice, dict[str, Scores]]:

@@ -34,6 +34,7 @@ from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
 from trainer_module.label import Label
+from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings, Training, check_training
 
@@ -74,6 +75,7 @@ class Config:
             "label": Table((DATASET,), (*_READ_ROWS, "Evaluator", "Pusher"), Label),
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
+            "loss": Table((DATASET,), _LEARN, read_loss),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
@@ -193,7 +195,9 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         key: declared.value(tables.get(key, {}), f"{named.get(declared.owners, '')} [{key}]".lstrip())
         for key, declared in _TABLES.items()
     }
-    settings = Settings(**{key: values.pop(key) for key in ("features", "label", "model", "training")})
+    settings = Settings(
+        **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss")}
+    )
     config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
     _check_across(config, where)
     return config

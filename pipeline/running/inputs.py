@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
-_CHOICES = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
+_CHOICES = tuple(f"trainer_module.{room}" for room in ("features", "losses", "models", "tasks"))
 
 
 @dataclasses.dataclass(frozen=True)
