@@ -6,7 +6,6 @@ from trainer_module.settings import Training
 
 _OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
     "adagrad": keras.optimizers.Adagrad,
     "sgd": keras.optimizers.SGD,
 }
@@ -30,6 +29,7 @@ def make_optimizer(
         learning_rate=_schedule(training, learning_rate, steps_per_epoch),
         # Of the gradients of all replicas together, and of all variables.
         global_clipnorm=training.clip_norm,
+        # Beside the gradient and not in it: with Adam this is AdamW.
         weight_decay=training.weight_decay or None,
         jit_compile=False,
         **options,

@@ -33,7 +33,7 @@ class Training:
     global_batch_size: int | None = None
     batch_size_per_replica: int | None = None
     learning_rate: float = 0.001
-    optimizer: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
+    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
     momentum: float = 0.9
     weight_decay: float = 0.0
     clip_norm: float | None = None
