@@ -1,6 +1,7 @@
 """Learning rates over the steps of a training, and what an optimizer is told."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -45,5 +46,6 @@ def test_the_optimizer_is_told_what_the_configuration_says() -> None:
 def test_a_schedule_reaches_the_report(orders: Transformed, tmp_path: Path) -> None:
     run_job(orders.job(tmp_path, schedule="cosine", warmup_epochs=1, weight_decay=0.01, clip_norm=1.0), {})
     rate = json.loads((tmp_path / "logs" / "training.json").read_text())["history"]["learning_rate"]
-    # Of three epochs the first rises, and the last ends at nothing.
-    assert rate == pytest.approx([0.01, 0.005, 0], abs=1e-6)
+    # Of the last of seven steps in each epoch: the first epoch rises, and the last goes down to nothing.
+    falling = [0.01 * (1 + math.cos(math.pi * step / 14)) / 2 for step in (6, 13)]
+    assert rate == pytest.approx([0.01 * 6 / 7, *falling], rel=1e-4)
