@@ -99,7 +99,7 @@ def build(
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
-        settings.label.rules, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+        settings.label.rules, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}

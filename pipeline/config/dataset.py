@@ -58,9 +58,33 @@ class Splits:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Columns for each value of which the model is also evaluated separately."""
+    """Columns for each value of which the model is also evaluated separately, and what gates ask of them.
 
-    slices: tuple[str, ...] = ()
+    A slice of several columns is one for each combination of their values; gates call it by their names, joined by
+    " and ".
+    """
+
+    slices: tuple[str | tuple[str, ...], ...] = ()
+    min_slice_rows: int = 1
+    """Rows that a slice must have for gates to ask about it."""
+    threshold: float = 0.5
+    """The probability from which on accuracy, precision and recall count a row as positive."""
+
+    def __post_init__(self) -> None:
+        require(self.min_slice_rows >= 1, f"min_slice_rows is {self.min_slice_rows}; it must be at least 1.")
+        require(0 < self.threshold < 1, f"threshold is {self.threshold:g}; it must be above 0 and below 1.")
+        require(all(self.by_name.values()), "slices has a slice of no columns: remove it.")
+
+    @property
+    def by_name(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each slice, by what gates call it."""
+        every = [(each,) if isinstance(each, str) else each for each in self.slices]
+        return {" and ".join(columns): columns for columns in every}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that slices read."""
+        return tuple(dict.fromkeys(column for columns in self.by_name.values() for column in columns))
 
 
 @dataclass(frozen=True)

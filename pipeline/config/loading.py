@@ -12,7 +12,7 @@ from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
-from components.evaluator.settings import check_names, read_metrics
+from components.evaluator.settings import Metric, check_names, read_metrics
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -79,7 +79,7 @@ class Config:
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
-    metrics: dict[str, str] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
+    metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
@@ -228,7 +228,7 @@ def _check_across(config: Config, where: str) -> None:
     )
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
-            if column not in config.evaluation.slices:
+            if column not in config.evaluation.by_name:
                 raise ConfigurationError(
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
                     "lacks: add it there."

@@ -96,7 +96,7 @@ def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) 
     readers = [
         *((feature.name, "[features] names") for feature in config.settings.features),
         *((column, "[label] reads") for column in label.columns),
-        *((column, "[evaluation] slices names") for column in config.evaluation.slices),
+        *((column, "[evaluation] slices names") for column in config.evaluation.columns),
     ]
     for file in files:
         columns = source.columns(file)

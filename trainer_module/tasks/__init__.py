@@ -47,6 +47,8 @@ class Task(ABC):
     """
     training_metrics: ClassVar[tuple[str, ...]] = ()
     """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
+    at_threshold: ClassVar[Mapping[str, str]] = {}
+    """Those of `metrics` that take the ``threshold`` of ``[evaluation]`` → their option's name."""
     gates: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Metric → what it must satisfy where the dataset file says nothing of it: keys of ``[gates.<metric>]``."""
     plots: ClassVar[Mapping[str, tuple[str, Mapping[str, Any]]]] = {}
