@@ -144,6 +144,11 @@ def check_workspace(workspace: Workspace) -> None:
     Raises:
       ConfigurationError: If it cannot be written, or its metadata store is damaged.
     """
+    if wildcards := set("*?[") & set(str(workspace.root)):
+        raise ConfigurationError(
+            f"--workdir {workspace.root.parent} has {' and '.join(sorted(wildcards))} in its path, and TFX reads files "
+            "by patterns in which these stand for other characters: choose another."
+        )
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         workspace.logs.mkdir(exist_ok=True)
