@@ -18,15 +18,21 @@ from foundation.sections import ConfigurationError
 LINKS = ("identity", "log1p", "log")
 """What is standardised: the label itself, log(1 + label) for `[label] log`, or the logarithm of its mean."""
 
-# exp() of more is no float32 any more.
-_GREATEST_EXPONENT = 80.0
+
+# Finite, as a warm start wants every variable.
+_UNLIMITED = float(np.finfo(np.float32).max)
 
 
 class Scale(NamedTuple):
-    """What the network's output is multiplied by, and what is then added."""
+    """What the network's output is multiplied by, and what is then added; and the greatest output of a logarithm.
+
+    That is one deviation above the greatest label of the training split: beyond what it has seen, a network goes on
+    along a straight line, whose exponential is any number (6,585,000 on average of diamonds of 3,900).
+    """
 
     centre: float
     spread: float
+    greatest: float = _UNLIMITED
 
 
 class Restored(keras.layers.Layer):
@@ -37,8 +43,10 @@ class Restored(keras.layers.Layer):
         self._link = link
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """One variable of two numbers: `Scale`."""
-        self._scale = self.add_weight("scale", [2], initializer=lambda *_, **__: [0.0, 1.0], trainable=False)
+        """One variable of three numbers: `Scale`."""
+        self._scale = self.add_weight(
+            "scale", [3], initializer=lambda *_, **__: list(Scale(0.0, 1.0)), trainable=False
+        )
         super().build(input_shape)
 
     def set_scale(self, scale: Scale) -> None:
@@ -47,10 +55,12 @@ class Restored(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """float32 [batch, 1]."""
+        if self._link != "identity":
+            # What is above learns as if it were not cut off.
+            inputs += tf.stop_gradient(tf.minimum(inputs, self._scale[2]) - inputs)
         value = self._scale[0] + self._scale[1] * inputs
         if self._link == "identity":
             return value
-        value = tf.minimum(value, _GREATEST_EXPONENT)
         return tf.exp(value) if self._link == "log" else tf.math.expm1(value)
 
     def standardise(self, values: tf.Tensor) -> tf.Tensor:
@@ -69,7 +79,7 @@ def measure(batches: Iterable[Sequence[float]], link: str) -> Scale:
     Raises:
       ConfigurationError: If a label has no logarithm where one is asked for.
     """
-    rows, mean, squares = 0, 0.0, 0.0
+    rows, mean, squares, greatest = 0, 0.0, 0.0, 0.0
     for batch in batches:
         values = np.asarray(batch, np.float64)
         if link != "identity" and len(values) and values.min() < 0:
@@ -79,6 +89,7 @@ def measure(batches: Iterable[Sequence[float]], link: str) -> Scale:
                 + " takes numbers from 0 on: leave it out, or drop these rows."
             )
         values = np.log1p(values) if link == "log1p" else values
+        greatest = max(greatest, float(values.max(initial=0.0)))
         # Chan, Golub and LeVeque (1983): the means and squares of two parts.
         both = rows + len(values)
         distance = float(values.mean()) - mean if len(values) else 0.0
@@ -87,8 +98,10 @@ def measure(batches: Iterable[Sequence[float]], link: str) -> Scale:
         mean += distance * len(values) / max(both, 1)
         rows = both
     if link == "log":
-        return Scale(math.log(mean) if mean > 0 else 0.0, 1.0)
-    return Scale(mean, math.sqrt(squares / rows) if squares else 1.0)
+        # Of labels that are all 0 there is no logarithm.
+        return Scale(math.log(mean), 1.0, math.log(greatest / mean) + 1) if mean > 0 else Scale(0.0, 1.0, 1.0)
+    spread = math.sqrt(squares / rows) if squares else 1.0
+    return Scale(mean, spread, _UNLIMITED if link == "identity" else (greatest - mean) / spread + 1)
 
 
 def mean_predictor_errors(mean: float, batches: Iterable[Sequence[float]]) -> dict[str, float]:
