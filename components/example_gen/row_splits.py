@@ -102,16 +102,21 @@ def starts_of(sample: Sample, splits: Splits) -> dict[str, Time]:
 
     Rows of one time are in one split.
     """
-    total = sum(weight for _, weight in sample)
+    # Time → the number of rows before it; none can begin where no row is before.
+    before: dict[Time, float] = {}
+    total = 0.0
+    for time, weight in sample:
+        before.setdefault(time, total)
+        total += weight
     shares = [int(getattr(splits, split)) for split in splits.names]
     starts: dict[str, Time] = {}
+    reached = 0.0
     for number, split in enumerate(splits.names[1:], start=1):
-        before, wanted = 0.0, total * sum(shares[:number]) / sum(shares)
-        for time, weight in sample:
-            if before >= wanted:
-                starts[split] = time
-                break
-            before += weight
+        wanted = total * sum(shares[:number]) / sum(shares)
+        possible = [time for time, rows in before.items() if rows > reached]
+        if possible:
+            starts[split] = min(possible, key=lambda time: (abs(before[time] - wanted), -before[time]))
+            reached = before[starts[split]]
     return starts
 
 
