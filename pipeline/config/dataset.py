@@ -1,19 +1,20 @@
 """What a dataset file says besides the learner's settings: the rows, their splits, and when a model is good enough."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from components.example_gen.reading.dialect import Dialect, Reading
 from components.example_gen.source_format import format_names, source_format
 from components.example_gen.spans import check_pattern, has_spans
 from foundation.sections import require
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Dialect):
     """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
 
     `pattern` says which files below it are the table's, and, with placeholders, of which span each
     is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
-    `format` is a name in `components/example_gen/sources/`.
+    `format` is a name in `components/example_gen/sources/`; which keys of `Dialect` it takes, it says itself.
     """
 
     format: str
@@ -29,31 +30,27 @@ class Source:
             f"format is {self.format!r}; it must be one of {', '.join(map(repr, known))}.",
         )
         check_pattern(self.pattern)
+        super().__post_init__()
+        taken = source_format(self.format).keys
+        for key in self.given():
+            require(
+                key in taken, f"{key} means nothing for format '{self.format}': remove it, or correct format."
+            )
+
+    @property
+    def dialect(self) -> Dialect:
+        """How cells are written."""
+        return Dialect(**{field.name: getattr(self, field.name) for field in fields(Dialect)})
 
     @property
     def files(self) -> str:
         """The pattern of the table's files, relative to the directory."""
-        return self.pattern or source_format(self.format).files
+        return self.pattern or source_format(self.format, Reading(self.dialect)).files
 
     @property
     def has_spans(self) -> bool:
         """Whether rows arrive span by span."""
         return has_spans(self.pattern)
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Shares of the rows for training and for evaluation; a hash of the row decides."""
-
-    train: int = 2
-    eval: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("train", "eval"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} is {getattr(self, name)}; each split needs a share of at least 1, or it would be empty.",
-            )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from typing import Any
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
 from components.evaluator.settings import Metric, check_names, read_metrics
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.splits import Splits
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -25,7 +27,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
-from pipeline.config.dataset import Evaluation, Gate, Source, Splits
+from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
 from pipeline.config.window import Retention, Window
@@ -71,8 +73,8 @@ class Config:
     retention: Retention = field(metadata={"retention": Table((DATASET, PROFILE), ("Pusher",), Retention)})
     settings: Settings = field(
         metadata={
-            "features": Table((DATASET,), _READ_ROWS, read_features),
-            "label": Table((DATASET,), (*_READ_ROWS, "Evaluator", "Pusher"), Label),
+            "features": Table((DATASET,), ("ExampleGen", *_READ_ROWS), read_features),
+            "label": Table((DATASET,), ("ExampleGen", *_READ_ROWS, "Evaluator", "Pusher"), Label),
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
             "loss": Table((DATASET,), _LEARN, read_loss),
@@ -95,6 +97,30 @@ class Config:
     def nodes(self) -> tuple[str, ...]:
         """Ids of the nodes that the graph has under this configuration."""
         return tuple(node for node in NODES if STEPS[node].is_wanted(self))
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that are read, and what names each, in words that follow "which"."""
+        return {
+            **self.splits.columns,
+            **dict.fromkeys(self.evaluation.columns, "[evaluation] slices names"),
+            **dict.fromkeys(self.settings.label.columns, "[label] reads"),
+            **{feature.name: "[features] names" for feature in self.settings.features},
+        }
+
+    @property
+    def reading(self) -> Reading:
+        """What the source's format needs to know besides the files."""
+        label, features = self.settings.label, self.settings.features
+        # A regression's label is a quantity, which is whole on one day and not on the next.
+        label_columns = label.columns if label.rules.has_classes or label.column is None else ()
+        ids = [feature.name for feature in features if "decimal" not in feature.types]
+        return Reading(
+            dialect=self.source.dialect,
+            columns=self.columns,
+            exact=tuple(sorted({*ids, *label_columns, *self.splits.columns} - {label.weight})),
+            numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
+        )
 
     @property
     def schema_file(self) -> Path | None:
@@ -217,6 +243,7 @@ def _check_across(config: Config, where: str) -> None:
             f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
             "keep at least those."
         )
+    _check_source(config, where)
     for feature in settings.features:
         if feature.name == settings.label.column:
             raise ConfigurationError(
@@ -233,3 +260,28 @@ def _check_across(config: Config, where: str) -> None:
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
                     "lacks: add it there."
                 )
+
+
+def _check_source(config: Config, where: str) -> None:
+    """Checks of the source with what the other tables say of its columns."""
+    source, splits = config.source, config.splits
+    if source.has_spans and (splits.is_by_file or splits.time):
+        key = "time" if splits.time else "files of each split"
+        raise ConfigurationError(
+            f"{where} [splits] has {key}, and spans follow each other already, the newest being judged: remove it, or "
+            "the placeholders from [source] pattern."
+        )
+    if source.pattern and splits.is_by_file:
+        raise ConfigurationError(
+            f"{where} [source] has a pattern, and [splits] names the files of each split: remove one of the two."
+        )
+    for column in source.lists:
+        if column not in config.columns:
+            raise ConfigurationError(
+                f"{where} [source] lists names '{column}', which neither a feature nor anything else reads: remove it."
+            )
+    for column in source.columns and config.columns:
+        if column not in source.columns:
+            raise ConfigurationError(
+                f"{where} [source] columns lacks '{column}', which {config.columns[column]}: add it in its place."
+            )

@@ -31,6 +31,7 @@ EDITED = {
     "components/data_gate/drift.py": f"DataGate, {TRAINS}",
     "components/evaluator/component.py": f"Evaluator, Pusher, {TRAINS}",
     "components/example_gen/component.py": f"ExampleGen, {TRAINS}",
+    "components/example_gen/reading/records.py": f"ExampleGen, {TRAINS}",
     "components/example_gen/sources/csv.py": f"ExampleGen, {TRAINS}",
     "components/pusher/component.py": f"Pusher, {TRAINS}",
     "components/run_report/charts.py": "RunReport",
