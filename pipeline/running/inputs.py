@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
-_CHOICES = tuple(f"trainer_module.{room}" for room in ("features", "losses", "models", "tasks"))
+_CHOICES = tuple(f"trainer_module.{room}" for room in ("features", "losses", "metrics", "models", "tasks"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,6 +50,8 @@ EDITED = {
     "pipeline/runs/report.py": "",
     "trainer_module/model.py": f"Trainer, AppExporter, {TRAINS}",
     "trainer_module/features/hashed.py": f"Transform, Trainer, AppExporter, {TRAINS}",
+    "trainer_module/losses/focal.py": TRAINS,
+    "trainer_module/metrics/r2.py": TRAINS,
     "trainer_module/models/perceptron.py": f"Trainer, {TRAINS}",
     "trainer_module/tasks/binary.py": f"DataGate, Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/preprocessing.py": f"Transform, {TRAINS}",
