@@ -109,7 +109,9 @@ def convert_ours(source: Path, case: str, output: Path) -> None:
     from components.example_gen.reading.dialect import Reading
 
     file_format = format_of(case)
-    named = {f"column {number}": "[features] names" for number in range(0, 200, 20)} if case == "wide" else None
+    named = (
+        {f"column {number}": "[features] names" for number in range(0, 200, 20)} if case == "wide" else None
+    )
     files = [str(file) for file in source.glob(f"*.{file_format}")]
     with beam.Pipeline(argv=BEAM) as pipeline:
         convert(pipeline, files, file_format, str(output), SPLITS, reading=Reading(columns=named))
