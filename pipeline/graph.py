@@ -159,6 +159,7 @@ def _reading(config: Config, types: Mapping[str, ColumnType]) -> Reading:
         reading,
         columns={**dict.fromkeys(types, ""), **(reading.columns or {})},
         exact=tuple(sorted({*reading.exact, *whole})),
+        codes=tuple(sorted({*reading.codes} - {*whole})),
     )
 
 

@@ -23,6 +23,8 @@ from foundation.sections import UserError
 
 _LISTED = 40
 """Columns that an error names."""
+_FILES = 10
+"""Files of which a format looks at some rows to know the columns."""
 
 
 class ConversionError(UserError, ValueError):
@@ -160,14 +162,15 @@ def check_columns(source: SourceFormat, files: Sequence[Path]) -> None:
       ConversionError: With the column and what names it.
     """
     wanted = {name: by for name, by in (source.reading.columns or {}).items() if by}
-    found = {file: columns for file in files if (columns := source.columns(file)) is not None}
+    looked_at = files if source.all_rows_have_all_columns else files[:_FILES]
+    found = {file: columns for file in looked_at if (columns := source.columns(file)) is not None}
     if not source.all_rows_have_all_columns and found:
         found = {files[0]: sorted({name for columns in found.values() for name in columns})}
-    for file, columns in found.items():
+    for file, names in found.items():
         for column, named_by in wanted.items():
-            if column not in columns:
+            if column not in names:
                 raise ConversionError(
-                    f"{file} has no column '{column}', which {named_by}; its columns are: {_listed(columns)}."
+                    f"{file} has no column '{column}', which {named_by}; its columns are: {_listed(names)}."
                 )
 
 

@@ -41,13 +41,16 @@ def clean(column: pa.Array, name: str, dialect: Dialect) -> pa.Array:
     return pa.ListArray.from_arrays(_offsets(lists), values)
 
 
-def infer_text(column: pa.Array, dialect: Dialect = Dialect(), exact: bool = False) -> ColumnType:
+def infer_text(
+    column: pa.Array, dialect: Dialect = Dialect(), is_exact: bool = False, is_code: bool = False
+) -> ColumnType:
     """The type of texts, as ``tfx_bsl.coders.csv_decoder`` infers it.
 
     Args:
       column: From `clean`.
       dialect: How numbers are written.
-      exact: Whether numbers with a decimal point that are all whole are `ColumnType.WHOLE`.
+      is_exact: Whether numbers with a decimal point that are all whole are `ColumnType.WHOLE`.
+      is_code: Whether 02139 is a text.
     """
     if pa.types.is_list(column.type):
         column = column.flatten()
@@ -56,7 +59,9 @@ def infer_text(column: pa.Array, dialect: Dialect = Dialect(), exact: bool = Fal
     short = column.filter(pc.and_(pc.greater(lengths, 0), pc.less_equal(lengths, _INT64_SURE_DIGITS)))
     long = column.filter(pc.greater(lengths, _INT64_SURE_DIGITS))
     kind = max(_infer_short(short), _infer_each(long))
-    if exact and kind == ColumnType.FLOAT:
+    if is_code and pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
+        return ColumnType.BYTES
+    if is_exact and kind == ColumnType.FLOAT:
         decimals = column.filter(pc.invert(pc.match_substring_regex(column, r"^\s*[+-]?\d+\s*$")))
         return ColumnType.WHOLE if is_whole(parse_text(decimals, ColumnType.FLOAT)) else kind
     return kind

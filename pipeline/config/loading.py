@@ -92,6 +92,8 @@ class Config:
     )
     steps: dict[str, Step] = field(metadata={"steps": Table((PROFILE,), (), read_steps, check_steps)})
     notify: Notify = field(metadata={"notify": Table((PROFILE,), (), NOTIFY_SECTION)})
+    compared_columns: tuple[str, ...] = ()
+    """Columns that are read, if they are there, although nothing names them: see `pipeline.schema`."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -102,6 +104,7 @@ class Config:
     def columns(self) -> dict[str, str]:
         """The columns that are read, and what names each, in words that follow "which"."""
         return {
+            **dict.fromkeys(self.compared_columns, ""),
             **self.splits.columns,
             **dict.fromkeys(self.evaluation.columns, "[evaluation] slices names"),
             **dict.fromkeys(self.settings.label.columns, "[label] reads"),
@@ -119,6 +122,7 @@ class Config:
             dialect=self.source.dialect,
             columns=self.columns,
             exact=tuple(sorted({*ids, *label_columns, *self.splits.columns} - {label.weight})),
+            codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
             numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
         )
 

@@ -98,8 +98,7 @@ def _what_is_there(directory: Path) -> str:
 
 def _check_files(source: SourceFormat, files: Sequence[Path]) -> None:
     """Finds a wrong header early; a missing column would fail as late as in Transform."""
-    known = [file for file in files if source.columns(file) is not None]
-    if known and not any(source.has_rows(file) for file in files):
+    if source.columns(files[0]) is not None and not any(source.has_rows(file) for file in files):
         raise DataError(f"{files[0]} has no rows: remove or fill it.")
     check_columns(source, files)
     source.check_files(files)

@@ -18,7 +18,7 @@ Row = dict[str, list[Any]]
 def reading(*columns: str, exact: Any = (), numbers: Any = None, **dialect: Any) -> Reading:
     """A reading of some columns, or of all."""
     named = dict.fromkeys(columns, "[features] names") if columns else None
-    return Reading(Dialect(**dialect), named, tuple(exact), numbers or {})
+    return Reading(Dialect(**dialect), named, tuple(exact), numbers=numbers or {})
 
 
 def read_rows(

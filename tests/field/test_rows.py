@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from components.example_gen.arrow_columns import cast_columns
 from components.example_gen.column_types import ColumnType
+from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import ConversionError
 from components.example_gen.sources import csv as csv_format
 from pipeline import config
@@ -181,6 +182,16 @@ def test_what_is_a_number(tmp_path: Path, cells: list[str], kind: ColumnType, va
     (tmp_path / "a.csv").write_text("c,d\n" + "".join(f'"{cell}",1\n' for cell in cells))
     rows, types = read_rows(tmp_path / "a.csv", "csv")
     assert types["c"] == kind and column(rows, "c") == values
+
+
+def test_postal_codes_keep_their_zeros_where_texts_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("code,hour,dozens\n02139,07,10\n2139,0,0\n")
+    how = Reading(codes=("code", "dozens"))
+    rows, types = read_rows(tmp_path / "a.csv", "csv", how)
+    assert types == {"code": ColumnType.BYTES, "hour": ColumnType.INT, "dozens": ColumnType.INT}
+    assert column(rows, "code") == [b"02139", b"2139"] and column(rows, "hour") == [7, 0]
+    loaded = dataset(tmp_path, 'format = "csv"', 'x = { kind = "numeric" }\nuser = { kind = "hashed" }')
+    assert loaded.reading.codes == ("user",)
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,14 @@ class Reading:
       columns: Column that is read → what names it, as in "[features] names"; None for all columns. A column that
         only a reviewed schema names, with "", may be missing: ExampleValidator says so.
       exact: Columns whose numbers are whole numbers if all of them are, however they are written: 7.0 is 7.
+      codes: Columns whose whole numbers are texts where one of them begins with a zero, as postal codes do.
       numbers: Column that must hold numbers → the kind that needs them.
     """
 
     dialect: Dialect = Dialect()
     columns: Mapping[str, str] | None = None
     exact: Collection[str] = ()
+    codes: Collection[str] = ()
     numbers: Mapping[str, str] = field(default_factory=dict)
 
     def wants(self, column: str) -> bool:
@@ -135,7 +137,7 @@ class Reading:
     def decisive(self) -> list[Any]:
         """What decides, besides the files, what becomes of rows: JSON values, no order in them."""
         columns = None if self.columns is None else sorted(self.columns)
-        return [self.dialect.given(), columns, sorted(self.exact)]
+        return [self.dialect.given(), columns, sorted(self.exact), sorted(self.codes)]
 
     def to_json(self) -> str:
         """What `from_json` reads; the same for the same reading, whatever names a column."""
@@ -143,6 +145,7 @@ class Reading:
         return json.dumps(
             {
                 "dialect": self.dialect.given(), "columns": columns, "exact": sorted(self.exact),
+                "codes": sorted(self.codes),
                 "numbers": dict(self.numbers),
             },
             sort_keys=True,

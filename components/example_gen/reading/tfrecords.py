@@ -12,12 +12,12 @@ from components.example_gen.reading.compression import open_decompressed
 from components.example_gen.reading.dialect import Dialect
 from components.example_gen.source_format import ConversionError
 
-_RECORDS, _BYTES = 1000, 16 << 20
+_RECORDS, _BYTES = 300, 16 << 20
 """How much of a file is looked at."""
 
 
 def first_names(file: str, dialect: Dialect) -> list[str]:
-    """The features that the first thousand records name, in order of appearance.
+    """The features that the first records name, in order of appearance.
 
     Raises:
       ConversionError: If the file is none of tf.Examples.

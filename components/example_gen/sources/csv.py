@@ -106,9 +106,12 @@ class Format(SourceFormat):
         """The types of the texts in the block."""
         from components.example_gen.text_columns import infer_text
 
-        dialect, exact = self.reading.dialect, self.reading.exact
+        dialect, exact, codes = self.reading.dialect, self.reading.exact, self.reading.codes
         return merge(
-            {name: infer_text(column, dialect, name in exact) for name, column in columns.items()}
+            {
+                name: infer_text(column, dialect, name in exact, name in codes)
+                for name, column in columns.items()
+            }
             for _, columns in self._read(block)
         )
 
