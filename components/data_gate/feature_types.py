@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.data_gate.merged_statistics import Statistics, counts_of, name_of
+from components.data_gate.merged_statistics import Statistics, common_of, counts_of, name_of
 from components.data_gate.report import DataGateError
 
 _TYPES = {schema_pb2.BYTES: "text", schema_pb2.INT: "integer", schema_pb2.FLOAT: "decimal"}
@@ -40,6 +40,31 @@ def check_feature_types(
                 f"[features] '{column}' is {kind}, which reads {needed}, and the column holds "
                 f"{_PLURALS[held[column]]}{f', such as {shown}' if shown else ''}: {_fix(held[column])}."
             )
+    if sentences:
+        raise DataGateError("\n".join(sentences))
+
+
+def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iterable[Statistics]) -> None:
+    """Refuses lists where one value is read: the others would be left out without a word.
+
+    Args:
+      readers: Column that is read one value a row → what reads it, as in "[features] 'tags' is vocabulary", and
+        what to do about a list.
+      statistics: Of every split.
+
+    Raises:
+      DataGateError: With a sentence for each column that has more than one value in a row.
+    """
+    longest: dict[str, int] = {}
+    for part in statistics:
+        for feature in part.features:
+            name = name_of(feature)
+            longest[name] = max(longest.get(name, 0), common_of(feature).max_num_values)
+    sentences = [
+        f"{reader}, which reads one value a row, and the column holds lists of up to {longest[column]:,} values: {fix}."
+        for column, (reader, fix) in readers.items()
+        if longest.get(column, 0) > 1
+    ]
     if sentences:
         raise DataGateError("\n".join(sentences))
 

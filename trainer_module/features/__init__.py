@@ -39,10 +39,18 @@ class Feature(ABC):
     """Whether requests give it as float32, NaN for missing; otherwise as the column's type is, and a negative
     integer or the empty text is missing."""
 
+    list_fix: ClassVar[str] = "write one value in each row"
+    """What to do where the column holds lists and the feature reads one value a row."""
+
     @property
     def kind(self) -> str:
         """What a dataset file calls it."""
         return registry.name_of(type(self), __name__)
+
+    @property
+    def reads_lists(self) -> bool:
+        """Whether it reads all values of a row; otherwise the data gate refuses rows with more than one."""
+        return False
 
     @property
     def ids(self) -> int:
