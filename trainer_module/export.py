@@ -20,6 +20,7 @@ import tf_keras as keras
 
 from trainer_module.distribution import precision
 from trainer_module.features import CATEGORICAL, request_name
+from trainer_module.inputs.raw_columns import MISSING_INTEGER, MOST_INTEGER
 from trainer_module.model import PREDICTIONS, build_model
 from trainer_module.settings import Settings
 
@@ -135,13 +136,15 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
 def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
     """What a client of `predict_raw` sends: [None] for each column, by its `request_name`.
 
-    Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
-    columns a negative integer or the empty text does.
+    Quantities are floating even where the table has integers, so that NaN can mean missing: as float64, because
+    float32 loses digits of theirs. In other columns the least int64 or the empty text does.
     """
     inputs = {}
     for feature in settings.features:
         name, dtype = request_name(feature.name), spec[feature.name].dtype
-        inputs[name] = tf.TensorSpec([None], tf.float32 if feature.is_quantity else dtype, name)
+        if feature.is_quantity and dtype.is_integer:
+            dtype = tf.float64
+        inputs[name] = tf.TensorSpec([None], dtype, name)
     return inputs
 
 
@@ -154,13 +157,15 @@ def _with_missing(
     if column.dtype == tf.string:
         present = tf.not_equal(column, "")
     elif column.dtype.is_floating:
-        present = tf.logical_not(tf.math.is_nan(column))
+        present = tf.math.is_finite(column)
     else:
-        present = column >= 0
+        present = tf.not_equal(column, MISSING_INTEGER)
     rows = tf.where(present)
     indices = tf.concat([rows, tf.zeros_like(rows)], axis=1)
     values = tf.boolean_mask(column, present)
     shape = tf.stack([tf.size(column, tf.int64), 1])
+    if column.dtype.is_floating and spec.dtype.is_integer:
+        values = tf.minimum(values, MOST_INTEGER)
     if column.dtype != spec.dtype:
         values = tf.cast(values, spec.dtype)
     return tf.SparseTensor(indices, values, shape)

@@ -3,7 +3,8 @@
  *
  * This file is shipped beside the model, with `farmhash.mjs` and a file of `kinds/` for each kind of feature
  * that the model has, and runs in browsers and in Node. `encoding.py` is the same in Python. Missing means
- * absent, null, the empty text, or a number that is not finite as a float32.
+ * absent, null, the empty text, a number that is not finite as a float32, or -2**63. A quantity whose entry has the
+ * type "integer" is calculated in double precision; a decimal one is a float32 first.
  */
 
 import * as kinds from "./kinds/index.mjs";
@@ -38,6 +39,6 @@ function encoderOf(entry) {
 }
 
 function isMissing(value) {
-  if (typeof value === "number") return !Number.isFinite(Math.fround(value));
+  if (typeof value === "number") return !Number.isFinite(Math.fround(value)) || value === -(2 ** 63);
   return value === undefined || value === null || value === "";
 }

@@ -2,8 +2,8 @@
 
 This file is shipped beside the model, with `farmhash.py` and a file of `kinds/` for each kind of feature that the
 model has. `encoding.mjs` is the same in JavaScript, and either can be read as the specification for another
-language. Missing means absent, None, the empty text, or a number that
-is not finite as a float32.
+language. Missing means absent, None, the empty text, a number that is not finite as a float32, or -2**63. A quantity
+whose entry has the type "integer" is calculated in double precision; a decimal one is a float32 first.
 """
 
 import functools
@@ -64,7 +64,7 @@ def _encoder_of(entry: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], list[
 def _is_missing(value: Any) -> bool:
     if isinstance(value, float):
         return not math.isfinite(array("f", [value])[0])
-    return value is None or value == ""
+    return value is None or value == "" or value == -(2**63)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from components.app_exporter.encoding import encode, load_kind
-from components.app_exporter.probe import Points, Transform, find_crossings, first_columns
+from components.app_exporter.probe import Points, Transform, find_crossings, first_columns, integer_quantities
 from components.app_exporter.shipped_code import kind_file
 from components.serving_check.requests import Row
 from foundation.sections import UserError
@@ -48,8 +48,12 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
         NUMERIC: [],
         CATEGORICAL: [],
     }
+    integers = integer_quantities(settings, rows)
     for output, feature, _ in first_columns(settings):
-        description[output].append(_describe(model, feature, crossings.get(feature.name, ())))
+        entry = _describe(model, feature, crossings.get(feature.name, ()))
+        if feature.is_quantity:
+            entry["type"] = "integer" if feature.name in integers else "decimal"
+        description[output].append(entry)
     _verify(description, transform, settings, rows)
     return description
 

@@ -43,6 +43,14 @@ def first_columns(settings: Settings) -> Iterator[tuple[str, Feature, int]]:
         yield from zip(itertools.repeat(output), features, itertools.accumulate(widths, initial=0))
 
 
+def integer_quantities(settings: Settings, rows: Sequence[Row]) -> frozenset[str]:
+    """Which quantities' columns hold whole numbers, as `rows` tell."""
+    quantities = [feature.name for feature in settings.features if feature.is_quantity]
+    return frozenset(
+        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
+    )
+
+
 def find_crossings(
     transform: Transform,
     settings: Settings,
@@ -60,10 +68,7 @@ def find_crossings(
       levels: Those of a feature's first column that are looked for.
       rows: At least one, which tell integer columns from others.
     """
-    quantities = [feature.name for feature in settings.features if feature.is_quantity]
-    integers = {
-        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
-    }
+    integers = integer_quantities(settings, rows)
     searches = [
         _Search(feature.name, feature.name in integers, output, column, level)
         for output, feature, column in first_columns(settings)

@@ -118,7 +118,9 @@ class DataGate(_Step):
 
 def _single(settings: Settings) -> dict[str, tuple[str, str]]:
     """Which columns are read one value a row, by what, and what to do where they are lists."""
-    label = {name: (f"[label] reads '{name}'", "write one value in each row") for name in settings.label.columns}
+    label = {
+        name: (f"[label] reads '{name}'", "write one value in each row") for name in settings.label.columns
+    }
     features = {
         feature.name: (f"[features] '{feature.name}' is {feature.kind}", feature.list_fix)
         for feature in sorted(settings.features, key=lambda feature: feature.name)

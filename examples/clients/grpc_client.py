@@ -59,14 +59,14 @@ def request_name(column: str) -> str:
 
 
 def build_request(model: str, signature: Any, rows: list[dict[str, Any]]) -> predict_pb2.PredictRequest:
-    """One tensor for each column; what a row lacks is sent as missing: NaN, -1 or the empty text."""
+    """One tensor for each column; what a row lacks is sent as missing: NaN, -2**63 or the empty text."""
     rows = [{request_name(name): value for name, value in row.items()} for row in rows]
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = SIGNATURE
     for column, info in signature.inputs.items():
         dtype = tf.dtypes.as_dtype(info.dtype)
-        missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -1
+        missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -(2**63)
         values = [missing if row.get(column) is None else row[column] for row in rows]
         if dtype == tf.string:
             values = [str(value).encode() for value in values]

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 SIGNATURE = "predict_raw"
-MISSING: dict[str, Any] = {"DT_STRING": "", "DT_FLOAT": float("nan"), "DT_INT64": -1}
+MISSING: dict[str, Any] = {
+    "DT_STRING": "",
+    "DT_FLOAT": float("nan"),
+    "DT_DOUBLE": float("nan"),
+    "DT_INT64": -(2**63),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

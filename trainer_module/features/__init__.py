@@ -36,8 +36,8 @@ class Feature(ABC):
     types: ClassVar[tuple[str, ...]] = ("text", "integer")
     """What its column may hold: "text", "integer", "decimal"; the data gate refuses all else."""
     is_quantity: ClassVar[bool] = False
-    """Whether requests give it as float32, NaN for missing; otherwise as the column's type is, and a negative
-    integer or the empty text is missing."""
+    """Whether requests give it as float64, or float32 where the column holds decimals, NaN for missing; otherwise
+    as the column's type is, and the least int64 or the empty text is missing."""
 
     list_fix: ClassVar[str] = "write one value in each row"
     """What to do where the column holds lists and the feature reads one value a row."""
@@ -79,7 +79,7 @@ class Feature(ABC):
           columns: `trainer_module.inputs.raw_columns.Column` of each.
 
         Returns:
-          int64 [batch, features], each in [0, ids); or float32 [batch, width of all of them], none of it NaN.
+          int64 [batch, features], each in [0, ids); or floating [batch, width of all of them], none of it NaN.
         """
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:

@@ -29,12 +29,12 @@ class Categorical(Feature):
     def transform(cls, features: Sequence["Categorical"], columns: Sequence[Any]) -> Any:
         import tensorflow as tf
 
-        from trainer_module.inputs.raw_columns import first_values, with_missing
+        from trainer_module.inputs.raw_columns import MISSING_INTEGER, first_values, with_missing
 
-        numbers = first_values(columns, tf.int64.min)
+        numbers = first_values(columns, MISSING_INTEGER)
         sizes = tf.constant([feature.size for feature in features], tf.int64)
         known = (numbers >= 0) & (numbers < sizes)
-        return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, tf.int64.min))
+        return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, MISSING_INTEGER))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """The id itself, also where the size has changed."""

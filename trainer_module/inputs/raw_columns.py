@@ -22,6 +22,10 @@ Column: TypeAlias = tf.SparseTensor | tf.Tensor
 """Of any number of values a row, or dense [batch, 1]."""
 
 
+MISSING_INTEGER = tf.int64.min
+"""The integer that means missing, in requests and wherever it comes from: no other is free to."""
+
+
 def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
     """The first value of each row of each column, [batch, columns]; `default` where there is none."""
     if len(columns) == 1 and not isinstance(columns[0], tf.SparseTensor):
@@ -44,21 +48,36 @@ def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
     return tf.ensure_shape(dense[:, 0], [None, len(columns)])
 
 
+MOST_INTEGER = 2.0**63 - 1024
+"""The greatest float64 that an int64 can be: what `predict_raw` makes of the integers above it."""
+
+
 def numbers_of(columns: Sequence[Column]) -> tf.Tensor:
-    """float32 [batch, columns], NaN where missing or infinite: one infinity would be the mean of its column."""
-    numbers = first_values([_map_values(tf.cast, column, tf.float32) for column in columns], float("nan"))
-    return tf.where(tf.math.is_finite(numbers), numbers, float("nan"))
+    """float64 [batch, columns], NaN where missing or infinite: one infinity would be the mean of its column.
+
+    Of milliseconds since 1970 float32 knows only every 131,072nd.
+    """
+    missing = tf.constant(float("nan"), tf.float64)
+    numbers = first_values([_map_values(tf.cast, column, tf.float64) for column in columns], missing)
+    numbers = tf.where(tf.math.is_finite(numbers), numbers, missing)
+    whole = [column.dtype.is_integer for column in columns]
+    if not any(whole):
+        return numbers
+    marked = tf.equal(numbers, float(MISSING_INTEGER)) & whole
+    return tf.where(marked, missing, tf.where(whole, tf.minimum(numbers, MOST_INTEGER), numbers))
 
 
 def texts_of(columns: Sequence[Column]) -> tf.Tensor:
     """string [batch, columns], empty where missing; integers are written in decimal."""
-    return first_values(
+    texts = first_values(
         [
             column if column.dtype == tf.string else _map_values(tf.strings.as_string, column)
             for column in columns
         ],
         "",
     )
+    whole = [column.dtype.is_integer for column in columns]
+    return tf.where(tf.equal(texts, str(MISSING_INTEGER)) & whole, "", texts) if any(whole) else texts
 
 
 def with_missing(features: Sequence[Feature], ids: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
