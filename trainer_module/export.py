@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -100,7 +100,7 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
             inputs[CATEGORICAL] = tf.cast(inputs[CATEGORICAL], tf.int32)
         return {PREDICTIONS: model(inputs, training=False)}
 
-    serialized = tf.TensorSpec([None], tf.string, name="examples")
+    serialized = tf.TensorSpec([None], tf.string, name=_serialized_name(raw_spec))
 
     @tf.function(input_signature=[serialized])
     def serving_default(examples: tf.Tensor) -> Tensors:
@@ -131,6 +131,14 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
         "app": app,
     }
     return archive
+
+
+def _serialized_name(columns: Collection[str]) -> str:
+    """What serialized examples are called: not like a column, which TFMA would hand over in their place."""
+    name = "examples"
+    while name in columns:
+        name += "_"
+    return name
 
 
 def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:

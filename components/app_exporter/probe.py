@@ -28,9 +28,10 @@ _MOST_INTEGER, _MOST_FLOAT = 2**53, 0x7F7FFFFF
 def transform_of(loaded: Any) -> Transform:
     """`transform_features` of a loaded SavedModel."""
     signature = loaded.signatures["transform_features"]
+    (examples,) = signature.structured_input_signature[1]
 
     def transform(rows: Sequence[Row]) -> Mapping[str, Any]:
-        outputs = signature(examples=tf.constant([serialize(row) for row in rows]))
+        outputs = signature(**{examples: tf.constant([serialize(row) for row in rows])})
         return {name: values.numpy() for name, values in outputs.items()}
 
     return transform

@@ -7,6 +7,7 @@ prediction a row, as JSON.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -50,8 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def request_name(column: str) -> str:
-    """What a column is called in requests: of letters, digits and underscores, without an underscore first."""
-    return re.sub("^_", "column_", re.sub(r"[^A-Za-z0-9_]", "_", column))
+    """What a column is called in requests: letters, digits and underscores stay, all else is escaped by its number."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= 100
+    if is_plain and not column.startswith("escaped_") and column != "label_classes":
+        return column
+    name = "escaped_" + re.sub(r"[^A-Za-z0-9]", escape, column)
+    return name if len(name) <= 100 else f"{name[:82]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
+
+
+def escape(found: re.Match[str]) -> str:
+    """An underscore is written twice, another character as its hexadecimal number between underscores."""
+    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -27,11 +27,15 @@ class Exported:
     model: Path
     types: Mapping[str, Any]
 
+    def _ask(self, signature: str, rows: Sequence[Row]) -> dict[str, Array]:
+        asked = tf.saved_model.load(str(self.model)).signatures[signature]
+        (examples,) = asked.structured_input_signature[1]
+        answer = asked(**{examples: tf.constant([serialize(row) for row in rows])})
+        return {name: values.numpy() for name, values in answer.items()}
+
     def transformed(self, rows: Sequence[Row]) -> dict[str, Array]:
         """What the signature `transform_features` answers."""
-        signature = tf.saved_model.load(str(self.model)).signatures["transform_features"]
-        answer = signature(examples=tf.constant([serialize(row) for row in rows]))
-        return {name: values.numpy() for name, values in answer.items()}
+        return self._ask("transform_features", rows)
 
     def predict_raw(self, columns: Mapping[str, Any]) -> Array:
         """What the signature `predict_raw` answers to lists, by the names of its inputs."""
@@ -44,10 +48,7 @@ class Exported:
 
     def predict(self, rows: Sequence[Row]) -> Array:
         """What the signature `serving_default` answers."""
-        signature = tf.saved_model.load(str(self.model)).signatures["serving_default"]
-        return np.asarray(
-            signature(examples=tf.constant([serialize(row) for row in rows]))["predictions"].numpy()
-        )
+        return self._ask("serving_default", rows)["predictions"]
 
     def refusals(self, rows: Sequence[Row]) -> list[str]:
         """What the serving check has against the model, after asking all signatures with `rows`."""

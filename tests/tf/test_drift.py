@@ -47,6 +47,7 @@ feature { name: "payment" type: BYTES
 feature { name: "zone" type: BYTES }
 """
 COLUMNS = {
+    "single": {},
     "features": {
         "fare": ("numeric", ["integer", "decimal"]),
         "payment": ("vocabulary", ["text", "integer"]),

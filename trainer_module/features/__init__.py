@@ -6,6 +6,7 @@ import it in `transform`.
 """
 
 import dataclasses
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -98,13 +99,31 @@ class Feature(ABC):
         return (self.name, self.kind, "missing")
 
 
-def request_name(column: str) -> str:
-    """What a column is called in requests and file names, where TensorFlow allows no spaces.
+_ESCAPED = "escaped_"
+_LONGEST = 100
+"""Characters of a request name: it becomes a file name, of 255 bytes at most, in directories with names of their own."""
 
-    Nor does it export an input whose name begins with an underscore, as that of `_id` or `收入 2024` would.
+
+def request_name(column: str) -> str:
+    """What a column is called in requests and file names, where TensorFlow takes letters, digits and underscores only.
+
+    A name of these that begins with a letter or a digit stays as it is. In any other a character that is no letter or
+    digit becomes its number in Unicode, in hexadecimal between underscores, and an underscore becomes two, behind
+    `escaped_`: "unit price" is `escaped_unit_20_price`, and "_id" is `escaped___id`. No two names become one; what
+    would be too long ends with a hash of the name.
     """
-    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
-    return f"column{name}" if name.startswith("_") else name
+    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= _LONGEST
+    # `label_classes` is the file with the classes of a label.
+    if is_plain and not column.startswith(_ESCAPED) and column != "label_classes":
+        return column
+    name = _ESCAPED + re.sub(r"[^A-Za-z0-9]", _escape, column)
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 18]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def by_kind(features: Sequence[Feature]) -> dict[type[Feature], tuple[Any, ...]]:
@@ -125,6 +144,8 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
     columns: dict[str, str] = {}
     for name, entry in table.items():
         here = f"{where} {name}"
+        if not name:
+            raise ConfigurationError(f"{where} has a column without a name: name it in the data.")
         if not isinstance(entry, Mapping) or "kind" not in entry:
             raise ConfigurationError(f'{here} needs a kind, for example {{ kind = "numeric" }}.')
         kind = registry.load(__name__, str(entry["kind"]), Feature, f"{here} has kind")  # type: ignore[type-abstract]
