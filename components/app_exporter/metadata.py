@@ -16,7 +16,7 @@ from components.app_exporter.shipped_code import kind_file
 from components.serving_check.requests import Row
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC, Feature
-from trainer_module.features.vocabulary import read_terms
+from trainer_module.features.vocabulary import read_terms, unescape
 from trainer_module.settings import Settings
 
 # Float rounding of (x - mean) / deviation, done in another order.
@@ -44,7 +44,7 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
     description: dict[str, Any] = {
         "format": 1,
         "task": settings.label.task,
-        "classes": _read_terms(model, classes) if classes else None,
+        "classes": [_decode(line) for line in read_terms(model / "assets" / classes)] if classes else None,
         NUMERIC: [],
         CATEGORICAL: [],
     }
@@ -65,7 +65,8 @@ def _levels(feature: Feature) -> Iterable[float]:
 
 def _describe(model: Path, feature: Feature, crossings: Sequence[Points]) -> dict[str, Any]:
     kind = kind_file(feature)
-    terms = _read_terms(model, feature.vocabulary) if feature.vocabulary else []
+    lines = read_terms(model / "assets" / feature.vocabulary) if feature.vocabulary else []
+    terms = [_decode(unescape(line)) for line in lines]
     try:
         described = load_kind(kind).describe(feature, crossings, terms)
     except ValueError as error:
@@ -74,8 +75,9 @@ def _describe(model: Path, feature: Feature, crossings: Sequence[Points]) -> dic
     return {"name": feature.name, "kind": kind, **ids, **described}
 
 
-def _read_terms(model: Path, vocabulary: str) -> list[str]:
-    return [term.decode() for term in read_terms(model / "assets" / vocabulary)]
+def _decode(text: bytes) -> str:
+    """As text; what is no UTF-8 as JSON cannot have it, so that no app meets it."""
+    return text.decode("utf-8", errors="replace")
 
 
 def _verify(
@@ -105,4 +107,4 @@ def _mismatch(feature: Feature, what: str) -> EncodingError:
 def _plain(values: Sequence[Any]) -> Any:
     if not values:
         return None
-    return values[0].decode("utf-8", errors="replace") if isinstance(values[0], bytes) else values[0]
+    return _decode(values[0]) if isinstance(values[0], bytes) else values[0]

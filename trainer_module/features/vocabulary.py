@@ -1,5 +1,6 @@
 """A category as an id: the frequent values of the training split."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,10 @@ class Vocabulary(Feature):
         from trainer_module.inputs.raw_columns import texts_of, with_missing
 
         texts = texts_of(columns)
+        # TFT writes a line for each term, and leaves out what would be two.
+        escaped = texts
+        for found, written in _ESCAPES:
+            escaped = tf.strings.regex_replace(escaped, found, written)
         ids = [
             tft.compute_and_apply_vocabulary(
                 text,
@@ -54,7 +59,7 @@ class Vocabulary(Feature):
                 num_oov_buckets=feature.oov_buckets,
                 vocab_filename=feature.vocabulary,
             )
-            for feature, text in zip(features, tf.unstack(texts, axis=1))
+            for feature, text in zip(features, tf.unstack(escaped, axis=1))
         ]
         return with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
 
@@ -62,13 +67,22 @@ class Vocabulary(Feature):
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""
         name = (self.name, self.kind)
         # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
-        known = [(*name, "term", term) for term in terms[: self.size]]
+        known = [(*name, "term", unescape(term)) for term in terms[: self.size]]
         others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
         unused = [None] * (self.size - len(known))
         return [*known, *others, *unused, self.missing_key]
 
 
+_ESCAPES = ((r"\\", r"\\\\"), ("\n", r"\\n"), ("\r", r"\\r"))
+"""Regular expression → how a term has it: the reader of a vocabulary also leaves out carriage returns."""
+
+
+def unescape(term: bytes) -> bytes:
+    """The value that a line of a feature's vocabulary stands for."""
+    return re.sub(rb"\\(.)", lambda found: {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1]), term)
+
+
 def read_terms(file: Path) -> list[bytes]:
-    """The terms of a vocabulary that TFT wrote, in the order of their ids."""
+    """The lines of a vocabulary that TFT wrote, in the order of their ids; those of a feature are escaped."""
     # Not `splitlines`, for which more than a line feed ends a line.
     return file.read_bytes().removesuffix(b"\n").split(b"\n")
