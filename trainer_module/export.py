@@ -142,7 +142,7 @@ def _serialized_name(columns: Collection[str]) -> str:
 
 
 def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
-    """What a client of `predict_raw` sends: [None] for each column, by its `request_name`.
+    """What a client of `predict_raw` sends: [None] for each column, by its `request_name`, or [None, length] for lists.
 
     Quantities are floating even where the table has integers, so that NaN can mean missing: as float64, because
     float32 loses digits of theirs. In other columns the least int64 or the empty text does.
@@ -152,7 +152,8 @@ def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> 
         name, dtype = request_name(feature.name), spec[feature.name].dtype
         if feature.is_quantity and dtype.is_integer:
             dtype = tf.float64
-        inputs[name] = tf.TensorSpec([None], dtype, name)
+        shape = [None, feature.length] if feature.length else [None]
+        inputs[name] = tf.TensorSpec(shape, dtype, name)
     return inputs
 
 
@@ -162,16 +163,17 @@ def _with_missing(
 ) -> tf.SparseTensor | tf.Tensor:
     if isinstance(spec, tf.io.FixedLenFeature):
         return tf.cast(tf.reshape(column, [-1, *spec.shape]), spec.dtype)
+    if len(column.shape) == 1:
+        column = column[:, tf.newaxis]
     if column.dtype == tf.string:
         present = tf.not_equal(column, "")
     elif column.dtype.is_floating:
         present = tf.math.is_finite(column)
     else:
         present = tf.not_equal(column, MISSING_INTEGER)
-    rows = tf.where(present)
-    indices = tf.concat([rows, tf.zeros_like(rows)], axis=1)
+    indices = tf.where(present)
     values = tf.boolean_mask(column, present)
-    shape = tf.stack([tf.size(column, tf.int64), 1])
+    shape = tf.shape(column, tf.int64)
     if column.dtype.is_floating and spec.dtype.is_integer:
         values = tf.minimum(values, MOST_INTEGER)
     if column.dtype != spec.dtype:

@@ -72,7 +72,8 @@ def _describe(model: Path, feature: Feature, crossings: Sequence[Points]) -> dic
     except ValueError as error:
         raise _mismatch(feature, str(error)) from error
     ids = {"missing_id": feature.ids - 1} if feature.ids else {}
-    return {"name": feature.name, "kind": kind, **ids, **described}
+    lists = {"max_length": feature.length} if feature.ids and feature.length else {}
+    return {"name": feature.name, "kind": kind, **ids, **lists, **described}
 
 
 def _decode(text: bytes) -> str:
@@ -84,7 +85,8 @@ def _verify(
     description: Mapping[str, Any], transform: Transform, settings: Settings, rows: Sequence[Row]
 ) -> None:
     """Holds the encoding against the model's own preprocessing."""
-    plain = [{name: _plain(values) for name, values in row.items()} for row in rows]
+    lists = {feature.name for feature in settings.features if feature.length}
+    plain = [{name: _plain(values, name in lists) for name, values in row.items()} for row in rows]
     encoded = {name: np.asarray(values) for name, values in encode(description, plain).items()}
     expected = transform(rows)
     for output, feature, column in first_columns(settings):
@@ -104,7 +106,7 @@ def _mismatch(feature: Feature, what: str) -> EncodingError:
     return EncodingError(f"An app could not encode the feature '{feature.name}' as the model does: {what}.")
 
 
-def _plain(values: Sequence[Any]) -> Any:
-    if not values:
-        return None
-    return _decode(values[0]) if isinstance(values[0], bytes) else values[0]
+def _plain(values: Sequence[Any], is_list: bool) -> Any:
+    """As an app has them."""
+    plain = [_decode(value) if isinstance(value, bytes) else value for value in values]
+    return plain if is_list else plain[0] if plain else None

@@ -69,6 +69,35 @@ def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iter
         raise DataGateError("\n".join(sentences))
 
 
+def longer_lists(lengths: Mapping[str, int], statistics: Iterable[Statistics]) -> list[str]:
+    """A sentence for each column and split with lists of which only the first values are read.
+
+    Args:
+      lengths: Column → how many values of a list are read.
+      statistics: Of every split; of a list's length they know quantiles, so that shares are about right.
+    """
+    sentences = []
+    for part in statistics:
+        for feature in part.features:
+            name, common = name_of(feature), common_of(feature)
+            length = lengths.get(name)
+            if length and common.max_num_values > length:
+                buckets = common.num_values_histogram.buckets
+                longer = sum(
+                    bucket.sample_count * _share_above(length, bucket.low_value, bucket.high_value)
+                    for bucket in buckets
+                )
+                sentences.append(
+                    f"[features] '{name}' has lists of up to {common.max_num_values:,} values, and max_length is {length}: "
+                    f"of about {longer:,.0f} of {part.num_examples:,} rows the first {length} are read"
+                )
+    return sentences
+
+
+def _share_above(limit: float, low: float, high: float) -> float:
+    return min(1.0, (high - limit) / max(high - low, 1)) if high > limit else 0.0
+
+
 def _texts_of(column: str, statistics: Iterable[Statistics]) -> list[str]:
     """The most frequent texts of the column that are no numbers."""
     counts: dict[str, float] = {}

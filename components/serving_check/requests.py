@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow_serving.apis import predict_pb2
 
 from components.serving_check.row_kinds import Row, choose_rows
@@ -174,7 +174,7 @@ def _requests(
         # The name tells it, and not the inputs: columns may be called `numeric` or `examples`.
         if name == RAW and set(inputs) <= set(columns):
             for asked, info in inputs.items():
-                request.inputs[asked].CopyFrom(_column(rows, columns[asked], info.dtype))
+                request.inputs[asked].CopyFrom(_column(rows, columns[asked], info))
             first.append(request)
         elif len(inputs) == 1 and next(iter(inputs.values())).dtype == tf.string.as_datatype_enum:
             (only,) = inputs
@@ -192,11 +192,14 @@ def _requests(
     return [*first, *then]
 
 
-def _column(rows: Sequence[Row], column: str, data_type: int) -> Any:
-    dtype = tf.dtypes.as_dtype(data_type)
+def _column(rows: Sequence[Row], column: str, info: TensorInfo) -> Any:
+    """[rows], or [rows, places] of a column with lists, filled up with what means missing."""
+    dtype = tf.dtypes.as_dtype(info.dtype)
     missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else MISSING_INTEGER
-    values = [next(iter(row.get(column, ())), missing) for row in rows]
-    return tf.make_tensor_proto(np.array(values, dtype.as_numpy_dtype), dtype)
+    places = info.tensor_shape.dim[1].size if len(info.tensor_shape.dim) > 1 else 1
+    lists = [[*row.get(column, ())[:places], *[missing] * places][:places] for row in rows]
+    values = np.array(lists, dtype.as_numpy_dtype)
+    return tf.make_tensor_proto(values if len(info.tensor_shape.dim) > 1 else values[:, 0], dtype)
 
 
 def serialize(row: Row) -> bytes:

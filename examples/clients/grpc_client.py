@@ -78,10 +78,16 @@ def build_request(model: str, signature: Any, rows: list[dict[str, Any]]) -> pre
         dtype = tf.dtypes.as_dtype(info.dtype)
         missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -(2**63)
         values = [missing if row.get(column) is None else row[column] for row in rows]
-        if dtype == tf.string:
-            values = [str(value).encode() for value in values]
-        request.inputs[column].CopyFrom(tf.make_tensor_proto(np.array(values, dtype.as_numpy_dtype)))
+        if len(info.tensor_shape.dim) > 1:
+            values = [fill_up(value, info.tensor_shape.dim[1].size, missing) for value in values]
+        array = np.array(values, str if dtype == tf.string else dtype.as_numpy_dtype)
+        request.inputs[column].CopyFrom(tf.make_tensor_proto(array, dtype))
     return request
+
+
+def fill_up(values: Any, places: int, missing: Any) -> list[Any]:
+    """The first values of a list, and what means missing behind them."""
+    return [*(values if isinstance(values, list) else [values])[:places], *[missing] * places][:places]
 
 
 if __name__ == "__main__":

@@ -70,8 +70,16 @@ def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[st
     columns = {}
     for column, info in signature["inputs"].items():
         missing = MISSING[info["dtype"]]
-        columns[column] = [missing if row.get(column) is None else row[column] for row in rows]
+        values = [missing if row.get(column) is None else row[column] for row in rows]
+        if len(dimensions := info["tensor_shape"]["dim"]) > 1:
+            values = [fill_up(value, int(dimensions[1]["size"]), missing) for value in values]
+        columns[column] = values
     return {"signature_name": SIGNATURE, "inputs": columns}
+
+
+def fill_up(values: Any, places: int, missing: Any) -> list[Any]:
+    """The first values of a list, and what means missing behind them."""
+    return [*(values if isinstance(values, list) else [values])[:places], *[missing] * places][:places]
 
 
 def call(address: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -48,6 +48,7 @@ feature { name: "zone" type: BYTES }
 """
 COLUMNS = {
     "single": {},
+    "lists": {},
     "features": {
         "fare": ("numeric", ["integer", "decimal"]),
         "payment": ("vocabulary", ["text", "integer"]),

@@ -10,16 +10,17 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
 
 from foundation import registry
-from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys
+from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, columns of features without ids], about zero mean and unit variance."""
 CATEGORICAL = "categorical"
-"""Transformed feature: int64 [batch, features with ids], ids from 0 within each feature."""
+"""Transformed feature: int64 [batch, columns of features with ids], ids from 0 within each feature. A list is padded
+with the id that means missing."""
 
 Keys = list[Hashable]
 """What each place of an axis stands for; None for a place that nothing can be looked up in."""
@@ -49,9 +50,12 @@ class Feature(ABC):
         return registry.name_of(type(self), __name__)
 
     @property
-    def reads_lists(self) -> bool:
-        """Whether it reads all values of a row; otherwise the data gate refuses rows with more than one."""
-        return False
+    def length(self) -> int | None:
+        """How many values of a row it reads at most, if it reads lists: requests give a matrix with as many columns.
+
+        None for one value a row: the data gate refuses rows with more.
+        """
+        return None
 
     @property
     def ids(self) -> int:
@@ -60,8 +64,13 @@ class Feature(ABC):
 
     @property
     def width(self) -> int:
-        """How many columns of `NUMERIC` it has, where it becomes numbers."""
+        """How many columns it has: of `NUMERIC`, or of `CATEGORICAL` where it has ids."""
         return 1
+
+    @property
+    def pooling(self) -> str | None:
+        """How a model makes one embedding of the ids in all its columns: "mean", "sum" or "max"; None for one column."""
+        return None
 
     @property
     def vocabulary(self) -> str | None:
@@ -80,7 +89,8 @@ class Feature(ABC):
           columns: `trainer_module.inputs.raw_columns.Column` of each.
 
         Returns:
-          int64 [batch, features], each in [0, ids); or floating [batch, width of all of them], none of it NaN.
+          int64 [batch, width of all of them], each in [0, ids of its feature), or as many floating numbers, none of
+          them NaN.
         """
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
@@ -97,6 +107,39 @@ class Feature(ABC):
     def missing_key(self) -> Hashable:
         """What the last id stands for."""
         return (self.name, self.kind, "missing")
+
+
+@dataclass(frozen=True)
+class Category(Feature):
+    """A feature with ids that reads one value a row, or, with `multi`, a list.
+
+    Of a list it reads the first `max_length` values, and the model pools their embeddings; an empty list is missing,
+    and so are NaN and empty texts within a list, which take no place in it.
+    """
+
+    _: KW_ONLY
+    multi: bool = False
+    max_length: int = 20
+    pooling: Literal["mean", "sum", "max"] = "mean"  # type: ignore[assignment]
+
+    list_fix = "add multi = true"
+
+    def __post_init__(self) -> None:
+        require(self.max_length >= 1, f"max_length is {self.max_length}; it must be at least 1.")
+        require(
+            self.multi or (self.max_length, self.pooling) == (20, "mean"),
+            "max_length and pooling are of lists: add multi = true.",
+        )
+
+    @property
+    def length(self) -> int | None:
+        """That of the longest list."""
+        return self.max_length if self.multi else None
+
+    @property
+    def width(self) -> int:
+        """A column for each value."""
+        return self.max_length if self.multi else 1
 
 
 _ESCAPED = "escaped_"

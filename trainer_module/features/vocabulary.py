@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Feature, Keys, request_name
+from trainer_module.features import Category, Keys, request_name
 
 
 @dataclass(frozen=True)
-class Vocabulary(Feature):
+class Vocabulary(Category):
     """The `size` most frequent values, each with an id.
 
     Unseen values share `oov_buckets` ids by hash; missing and empty have an id of their own.
@@ -23,6 +23,7 @@ class Vocabulary(Feature):
     place = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.size >= 1, f"size is {self.size}; it must be at least 1.")
         require(
             self.oov_buckets >= 1,
@@ -47,7 +48,8 @@ class Vocabulary(Feature):
 
         from trainer_module.inputs.raw_columns import texts_of, with_missing
 
-        texts = texts_of(columns)
+        widths = [feature.width for feature in features]
+        texts = texts_of(columns, [feature.length for feature in features])
         # TFT writes a line for each term, and leaves out what would be two.
         escaped = texts
         for found, written in _ESCAPES:
@@ -59,9 +61,9 @@ class Vocabulary(Feature):
                 num_oov_buckets=feature.oov_buckets,
                 vocab_filename=feature.vocabulary,
             )
-            for feature, text in zip(features, tf.unstack(escaped, axis=1))
+            for feature, text in zip(features, tf.split(escaped, widths, axis=1))
         ]
-        return with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
+        return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""

@@ -67,22 +67,59 @@ def numbers_of(columns: Sequence[Column]) -> tf.Tensor:
     return tf.where(marked, missing, tf.where(whole, tf.minimum(numbers, MOST_INTEGER), numbers))
 
 
-def texts_of(columns: Sequence[Column]) -> tf.Tensor:
-    """string [batch, columns], empty where missing; integers are written in decimal."""
-    texts = first_values(
-        [
-            column if column.dtype == tf.string else _map_values(tf.strings.as_string, column)
-            for column in columns
-        ],
-        "",
+def values_of(columns: Sequence[Column], lengths: Sequence[int | None], missing: Any) -> tf.Tensor:
+    """The first value of each column, or the first ones of its lists, side by side.
+
+    Args:
+      columns: Of one type.
+      lengths: How many values of each column there is room for; None for one that is no list.
+      missing: What stands where there is no value. Within a list it is no value and takes no place.
+
+    Returns:
+      [batch, lengths together, a None counting as 1].
+    """
+    if not any(lengths):
+        return first_values(columns, missing)
+    single = [column for column, length in zip(columns, lengths) if not length]
+    singles = iter(tf.split(first_values(single, missing), len(single), axis=1) if single else ())
+    parts = [
+        _list_values(column, length, missing) if length else next(singles)
+        for column, length in zip(columns, lengths)
+    ]
+    return tf.concat(parts, axis=1)
+
+
+def _list_values(column: Column, length: int, missing: Any) -> tf.Tensor:
+    if isinstance(column, tf.SparseTensor):
+        values, rows, count = column.values, column.indices[:, 0], column.dense_shape[0]
+    else:
+        shape = tf.shape(column, tf.int64)
+        values, rows, count = tf.reshape(column, [-1]), tf.repeat(tf.range(shape[0]), shape[1]), shape[0]
+    there = tf.not_equal(values, missing)
+    lists = tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(values, there), tf.boolean_mask(rows, there), count, validate=False
     )
-    whole = [column.dtype.is_integer for column in columns]
-    return tf.where(tf.equal(texts, str(MISSING_INTEGER)) & whole, "", texts) if any(whole) else texts
+    return tf.ensure_shape(lists.to_tensor(missing, shape=[None, length]), [None, length])
+
+
+def texts_of(columns: Sequence[Column], lengths: Sequence[int | None] | None = None) -> tf.Tensor:
+    """string, empty where missing, of the shape of `values_of`; integers are written in decimal."""
+    return values_of(
+        [_map_values(_as_text, column) for column in columns], lengths or [None] * len(columns), ""
+    )
+
+
+def _as_text(values: tf.Tensor) -> tf.Tensor:
+    if values.dtype == tf.string:
+        return values
+    return tf.where(
+        tf.equal(values, tf.cast(MISSING_INTEGER, values.dtype)), "", tf.strings.as_string(values)
+    )
 
 
 def with_missing(features: Sequence[Feature], ids: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
-    """`ids`, int64 [batch, features], with each feature's last id where `missing`, bool of the same shape."""
-    last = tf.constant([feature.ids - 1 for feature in features], tf.int64)
+    """`ids`, int64 [batch, columns], with their feature's last id where `missing`, bool of the same shape."""
+    last = tf.constant([feature.ids - 1 for feature in features for _ in range(feature.width)], tf.int64)
     return tf.where(missing, last, ids)
 
 
