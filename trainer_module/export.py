@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -20,6 +20,7 @@ import tf_keras as keras
 
 from trainer_module.distribution import precision
 from trainer_module.features import CATEGORICAL, request_name
+from trainer_module.inputs.raw_columns import MISSING_INTEGER, MOST_INTEGER
 from trainer_module.model import PREDICTIONS, build_model
 from trainer_module.settings import Settings
 
@@ -99,7 +100,7 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
             inputs[CATEGORICAL] = tf.cast(inputs[CATEGORICAL], tf.int32)
         return {PREDICTIONS: model(inputs, training=False)}
 
-    serialized = tf.TensorSpec([None], tf.string, name="examples")
+    serialized = tf.TensorSpec([None], tf.string, name=_serialized_name(raw_spec))
 
     @tf.function(input_signature=[serialized])
     def serving_default(examples: tf.Tensor) -> Tensors:
@@ -132,16 +133,27 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
     return archive
 
 
-def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
-    """What a client of `predict_raw` sends: [None] for each column, by its `request_name`.
+def _serialized_name(columns: Collection[str]) -> str:
+    """What serialized examples are called: not like a column, which TFMA would hand over in their place."""
+    name = "examples"
+    while name in columns:
+        name += "_"
+    return name
 
-    Quantities are float32 even where the table has integers, so that NaN can mean missing; in other
-    columns a negative integer or the empty text does.
+
+def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> dict[str, tf.TensorSpec]:
+    """What a client of `predict_raw` sends: [None] for each column, by its `request_name`, or [None, length] for lists.
+
+    Quantities are floating even where the table has integers, so that NaN can mean missing: as float64, because
+    float32 loses digits of theirs. In other columns the least int64 or the empty text does.
     """
     inputs = {}
     for feature in settings.features:
         name, dtype = request_name(feature.name), spec[feature.name].dtype
-        inputs[name] = tf.TensorSpec([None], tf.float32 if feature.is_quantity else dtype, name)
+        if feature.is_quantity and dtype.is_integer:
+            dtype = tf.float64
+        shape = [None, feature.length] if feature.length else [None]
+        inputs[name] = tf.TensorSpec(shape, dtype, name)
     return inputs
 
 
@@ -151,16 +163,19 @@ def _with_missing(
 ) -> tf.SparseTensor | tf.Tensor:
     if isinstance(spec, tf.io.FixedLenFeature):
         return tf.cast(tf.reshape(column, [-1, *spec.shape]), spec.dtype)
+    if len(column.shape) == 1:
+        column = column[:, tf.newaxis]
     if column.dtype == tf.string:
         present = tf.not_equal(column, "")
     elif column.dtype.is_floating:
-        present = tf.logical_not(tf.math.is_nan(column))
+        present = tf.math.is_finite(column)
     else:
-        present = column >= 0
-    rows = tf.where(present)
-    indices = tf.concat([rows, tf.zeros_like(rows)], axis=1)
+        present = tf.not_equal(column, MISSING_INTEGER)
+    indices = tf.where(present)
     values = tf.boolean_mask(column, present)
-    shape = tf.stack([tf.size(column, tf.int64), 1])
+    shape = tf.shape(column, tf.int64)
+    if column.dtype.is_floating and spec.dtype.is_integer:
+        values = tf.minimum(values, MOST_INTEGER)
     if column.dtype != spec.dtype:
         values = tf.cast(values, spec.dtype)
     return tf.SparseTensor(indices, values, shape)

@@ -1,6 +1,6 @@
 """Keras layers for models that read many features: an embedding of all ids, and a dense layer on several inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,6 +25,48 @@ class Table(keras.layers.Embedding):
         # Reshape's gradient is dense whatever it is given; TensorFlow has no public switch for it.
         table = tf.reshape(self.embeddings, [self.input_dim, self.output_dim])
         return tf.cast(tf.gather(table, inputs), self.compute_dtype)
+
+
+class Pooling(keras.layers.Layer):
+    """One embedding for each feature, of those of the values in its columns."""
+
+    def __init__(
+        self, widths: Sequence[int], poolings: Sequence[str | None], missing: Sequence[int], **options: Any
+    ) -> None:
+        """Takes of each feature its columns, "mean", "sum", "max" or None for one column, and the id of no value."""
+        super().__init__(**options)
+        # Neighbours of one column each stay together, and are nothing to do.
+        self._parts: list[tuple[int, str | None, int]] = []
+        for width, pooling, last in zip(widths, poolings, missing):
+            if pooling is None and self._parts and self._parts[-1][1] is None:
+                self._parts[-1] = (self._parts[-1][0] + width, None, last)
+            else:
+                self._parts.append((width, pooling, last))
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """float [batch, features, dimensions] from float [batch, columns, dimensions] and integer [batch, columns]."""
+        embedded, ids = inputs
+        pooled, start = [], 0
+        for width, pooling, missing in self._parts:
+            columns = slice(start, start + width)
+            start += width
+            part = embedded[:, columns]
+            pooled.append(_pool(part, ids[:, columns], pooling, missing) if pooling else part)
+        return tf.concat(pooled, axis=1)
+
+
+def _pool(embedded: tf.Tensor, ids: tf.Tensor, pooling: str, missing: int) -> tf.Tensor:
+    # The first always counts: in an empty list it is the embedding of missing.
+    is_first = tf.constant([[place == 0 for place in range(ids.shape[1])]])
+    counts = tf.logical_or(tf.not_equal(ids, missing), is_first)
+    if pooling == "max":
+        # The first again instead of the least number, of which nothing would be left in eight bits.
+        return tf.reduce_max(
+            tf.where(counts[..., tf.newaxis], embedded, embedded[:, :1]), axis=1, keepdims=True
+        )
+    weights = tf.cast(counts, embedded.dtype)[..., tf.newaxis]
+    total = tf.reduce_sum(embedded * weights, axis=1, keepdims=True)
+    return total / tf.reduce_sum(weights, axis=1, keepdims=True) if pooling == "mean" else total
 
 
 class Dense(keras.layers.Layer):

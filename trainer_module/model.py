@@ -32,12 +32,18 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
     keras.backend.reset_uids()
     numbers = tuple(feature.name for feature in settings.numeric for _ in range(feature.width))
     ids = {feature.name: feature.ids for feature in settings.categorical}
+    lists = {
+        feature.name: (feature.width, feature.pooling)
+        for feature in settings.categorical
+        if feature.length and feature.pooling
+    }
     tensors = {}
     if numbers:
         tensors[NUMERIC] = keras.Input((len(numbers),), dtype="float32", name=NUMERIC)
     if ids:
-        tensors[CATEGORICAL] = keras.Input((len(ids),), dtype=id_type, name=CATEGORICAL)
-    logits = settings.model.build(Inputs(tensors, numbers, ids), outputs)
+        width = sum(feature.width for feature in settings.categorical)
+        tensors[CATEGORICAL] = keras.Input((width,), dtype=id_type, name=CATEGORICAL)
+    logits = settings.model.build(Inputs(tensors, numbers, ids, lists), outputs)
     if settings.link:
         finish: keras.layers.Layer = Restored(settings.link, dtype="float32", name=PREDICTIONS)
     else:

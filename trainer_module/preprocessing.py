@@ -37,7 +37,10 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
     columns: dict[str, list[tf.Tensor]] = {NUMERIC: [], CATEGORICAL: []}
     for kind, alike in by_kind(read_features(custom_config["features"], "[features]")).items():
         matrix = kind.transform(alike, [inputs[feature.name] for feature in alike])
-        columns[CATEGORICAL if alike[0].ids else NUMERIC].append(matrix)
+        if alike[0].ids:
+            columns[CATEGORICAL].append(matrix)
+        else:
+            columns[NUMERIC].append(tf.cast(matrix, tf.float32))
     transformed = {
         name: tf.concat(matrices, axis=1) if len(matrices) > 1 else matrices[0]
         for name, matrices in columns.items()

@@ -2,8 +2,8 @@
 
 This file is shipped beside the model, with `farmhash.py` and a file of `kinds/` for each kind of feature that the
 model has. `encoding.mjs` is the same in JavaScript, and either can be read as the specification for another
-language. Missing means absent, None, the empty text, or a number that
-is not finite as a float32.
+language. Missing means absent, None, the empty text, a number that is not finite as a float32, or -2**63. A quantity
+whose entry has the type "integer" is calculated in double precision; a decimal one is a float32 first.
 """
 
 import functools
@@ -20,7 +20,7 @@ def encode(features: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> di
 
     Args:
       features: The parsed `features.json`.
-      rows: Column name → value.
+      rows: Column name → value, or values of a column with lists.
 
     Returns:
       "numeric": rows of floats and "categorical": rows of ids, those that the model has.
@@ -52,6 +52,8 @@ def _encoder_of(entry: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], list[
     """From a row to the feature's columns, of which there may be several."""
     of_present = load_kind(entry["kind"]).encoder(entry, _load("farmhash.py").fingerprint64)
     of_missing = entry["missing"] if "missing" in entry else entry["missing_id"]
+    if "max_length" in entry:
+        return lambda row: _encode_list(entry, of_present, row.get(entry["name"]))
 
     def encode_row(row: Mapping[str, Any]) -> list[Any]:
         value = row.get(entry["name"])
@@ -61,10 +63,17 @@ def _encoder_of(entry: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], list[
     return encode_row
 
 
+def _encode_list(entry: Mapping[str, Any], of_present: Callable[[Any], Any], values: Any) -> list[Any]:
+    """The first values of a list that are not missing, filled up with the id of missing."""
+    given = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    there = [value for value in given if not _is_missing(value)][: entry["max_length"]]
+    return [*map(of_present, there), *[entry["missing_id"]] * (entry["max_length"] - len(there))]
+
+
 def _is_missing(value: Any) -> bool:
     if isinstance(value, float):
         return not math.isfinite(array("f", [value])[0])
-    return value is None or value == ""
+    return value is None or value == "" or value == -(2**63)
 
 
 @functools.cache

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from components.app_exporter.encoding import encode, load_kind
-from components.app_exporter.probe import Points, Transform, find_crossings, first_columns
+from components.app_exporter.probe import Points, Transform, find_crossings, first_columns, integer_quantities
 from components.app_exporter.shipped_code import kind_file
 from components.serving_check.requests import Row
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC, Feature
-from trainer_module.features.vocabulary import read_terms
+from trainer_module.features.vocabulary import read_terms, unescape
 from trainer_module.settings import Settings
 
 # Float rounding of (x - mean) / deviation, done in another order.
@@ -44,12 +44,16 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
     description: dict[str, Any] = {
         "format": 1,
         "task": settings.label.task,
-        "classes": _read_terms(model, classes) if classes else None,
+        "classes": [_decode(line) for line in read_terms(model / "assets" / classes)] if classes else None,
         NUMERIC: [],
         CATEGORICAL: [],
     }
+    integers = integer_quantities(settings, rows)
     for output, feature, _ in first_columns(settings):
-        description[output].append(_describe(model, feature, crossings.get(feature.name, ())))
+        entry = _describe(model, feature, crossings.get(feature.name, ()))
+        if feature.is_quantity:
+            entry["type"] = "integer" if feature.name in integers else "decimal"
+        description[output].append(entry)
     _verify(description, transform, settings, rows)
     return description
 
@@ -61,24 +65,28 @@ def _levels(feature: Feature) -> Iterable[float]:
 
 def _describe(model: Path, feature: Feature, crossings: Sequence[Points]) -> dict[str, Any]:
     kind = kind_file(feature)
-    terms = _read_terms(model, feature.vocabulary) if feature.vocabulary else []
+    lines = read_terms(model / "assets" / feature.vocabulary) if feature.vocabulary else []
+    terms = [_decode(unescape(line)) for line in lines]
     try:
         described = load_kind(kind).describe(feature, crossings, terms)
     except ValueError as error:
         raise _mismatch(feature, str(error)) from error
     ids = {"missing_id": feature.ids - 1} if feature.ids else {}
-    return {"name": feature.name, "kind": kind, **ids, **described}
+    lists = {"max_length": feature.length} if feature.ids and feature.length else {}
+    return {"name": feature.name, "kind": kind, **ids, **lists, **described}
 
 
-def _read_terms(model: Path, vocabulary: str) -> list[str]:
-    return [term.decode() for term in read_terms(model / "assets" / vocabulary)]
+def _decode(text: bytes) -> str:
+    """As text; what is no UTF-8 as JSON cannot have it, so that no app meets it."""
+    return text.decode("utf-8", errors="replace")
 
 
 def _verify(
     description: Mapping[str, Any], transform: Transform, settings: Settings, rows: Sequence[Row]
 ) -> None:
     """Holds the encoding against the model's own preprocessing."""
-    plain = [{name: _plain(values) for name, values in row.items()} for row in rows]
+    lists = {feature.name for feature in settings.features if feature.length}
+    plain = [{name: _plain(values, name in lists) for name, values in row.items()} for row in rows]
     encoded = {name: np.asarray(values) for name, values in encode(description, plain).items()}
     expected = transform(rows)
     for output, feature, column in first_columns(settings):
@@ -98,7 +106,7 @@ def _mismatch(feature: Feature, what: str) -> EncodingError:
     return EncodingError(f"An app could not encode the feature '{feature.name}' as the model does: {what}.")
 
 
-def _plain(values: Sequence[Any]) -> Any:
-    if not values:
-        return None
-    return values[0].decode("utf-8", errors="replace") if isinstance(values[0], bytes) else values[0]
+def _plain(values: Sequence[Any], is_list: bool) -> Any:
+    """As an app has them."""
+    plain = [_decode(value) if isinstance(value, bytes) else value for value in values]
+    return plain if is_list else plain[0] if plain else None

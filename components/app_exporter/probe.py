@@ -28,9 +28,10 @@ _MOST_INTEGER, _MOST_FLOAT = 2**53, 0x7F7FFFFF
 def transform_of(loaded: Any) -> Transform:
     """`transform_features` of a loaded SavedModel."""
     signature = loaded.signatures["transform_features"]
+    (examples,) = signature.structured_input_signature[1]
 
     def transform(rows: Sequence[Row]) -> Mapping[str, Any]:
-        outputs = signature(examples=tf.constant([serialize(row) for row in rows]))
+        outputs = signature(**{examples: tf.constant([serialize(row) for row in rows])})
         return {name: values.numpy() for name, values in outputs.items()}
 
     return transform
@@ -41,6 +42,14 @@ def first_columns(settings: Settings) -> Iterator[tuple[str, Feature, int]]:
     for output, features in ((NUMERIC, settings.numeric), (CATEGORICAL, settings.categorical)):
         widths = (feature.width for feature in features)
         yield from zip(itertools.repeat(output), features, itertools.accumulate(widths, initial=0))
+
+
+def integer_quantities(settings: Settings, rows: Sequence[Row]) -> frozenset[str]:
+    """Which quantities' columns hold whole numbers, as `rows` tell."""
+    quantities = [feature.name for feature in settings.features if feature.is_quantity]
+    return frozenset(
+        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
+    )
 
 
 def find_crossings(
@@ -60,10 +69,7 @@ def find_crossings(
       levels: Those of a feature's first column that are looked for.
       rows: At least one, which tell integer columns from others.
     """
-    quantities = [feature.name for feature in settings.features if feature.is_quantity]
-    integers = {
-        name for name in quantities if any(isinstance(v, int) for row in rows for v in row.get(name, ()))
-    }
+    integers = integer_quantities(settings, rows)
     searches = [
         _Search(feature.name, feature.name in integers, output, column, level)
         for output, feature, column in first_columns(settings)

@@ -6,6 +6,7 @@ accepted spans lie in a directory of their own.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from components.data_gate import statistics_history
 from components.data_gate.comparison import Comparison
 from components.data_gate.distance import ALL_SPLITS, Distance
 from components.data_gate.drift import check_comparators
-from components.data_gate.feature_types import check_feature_types
+from components.data_gate.feature_types import check_feature_types, check_single_values, longer_lists
 from components.data_gate.label_check import check_labels
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, make_report
@@ -30,6 +31,8 @@ from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
 from trainer_module.label import Label
 from trainer_module.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 
 @component
@@ -54,7 +57,8 @@ def DataGateStep(
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
       report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels"}, see `make_report`.
-      columns: `features`, see `check_feature_types`, and `label`, the table of `Settings.to_json`, as JSON text.
+      columns: `features`, see `check_feature_types`, `single`, see `check_single_values`, `lists`, see `longer_lists`, and `label`, the table of
+        `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
       serving_logs: Directory of logged requests, or "".
@@ -75,6 +79,9 @@ def DataGateStep(
     # Columns that are not what the schema says cannot be read by it.
     if not errors:
         check_feature_types(tables["features"], reviewed, by_split.values())
+        check_single_values(tables["single"], by_split.values())
+        for sentence in longer_lists(tables["lists"], by_split.values()):
+            _LOG.warning("%s", sentence)
         files = {split: _files(examples, split) for split in by_split}
         labels = check_labels(files, label, reviewed, is_whole=not history)
     for split, feature in labels.items():
@@ -107,10 +114,25 @@ class DataGate(_Step):
                 feature.name: (feature.kind, feature.types)
                 for feature in sorted(settings.features, key=lambda feature: feature.name)
             },
+            "single": _single(settings),
+            "lists": {each.name: each.length for each in settings.categorical if each.length},
             "label": {**settings.to_json()["label"], "max_missing": settings.label.max_missing},
         }
         limits = {name: value for name, value in asdict(drift).items() if name != "serving_logs"}
         super().__init__(columns=json.dumps(columns), drift=json.dumps(limits), **inputs)
+
+
+def _single(settings: Settings) -> dict[str, tuple[str, str]]:
+    """Which columns are read one value a row, by what, and what to do where they are lists."""
+    label = {
+        name: (f"[label] reads '{name}'", "write one value in each row") for name in settings.label.columns
+    }
+    features = {
+        feature.name: (f"[features] '{feature.name}' is {feature.kind}", feature.list_fix)
+        for feature in sorted(settings.features, key=lambda feature: feature.name)
+        if not feature.length
+    }
+    return label | features
 
 
 def _splits_of(artifact: Artifact) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.data_gate.merged_statistics import Statistics, counts_of, name_of
+from components.data_gate.merged_statistics import Statistics, common_of, counts_of, name_of
 from components.data_gate.report import DataGateError
 
 _TYPES = {schema_pb2.BYTES: "text", schema_pb2.INT: "integer", schema_pb2.FLOAT: "decimal"}
@@ -42,6 +42,60 @@ def check_feature_types(
             )
     if sentences:
         raise DataGateError("\n".join(sentences))
+
+
+def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iterable[Statistics]) -> None:
+    """Refuses lists where one value is read: the others would be left out without a word.
+
+    Args:
+      readers: Column that is read one value a row → what reads it, as in "[features] 'tags' is vocabulary", and
+        what to do about a list.
+      statistics: Of every split.
+
+    Raises:
+      DataGateError: With a sentence for each column that has more than one value in a row.
+    """
+    longest: dict[str, int] = {}
+    for part in statistics:
+        for feature in part.features:
+            name = name_of(feature)
+            longest[name] = max(longest.get(name, 0), common_of(feature).max_num_values)
+    sentences = [
+        f"{reader}, which reads one value a row, and the column holds lists of up to {longest[column]:,} values: {fix}."
+        for column, (reader, fix) in readers.items()
+        if longest.get(column, 0) > 1
+    ]
+    if sentences:
+        raise DataGateError("\n".join(sentences))
+
+
+def longer_lists(lengths: Mapping[str, int], statistics: Iterable[Statistics]) -> list[str]:
+    """A sentence for each column and split with lists of which only the first values are read.
+
+    Args:
+      lengths: Column → how many values of a list are read.
+      statistics: Of every split; of a list's length they know quantiles, so that shares are about right.
+    """
+    sentences = []
+    for part in statistics:
+        for feature in part.features:
+            name, common = name_of(feature), common_of(feature)
+            length = lengths.get(name)
+            if length and common.max_num_values > length:
+                buckets = common.num_values_histogram.buckets
+                longer = sum(
+                    bucket.sample_count * _share_above(length, bucket.low_value, bucket.high_value)
+                    for bucket in buckets
+                )
+                sentences.append(
+                    f"[features] '{name}' has lists of up to {common.max_num_values:,} values, and max_length is {length}: "
+                    f"of about {longer:,.0f} of {part.num_examples:,} rows the first {length} are read"
+                )
+    return sentences
+
+
+def _share_above(limit: float, low: float, high: float) -> float:
+    return min(1.0, (high - limit) / max(high - low, 1)) if high > limit else 0.0
 
 
 def _texts_of(column: str, statistics: Iterable[Statistics]) -> list[str]:

@@ -55,7 +55,7 @@ def serving_statistics(
 
 
 def _statistics(path: Path, schema: schema_pb2.Schema, features: Sequence[str]) -> Statistics:
-    by_request_name = {request_name(feature): feature for feature in features}
+    by_either_name = {name: feature for feature in features for name in (request_name(feature), feature)}
     # In this process: starting another one costs more than a log of some MB.
     pipeline = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
     if path.suffix == ".csv":
@@ -72,8 +72,8 @@ def _statistics(path: Path, schema: schema_pb2.Schema, features: Sequence[str]) 
         logged = tfdv.generate_statistics_from_tfrecord(str(path), pipeline_options=pipeline)
     statistics = Statistics(num_examples=logged.datasets[0].num_examples)
     for feature in logged.datasets[0].features:
-        name = request_name(name_of(feature))
-        if name in by_request_name:
-            feature.path.CopyFrom(path_pb2.Path(step=[by_request_name[name]]))
+        name = by_either_name.get(name_of(feature))
+        if name is not None:
+            feature.path.CopyFrom(path_pb2.Path(step=[name]))
             statistics.features.append(feature)
     return statistics

@@ -31,7 +31,7 @@ from components.serving_check.requests import (
     Replay,
     UnservableError,
     make_replays,
-    read_rows,
+    read_many,
     read_signatures,
 )
 from components.serving_check.settings import Serving
@@ -74,7 +74,7 @@ def ServingCheckStep(
         replays = make_replays(
             model_name,
             read_signatures(exported),
-            read_rows(files, serving.large_batch),
+            read_many(files, serving.large_batch),
             Settings.from_json(json.loads(settings)),
             _required(schema_text),
             serving.large_batch,

@@ -4,6 +4,7 @@ The same PredictRequest messages are replayed in a fresh process, sent to a mode
 and REST, and written beside the model as warm-up requests, so that all of them ask the same.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,29 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow_serving.apis import predict_pb2
 
+from components.serving_check.row_kinds import Row, choose_rows
 from foundation.sections import UserError
 from trainer_module.features import request_name
+from trainer_module.inputs.raw_columns import MISSING_INTEGER
 from trainer_module.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 ONE_ROW = "a batch of 1"
 """Name of the case whose requests are also the warm-up requests, together with the others."""
+
+RAW = "predict_raw"
+"""The signature that takes raw columns."""
 
 _FEW_ROWS = 8
 _UNSEEN_TEXT = b"a value that training has not seen"
 _UNSEEN_NUMBER = 987_654_321
 
-Row = dict[str, list[Any]]
+_SCANNED_ROWS, _SCANNED_CELLS = 10_000, 300_000
+"""How far rows of every kind are looked for: half a second."""
 
 
 class UnservableError(UserError, ValueError):
@@ -77,6 +86,12 @@ def read_rows(files: Sequence[str], count: int) -> list[Row]:
     return [_row(tf.train.Example.FromString(record)) for record in records.as_numpy_iterator()]
 
 
+def read_many(files: Sequence[str], least: int) -> list[Row]:
+    """At least `least` rows, if there are as many, and more of a narrow table."""
+    columns = max(map(len, read_rows(files, 1)), default=1)
+    return read_rows(files, max(least, min(_SCANNED_ROWS, _SCANNED_CELLS // max(columns, 1))))
+
+
 def make_replays(
     model_name: str,
     signatures: Mapping[str, SignatureDef],
@@ -85,7 +100,7 @@ def make_replays(
     required: frozenset[str],
     large_batch: int,
 ) -> list[Replay]:
-    """Requests for every signature: one row, many rows, missing features, unseen categories.
+    """Requests for every signature: one row, many rows, missing features, unseen categories, rows of every kind.
 
     A request without inputs continues with the answer before it: a signature that takes transformed
     features is asked with what the model's own `transform_features` answered.
@@ -101,8 +116,8 @@ def make_replays(
     Raises:
       UnservableError: If a signature takes inputs that neither rows nor other signatures supply.
     """
-    rows = [_without_negative_ids(row, settings) for row in rows]
     many = [rows[index % len(rows)] for index in range(large_batch)]
+    odd, counts = choose_rows(rows, settings.features, large_batch)
     few = rows[:_FEW_ROWS]
     optional = {feature.name for feature in settings.features} - required
     cases = {
@@ -112,7 +127,14 @@ def make_replays(
             {name: values for name, values in row.items() if name not in optional} for row in few
         ],
         "unseen categories": [_with_unseen(row, settings) for row in few],
+        "rows of every kind": odd,
     }
+    _LOG.info(
+        "the signatures are compared on %d rows as they come, on %d without optional features, on %d with unseen "
+        "categories, and on %d of every kind: %s",
+        len(many), len(few), len(few), len(odd),
+        ", ".join(f"{count} with {kind}" for kind, count in counts.items()),
+    )  # fmt: skip
     columns = {request_name(feature.name): feature.name for feature in settings.features}
     return [
         Replay(case, request)
@@ -127,15 +149,6 @@ def _row(example: tf.train.Example) -> Row:
         kind = feature.WhichOneof("kind")
         row[name] = list(getattr(feature, kind).value) if kind else []
     return row
-
-
-def _without_negative_ids(row: Row, settings: Settings) -> Row:
-    """Negative ids become missing: `predict_raw` takes a negative integer to mean just that."""
-    ids = {feature.name for feature in settings.categorical if not feature.is_quantity}
-    return {
-        name: [value for value in values if not (name in ids and isinstance(value, int) and value < 0)]
-        for name, values in row.items()
-    }
 
 
 def _with_unseen(row: Row, settings: Settings) -> Row:
@@ -158,9 +171,10 @@ def _requests(
         request.model_spec.name = model_name
         request.model_spec.signature_name = name
         inputs = signature.inputs
-        if set(inputs) <= set(columns):
+        # The name tells it, and not the inputs: columns may be called `numeric` or `examples`.
+        if name == RAW and set(inputs) <= set(columns):
             for asked, info in inputs.items():
-                request.inputs[asked].CopyFrom(_column(rows, columns[asked], info.dtype))
+                request.inputs[asked].CopyFrom(_column(rows, columns[asked], info))
             first.append(request)
         elif len(inputs) == 1 and next(iter(inputs.values())).dtype == tf.string.as_datatype_enum:
             (only,) = inputs
@@ -178,11 +192,14 @@ def _requests(
     return [*first, *then]
 
 
-def _column(rows: Sequence[Row], column: str, data_type: int) -> Any:
-    dtype = tf.dtypes.as_dtype(data_type)
-    missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -1
-    values = [next(iter(row.get(column, ())), missing) for row in rows]
-    return tf.make_tensor_proto(np.array(values, dtype.as_numpy_dtype), dtype)
+def _column(rows: Sequence[Row], column: str, info: TensorInfo) -> Any:
+    """[rows], or [rows, places] of a column with lists, filled up with what means missing."""
+    dtype = tf.dtypes.as_dtype(info.dtype)
+    missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else MISSING_INTEGER
+    places = info.tensor_shape.dim[1].size if len(info.tensor_shape.dim) > 1 else 1
+    lists = [[*row.get(column, ())[:places], *[missing] * places][:places] for row in rows]
+    values = np.array(lists, dtype.as_numpy_dtype)
+    return tf.make_tensor_proto(values if len(info.tensor_shape.dim) > 1 else values[:, 0], dtype)
 
 
 def serialize(row: Row) -> bytes:

@@ -7,6 +7,7 @@ request from it, so that it fits any model of this project. Prints one predictio
 """
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -54,24 +55,39 @@ def fetch_signature(stub: Any, model: str) -> Any:
 
 
 def request_name(column: str) -> str:
-    """What a column is called in requests: of letters, digits and underscores, without an underscore first."""
-    return re.sub("^_", "column_", re.sub(r"[^A-Za-z0-9_]", "_", column))
+    """What a column is called in requests: letters, digits and underscores stay, all else is escaped by its number."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= 100
+    if is_plain and not column.startswith("escaped_") and column != "label_classes":
+        return column
+    name = "escaped_" + re.sub(r"[^A-Za-z0-9]", escape, column)
+    return name if len(name) <= 100 else f"{name[:82]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
+
+
+def escape(found: re.Match[str]) -> str:
+    """An underscore is written twice, another character as its hexadecimal number between underscores."""
+    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def build_request(model: str, signature: Any, rows: list[dict[str, Any]]) -> predict_pb2.PredictRequest:
-    """One tensor for each column; what a row lacks is sent as missing: NaN, -1 or the empty text."""
+    """One tensor for each column; what a row lacks is sent as missing: NaN, -2**63 or the empty text."""
     rows = [{request_name(name): value for name, value in row.items()} for row in rows]
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = SIGNATURE
     for column, info in signature.inputs.items():
         dtype = tf.dtypes.as_dtype(info.dtype)
-        missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -1
+        missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else -(2**63)
         values = [missing if row.get(column) is None else row[column] for row in rows]
-        if dtype == tf.string:
-            values = [str(value).encode() for value in values]
-        request.inputs[column].CopyFrom(tf.make_tensor_proto(np.array(values, dtype.as_numpy_dtype)))
+        if len(info.tensor_shape.dim) > 1:
+            values = [fill_up(value, info.tensor_shape.dim[1].size, missing) for value in values]
+        array = np.array(values, str if dtype == tf.string else dtype.as_numpy_dtype)
+        request.inputs[column].CopyFrom(tf.make_tensor_proto(array, dtype))
     return request
+
+
+def fill_up(values: Any, places: int, missing: Any) -> list[Any]:
+    """The first values of a list, and what means missing behind them."""
+    return [*(values if isinstance(values, list) else [values])[:places], *[missing] * places][:places]
 
 
 if __name__ == "__main__":

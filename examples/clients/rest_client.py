@@ -7,6 +7,7 @@ prediction a row, as JSON.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -16,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 SIGNATURE = "predict_raw"
-MISSING: dict[str, Any] = {"DT_STRING": "", "DT_FLOAT": float("nan"), "DT_INT64": -1}
+MISSING: dict[str, Any] = {
+    "DT_STRING": "",
+    "DT_FLOAT": float("nan"),
+    "DT_DOUBLE": float("nan"),
+    "DT_INT64": -(2**63),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,8 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def request_name(column: str) -> str:
-    """What a column is called in requests: of letters, digits and underscores, without an underscore first."""
-    return re.sub("^_", "column_", re.sub(r"[^A-Za-z0-9_]", "_", column))
+    """What a column is called in requests: letters, digits and underscores stay, all else is escaped by its number."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= 100
+    if is_plain and not column.startswith("escaped_") and column != "label_classes":
+        return column
+    name = "escaped_" + re.sub(r"[^A-Za-z0-9]", escape, column)
+    return name if len(name) <= 100 else f"{name[:82]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
+
+
+def escape(found: re.Match[str]) -> str:
+    """An underscore is written twice, another character as its hexadecimal number between underscores."""
+    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -55,8 +70,16 @@ def build_body(signature: dict[str, Any], rows: list[dict[str, Any]]) -> dict[st
     columns = {}
     for column, info in signature["inputs"].items():
         missing = MISSING[info["dtype"]]
-        columns[column] = [missing if row.get(column) is None else row[column] for row in rows]
+        values = [missing if row.get(column) is None else row[column] for row in rows]
+        if len(dimensions := info["tensor_shape"]["dim"]) > 1:
+            values = [fill_up(value, int(dimensions[1]["size"]), missing) for value in values]
+        columns[column] = values
     return {"signature_name": SIGNATURE, "inputs": columns}
+
+
+def fill_up(values: Any, places: int, missing: Any) -> list[Any]:
+    """The first values of a list, and what means missing behind them."""
+    return [*(values if isinstance(values, list) else [values])[:places], *[missing] * places][:places]
 
 
 def call(address: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

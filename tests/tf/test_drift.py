@@ -47,6 +47,8 @@ feature { name: "payment" type: BYTES
 feature { name: "zone" type: BYTES }
 """
 COLUMNS = {
+    "single": {},
+    "lists": {},
     "features": {
         "fare": ("numeric", ["integer", "decimal"]),
         "payment": ("vocabulary", ["text", "integer"]),

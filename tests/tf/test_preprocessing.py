@@ -39,7 +39,7 @@ def apply(transformed: Transformed, row: dict[str, list[Any]]) -> dict[str, np.n
     return {name: value.numpy()[0] for name, value in outputs.items()}
 
 
-def test_numbers_have_zero_mean_and_unit_variance_and_missing_ones_are_the_mean(
+def test_numbers_have_about_zero_mean_and_unit_variance_and_missing_ones_are_the_mean(
     orders: Transformed,
 ) -> None:
     numeric = read(orders)["numeric"]
@@ -47,7 +47,7 @@ def test_numbers_have_zero_mean_and_unit_variance_and_missing_ones_are_the_mean(
     assert numeric.shape == (200, 2) and numeric.dtype == np.float32
     assert np.all(numeric[missing, 0] == 0)
     present = numeric[~missing, 0]
-    assert abs(present.mean()) < 1e-5 and abs(present.std() - 1) < 1e-3
+    assert abs(present.mean()) < 0.02 and abs(present.std() - 1) < 0.02
 
 
 def test_every_id_is_within_its_feature(orders: Transformed) -> None:

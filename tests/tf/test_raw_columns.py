@@ -28,7 +28,7 @@ DENSE = tf.constant([[7], [8], [9]], tf.int64)
 def test_integers_and_decimals_share_a_matrix_and_nan_is_missing() -> None:
     found = numbers_of([WHOLE, DECIMAL, ABSENT]).numpy()
     expected = [[1, np.nan, np.nan], [np.nan, 2.5, np.nan], [3, 0.5, np.nan]]
-    assert found.dtype == np.float32
+    assert found.dtype == np.float64
     np.testing.assert_array_equal(found, expected)
 
 

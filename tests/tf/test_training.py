@@ -16,7 +16,7 @@ from .conftest import Transformed
 
 RAW = {
     "price": tf.constant([3.0, float("nan"), 1.0]),
-    "visits": tf.constant([1.0, 2.0, float("nan")]),
+    "visits": tf.constant([1.0, 2.0, float("nan")], tf.float64),
     "age": tf.constant([30.0, 40.0, float("nan")]),
     "brand": tf.constant(["acme", "never seen", ""]),
     "city": tf.constant(["city-1", "", "elsewhere"]),

@@ -167,11 +167,7 @@ def test_workers_must_divide_the_global_batch() -> None:
         ('price = { kind = "numeric" }', 'bought = { kind = "numeric" }', "is the label column itself"),
         ('path = "."', "", "[source] lacks the required key 'path'"),
         ("global_batch_size = 32", "", "needs either 'global_batch_size' or 'batch_size_per_replica'"),
-        (
-            "price =",
-            '"unit price" = { kind = "numeric" }\nunit_price =',
-            "are both called 'unit_price' in requests",
-        ),
+        ("price =", '"" = { kind = "numeric" }\nprice =', "has a column without a name"),
         ('column = "bought"', "", "needs either 'column' or 'expression'"),
         ("[label]", "[label", "is not valid TOML"),
     ],
@@ -214,8 +210,31 @@ def test_every_profile_loads_with_the_default_dataset(profile: str) -> None:
 
 @pytest.mark.parametrize(
     ("column", "name"),
-    [("unit price", "unit_price"), ("_id", "column_id"), ("收入 2024", "column___2024"), ("2nd", "2nd")],
+    [
+        ("price", "price"),
+        ("unit_price", "unit_price"),
+        ("2nd", "2nd"),
+        ("unit price", "escaped_unit_20_price"),
+        ("_id", "escaped___id"),
+        ("年龄", "escaped__5e74__9f84_"),
+        ("性别", "escaped__6027__522b_"),
+        ("Über", "escaped__dc_ber"),
+        ("a-b", "escaped_a_2d_b"),
+        ("a_b c", "escaped_a__b_20_c"),
+        ("escaped_a", "escaped_escaped__a"),
+        ("label_classes", "escaped_label__classes"),
+    ],
 )
 def test_names_in_requests_begin_with_a_letter_or_digit(column: str, name: str) -> None:
     """TensorFlow traces an input of any other name, and fails when the trained model is exported."""
     assert request_name(column) == name
+
+
+def test_long_names_stay_different() -> None:
+    names = [
+        request_name("长" * 300),
+        request_name("长" * 301),
+        request_name("x" * 300),
+        request_name("x" * 301),
+    ]
+    assert len(set(names)) == 4 and max(map(len, names)) == 100

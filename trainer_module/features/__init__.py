@@ -6,19 +6,21 @@ import it in `transform`.
 """
 
 import dataclasses
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
 
 from foundation import registry
-from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys
+from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
 
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, columns of features without ids], about zero mean and unit variance."""
 CATEGORICAL = "categorical"
-"""Transformed feature: int64 [batch, features with ids], ids from 0 within each feature."""
+"""Transformed feature: int64 [batch, columns of features with ids], ids from 0 within each feature. A list is padded
+with the id that means missing."""
 
 Keys = list[Hashable]
 """What each place of an axis stands for; None for a place that nothing can be looked up in."""
@@ -36,13 +38,24 @@ class Feature(ABC):
     types: ClassVar[tuple[str, ...]] = ("text", "integer")
     """What its column may hold: "text", "integer", "decimal"; the data gate refuses all else."""
     is_quantity: ClassVar[bool] = False
-    """Whether requests give it as float32, NaN for missing; otherwise as the column's type is, and a negative
-    integer or the empty text is missing."""
+    """Whether requests give it as float64, or float32 where the column holds decimals, NaN for missing; otherwise
+    as the column's type is, and the least int64 or the empty text is missing."""
+
+    list_fix: ClassVar[str] = "write one value in each row"
+    """What to do where the column holds lists and the feature reads one value a row."""
 
     @property
     def kind(self) -> str:
         """What a dataset file calls it."""
         return registry.name_of(type(self), __name__)
+
+    @property
+    def length(self) -> int | None:
+        """How many values of a row it reads at most, if it reads lists: requests give a matrix with as many columns.
+
+        None for one value a row: the data gate refuses rows with more.
+        """
+        return None
 
     @property
     def ids(self) -> int:
@@ -51,8 +64,13 @@ class Feature(ABC):
 
     @property
     def width(self) -> int:
-        """How many columns of `NUMERIC` it has, where it becomes numbers."""
+        """How many columns it has: of `NUMERIC`, or of `CATEGORICAL` where it has ids."""
         return 1
+
+    @property
+    def pooling(self) -> str | None:
+        """How a model makes one embedding of the ids in all its columns: "mean", "sum" or "max"; None for one column."""
+        return None
 
     @property
     def vocabulary(self) -> str | None:
@@ -71,7 +89,8 @@ class Feature(ABC):
           columns: `trainer_module.inputs.raw_columns.Column` of each.
 
         Returns:
-          int64 [batch, features], each in [0, ids); or float32 [batch, width of all of them], none of it NaN.
+          int64 [batch, width of all of them], each in [0, ids of its feature), or as many floating numbers, none of
+          them NaN.
         """
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
@@ -90,13 +109,64 @@ class Feature(ABC):
         return (self.name, self.kind, "missing")
 
 
-def request_name(column: str) -> str:
-    """What a column is called in requests and file names, where TensorFlow allows no spaces.
+@dataclass(frozen=True)
+class Category(Feature):
+    """A feature with ids that reads one value a row, or, with `multi`, a list.
 
-    Nor does it export an input whose name begins with an underscore, as that of `_id` or `收入 2024` would.
+    Of a list it reads the first `max_length` values, and the model pools their embeddings; an empty list is missing,
+    and so are NaN and empty texts within a list, which take no place in it.
     """
-    name = re.sub(r"[^A-Za-z0-9_]", "_", column)
-    return f"column{name}" if name.startswith("_") else name
+
+    _: KW_ONLY
+    multi: bool = False
+    max_length: int = 20
+    pooling: Literal["mean", "sum", "max"] = "mean"  # type: ignore[assignment]
+
+    list_fix = "add multi = true"
+
+    def __post_init__(self) -> None:
+        require(self.max_length >= 1, f"max_length is {self.max_length}; it must be at least 1.")
+        require(
+            self.multi or (self.max_length, self.pooling) == (20, "mean"),
+            "max_length and pooling are of lists: add multi = true.",
+        )
+
+    @property
+    def length(self) -> int | None:
+        """That of the longest list."""
+        return self.max_length if self.multi else None
+
+    @property
+    def width(self) -> int:
+        """A column for each value."""
+        return self.max_length if self.multi else 1
+
+
+_ESCAPED = "escaped_"
+_LONGEST = 100
+"""Characters of a request name: it becomes a file name, of 255 bytes at most, in directories with names of their own."""
+
+
+def request_name(column: str) -> str:
+    """What a column is called in requests and file names, where TensorFlow takes letters, digits and underscores only.
+
+    A name of these that begins with a letter or a digit stays as it is. In any other a character that is no letter or
+    digit becomes its number in Unicode, in hexadecimal between underscores, and an underscore becomes two, behind
+    `escaped_`: "unit price" is `escaped_unit_20_price`, and "_id" is `escaped___id`. No two names become one; what
+    would be too long ends with a hash of the name.
+    """
+    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= _LONGEST
+    # `label_classes` is the file with the classes of a label.
+    if is_plain and not column.startswith(_ESCAPED) and column != "label_classes":
+        return column
+    name = _ESCAPED + re.sub(r"[^A-Za-z0-9]", _escape, column)
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 18]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def by_kind(features: Sequence[Feature]) -> dict[type[Feature], tuple[Any, ...]]:
@@ -117,6 +187,8 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
     columns: dict[str, str] = {}
     for name, entry in table.items():
         here = f"{where} {name}"
+        if not name:
+            raise ConfigurationError(f"{where} has a column without a name: name it in the data.")
         if not isinstance(entry, Mapping) or "kind" not in entry:
             raise ConfigurationError(f'{here} needs a kind, for example {{ kind = "numeric" }}.')
         kind = registry.load(__name__, str(entry["kind"]), Feature, f"{here} has kind")  # type: ignore[type-abstract]

@@ -35,8 +35,8 @@ class Bucketized(Feature):
     @classmethod
     def transform(cls, features: Sequence["Bucketized"], columns: Sequence[Any]) -> Any:
         import tensorflow as tf
-        import tensorflow_transform as tft
 
+        from trainer_module.inputs.quantiles import quantiles
         from trainer_module.inputs.raw_columns import numbers_of, with_missing
 
         numbers = numbers_of(columns)
@@ -46,9 +46,7 @@ class Bucketized(Feature):
         # One analyzer for each number of buckets.
         for buckets in sorted({feature.buckets for feature in features}):
             alike = [place for place, feature in enumerate(features) if feature.buckets == buckets]
-            boundaries = tft.quantiles(
-                tf.gather(numbers, alike, axis=1), buckets, _QUANTILE_ERROR, reduce_instance_dims=False
-            )
+            boundaries = quantiles(tf.gather(numbers, alike, axis=1), buckets, _QUANTILE_ERROR)
             values = tf.stack([rows[place] for place in alike])
             # The id is how many boundaries the value has reached.
             reached = tf.searchsorted(boundaries, values, side="right", out_type=tf.int64)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Feature, Keys
+from trainer_module.features import Category, Keys
 
 
 @dataclass(frozen=True)
-class Categorical(Feature):
+class Categorical(Category):
     """An integer in [0, size); others share one id, missing has another."""
 
     size: int
@@ -18,6 +18,7 @@ class Categorical(Feature):
     types = ("integer",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.size >= 2, f"size is {self.size}; it must be at least 2.")
 
     @property
@@ -29,12 +30,12 @@ class Categorical(Feature):
     def transform(cls, features: Sequence["Categorical"], columns: Sequence[Any]) -> Any:
         import tensorflow as tf
 
-        from trainer_module.inputs.raw_columns import first_values, with_missing
+        from trainer_module.inputs.raw_columns import MISSING_INTEGER, values_of, with_missing
 
-        numbers = first_values(columns, tf.int64.min)
-        sizes = tf.constant([feature.size for feature in features], tf.int64)
+        numbers = values_of(columns, [feature.length for feature in features], MISSING_INTEGER)
+        sizes = tf.constant([feature.size for feature in features for _ in range(feature.width)], tf.int64)
         known = (numbers >= 0) & (numbers < sizes)
-        return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, tf.int64.min))
+        return with_missing(features, tf.where(known, numbers, sizes), tf.equal(numbers, MISSING_INTEGER))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """The id itself, also where the size has changed."""

@@ -1,16 +1,17 @@
 """A category as an id: the frequent values of the training split."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Feature, Keys, request_name
+from trainer_module.features import Category, Keys, request_name
 
 
 @dataclass(frozen=True)
-class Vocabulary(Feature):
+class Vocabulary(Category):
     """The `size` most frequent values, each with an id.
 
     Unseen values share `oov_buckets` ids by hash; missing and empty have an id of their own.
@@ -22,6 +23,7 @@ class Vocabulary(Feature):
     place = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.size >= 1, f"size is {self.size}; it must be at least 1.")
         require(
             self.oov_buckets >= 1,
@@ -46,7 +48,12 @@ class Vocabulary(Feature):
 
         from trainer_module.inputs.raw_columns import texts_of, with_missing
 
-        texts = texts_of(columns)
+        widths = [feature.width for feature in features]
+        texts = texts_of(columns, [feature.length for feature in features])
+        # TFT writes a line for each term, and leaves out what would be two.
+        escaped = texts
+        for found, written in _ESCAPES:
+            escaped = tf.strings.regex_replace(escaped, found, written)
         ids = [
             tft.compute_and_apply_vocabulary(
                 text,
@@ -54,21 +61,30 @@ class Vocabulary(Feature):
                 num_oov_buckets=feature.oov_buckets,
                 vocab_filename=feature.vocabulary,
             )
-            for feature, text in zip(features, tf.unstack(texts, axis=1))
+            for feature, text in zip(features, tf.split(escaped, widths, axis=1))
         ]
-        return with_missing(features, tf.stack(ids, axis=1), tf.equal(texts, ""))
+        return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""
         name = (self.name, self.kind)
         # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
-        known = [(*name, "term", term) for term in terms[: self.size]]
+        known = [(*name, "term", unescape(term)) for term in terms[: self.size]]
         others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
         unused = [None] * (self.size - len(known))
         return [*known, *others, *unused, self.missing_key]
 
 
+_ESCAPES = ((r"\\", r"\\\\"), ("\n", r"\\n"), ("\r", r"\\r"))
+"""Regular expression → how a term has it: the reader of a vocabulary also leaves out carriage returns."""
+
+
+def unescape(term: bytes) -> bytes:
+    """The value that a line of a feature's vocabulary stands for."""
+    return re.sub(rb"\\(.)", lambda found: {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1]), term)
+
+
 def read_terms(file: Path) -> list[bytes]:
-    """The terms of a vocabulary that TFT wrote, in the order of their ids."""
+    """The lines of a vocabulary that TFT wrote, in the order of their ids; those of a feature are escaped."""
     # Not `splitlines`, for which more than a line feed ends a line.
     return file.read_bytes().removesuffix(b"\n").split(b"\n")

@@ -22,6 +22,10 @@ Column: TypeAlias = tf.SparseTensor | tf.Tensor
 """Of any number of values a row, or dense [batch, 1]."""
 
 
+MISSING_INTEGER = tf.int64.min
+"""The integer that means missing, in requests and wherever it comes from: no other is free to."""
+
+
 def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
     """The first value of each row of each column, [batch, columns]; `default` where there is none."""
     if len(columns) == 1 and not isinstance(columns[0], tf.SparseTensor):
@@ -44,26 +48,78 @@ def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
     return tf.ensure_shape(dense[:, 0], [None, len(columns)])
 
 
+MOST_INTEGER = 2.0**63 - 1024
+"""The greatest float64 that an int64 can be: what `predict_raw` makes of the integers above it."""
+
+
 def numbers_of(columns: Sequence[Column]) -> tf.Tensor:
-    """float32 [batch, columns], NaN where missing or infinite: one infinity would be the mean of its column."""
-    numbers = first_values([_map_values(tf.cast, column, tf.float32) for column in columns], float("nan"))
-    return tf.where(tf.math.is_finite(numbers), numbers, float("nan"))
+    """float64 [batch, columns], NaN where missing or infinite: one infinity would be the mean of its column.
+
+    Of milliseconds since 1970 float32 knows only every 131,072nd.
+    """
+    missing = tf.constant(float("nan"), tf.float64)
+    numbers = first_values([_map_values(tf.cast, column, tf.float64) for column in columns], missing)
+    numbers = tf.where(tf.math.is_finite(numbers), numbers, missing)
+    whole = [column.dtype.is_integer for column in columns]
+    if not any(whole):
+        return numbers
+    marked = tf.equal(numbers, float(MISSING_INTEGER)) & whole
+    return tf.where(marked, missing, tf.where(whole, tf.minimum(numbers, MOST_INTEGER), numbers))
 
 
-def texts_of(columns: Sequence[Column]) -> tf.Tensor:
-    """string [batch, columns], empty where missing; integers are written in decimal."""
-    return first_values(
-        [
-            column if column.dtype == tf.string else _map_values(tf.strings.as_string, column)
-            for column in columns
-        ],
-        "",
+def values_of(columns: Sequence[Column], lengths: Sequence[int | None], missing: Any) -> tf.Tensor:
+    """The first value of each column, or the first ones of its lists, side by side.
+
+    Args:
+      columns: Of one type.
+      lengths: How many values of each column there is room for; None for one that is no list.
+      missing: What stands where there is no value. Within a list it is no value and takes no place.
+
+    Returns:
+      [batch, lengths together, a None counting as 1].
+    """
+    if not any(lengths):
+        return first_values(columns, missing)
+    single = [column for column, length in zip(columns, lengths) if not length]
+    singles = iter(tf.split(first_values(single, missing), len(single), axis=1) if single else ())
+    parts = [
+        _list_values(column, length, missing) if length else next(singles)
+        for column, length in zip(columns, lengths)
+    ]
+    return tf.concat(parts, axis=1)
+
+
+def _list_values(column: Column, length: int, missing: Any) -> tf.Tensor:
+    if isinstance(column, tf.SparseTensor):
+        values, rows, count = column.values, column.indices[:, 0], column.dense_shape[0]
+    else:
+        shape = tf.shape(column, tf.int64)
+        values, rows, count = tf.reshape(column, [-1]), tf.repeat(tf.range(shape[0]), shape[1]), shape[0]
+    there = tf.not_equal(values, missing)
+    lists = tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(values, there), tf.boolean_mask(rows, there), count, validate=False
+    )
+    return tf.ensure_shape(lists.to_tensor(missing, shape=[None, length]), [None, length])
+
+
+def texts_of(columns: Sequence[Column], lengths: Sequence[int | None] | None = None) -> tf.Tensor:
+    """string, empty where missing, of the shape of `values_of`; integers are written in decimal."""
+    return values_of(
+        [_map_values(_as_text, column) for column in columns], lengths or [None] * len(columns), ""
+    )
+
+
+def _as_text(values: tf.Tensor) -> tf.Tensor:
+    if values.dtype == tf.string:
+        return values
+    return tf.where(
+        tf.equal(values, tf.cast(MISSING_INTEGER, values.dtype)), "", tf.strings.as_string(values)
     )
 
 
 def with_missing(features: Sequence[Feature], ids: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
-    """`ids`, int64 [batch, features], with each feature's last id where `missing`, bool of the same shape."""
-    last = tf.constant([feature.ids - 1 for feature in features], tf.int64)
+    """`ids`, int64 [batch, columns], with their feature's last id where `missing`, bool of the same shape."""
+    last = tf.constant([feature.ids - 1 for feature in features for _ in range(feature.width)], tf.int64)
     return tf.where(missing, last, ids)
 
 

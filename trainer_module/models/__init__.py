@@ -7,7 +7,7 @@ of your own may be named by its import path. Settings are read without TensorFlo
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from foundation import registry
@@ -26,11 +26,14 @@ class Inputs:
         those that there are.
       numbers: Name of each column of `NUMERIC`.
       ids: Feature → how many ids it has, in the order of the columns of `CATEGORICAL`.
+      lists: Feature that reads lists → how many columns it has, and how their embeddings become one: "mean", "sum" or
+        "max" of those behind which there is a value. The others have its last id.
     """
 
     tensors: Mapping[str, Any]
     numbers: tuple[str, ...]
     ids: Mapping[str, int]
+    lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

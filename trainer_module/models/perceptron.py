@@ -50,16 +50,23 @@ class Perceptron(Model):
         import tensorflow as tf
         import tf_keras as keras
 
-        from trainer_module.layers import Dense, Table
+        from trainer_module.layers import Dense, Pooling, Table
 
         columns = dict(inputs.tensors)
         if inputs.ids:
             sizes = list(inputs.ids.values())
-            offsets = [0, *itertools.accumulate(sizes[:-1])]
-            rows = columns[CATEGORICAL] + tf.constant(offsets, columns[CATEGORICAL].dtype)
-            columns[CATEGORICAL] = keras.layers.Flatten()(
-                Table(sum(sizes), self.embedding_dim, name=_TABLE)(rows)
-            )
+            widths = [inputs.lists.get(feature, (1, ""))[0] for feature in inputs.ids]
+            starts = [0, *itertools.accumulate(sizes[:-1])]
+            offsets = [start for start, width in zip(starts, widths) for _ in range(width)]
+            ids = columns[CATEGORICAL]
+            rows = ids + tf.constant(offsets, ids.dtype)
+            embedded = Table(sum(sizes), self.embedding_dim, name=_TABLE)(rows)
+            if inputs.lists:
+                poolings = [inputs.lists.get(feature, (1, None))[1] for feature in inputs.ids]
+                embedded = Pooling(widths, poolings, [size - 1 for size in sizes], name="pooling")(
+                    [embedded, ids]
+                )
+            columns[CATEGORICAL] = keras.layers.Flatten()(embedded)
         hidden = columns
         for layer, units in enumerate(self.hidden_units):
             output = Dense(units, "relu", name=f"hidden_{layer}")(hidden)

@@ -1,4 +1,5 @@
 /** A quantity as the bucket that it lies in. */
 export function encoder(entry) {
-  return (value) => entry.boundaries.filter((boundary) => Math.fround(value) >= boundary).length;
+  const exact = entry.type === "integer" ? Number : Math.fround;
+  return (value) => entry.boundaries.filter((boundary) => exact(value) >= boundary).length;
 }

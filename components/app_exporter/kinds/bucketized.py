@@ -18,5 +18,7 @@ def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
 
 
 def encoder(entry: Any, fingerprint64: Any) -> Any:
-    """Compared in the model's single precision: a boundary must not fall between the two precisions."""
+    """A decimal is compared in the model's single precision: no boundary must fall between the two."""
+    if entry["type"] == "integer":
+        return lambda value: bisect.bisect_right(entry["boundaries"], value)
     return lambda value: bisect.bisect_right(entry["boundaries"], array("f", [value])[0])

@@ -1,4 +1,11 @@
-/** A quantity, scaled to zero mean and unit variance. */
+/** A quantity, scaled to about zero mean and unit variance. */
 export function encoder(entry) {
-  return (value) => (Math.fround(value) - entry.mean) / entry.standard_deviation;
+  const linear = entry.linear_deviations;
+  return (value) => {
+    const number = entry.type === "integer" ? Number(value) : Math.fround(value);
+    const distance = (number - entry.mean) / entry.standard_deviation;
+    const size = Math.abs(distance);
+    if (size <= linear) return distance;
+    return Math.sign(distance) * (linear + Math.log1p(Math.log1p(size - linear)));
+  };
 }

@@ -14,6 +14,10 @@ def encoder(entry: Any, fingerprint64: Any) -> Any:
 
     def encode(value: Any) -> int:
         text = str(value)
-        return ids.get(text, len(ids) + fingerprint64(text.encode()) % entry["oov_buckets"])
+        if text in ids:
+            return ids[text]
+        # As the model's own vocabulary, which has a line for each value, writes it.
+        written = text.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+        return len(ids) + fingerprint64(written.encode()) % entry["oov_buckets"]
 
     return encode

@@ -119,7 +119,8 @@ def test_a_new_kind_is_encoded_in_python_and_in_javascript_by_what_was_shipped(
         f"{kind}.{suffix}" for kind in ("cyclic", "numeric", "vocabulary") for suffix in ("py", "mjs")
     } | {"index.mjs"}
     features = json.loads((app / "features.json").read_text())
-    assert features["numeric"][1] == {"name": "age", "kind": "cyclic", "period": 60, "missing": [0, 0]}
+    age = {"name": "age", "kind": "cyclic", "type": "decimal", "period": 60, "missing": [0, 0]}
+    assert features["numeric"][1] == age
     known = json.loads((tmp_path / "rows.json").read_text())
     assert np.shape(known["expected"]["numeric"]) == (80, 5)
 

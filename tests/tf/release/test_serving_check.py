@@ -71,7 +71,7 @@ def test_a_good_model_is_asked_through_every_signature(release) -> None:
         "serving_default", "predict_raw", "transform_features", "app"
     }  # fmt: skip
     assert {replay.case for replay in asked} == {
-        "a batch of 1", "a batch of 100", "optional features missing", "unseen categories"
+        "a batch of 1", "a batch of 100", "optional features missing", "unseen categories", "rows of every kind"
     }  # fmt: skip
     app = next(replay for replay in asked if replay.signature == "app" and replay.case == "a batch of 100")
     assert tf.make_ndarray(app.request.inputs["categorical"]).shape == (100, 5)
