@@ -45,6 +45,7 @@ def measure(setting: dict[str, Any]) -> float:
     from trainer_module.inputs.batches import make_batches
     from trainer_module.label import TRANSFORMED_LABEL
     from trainer_module.model import build_model, compile_model
+    from trainer_module.optimizer import make_optimizer
     from trainer_module.settings import Settings
     from trainer_module.training import autograph
 
@@ -86,7 +87,7 @@ def measure(setting: dict[str, Any]) -> float:
 
     with precision.policy(setting["precision"]), distribution.strategy.scope():
         model = build_model(settings)
-        compile_model(model, settings, 0.001, 20)
+        compile_model(model, settings, make_optimizer(settings.training, 0.001, STEPS), 20)
         model.fit(
             distribution.strategy.distribute_datasets_from_function(
                 lambda _: make_batches(

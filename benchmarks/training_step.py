@@ -65,6 +65,7 @@ def our_model(hidden_units: tuple[int, ...] | None = None) -> Any:
 
     from pipeline import config
     from trainer_module.model import build_model, compile_model
+    from trainer_module.optimizer import make_optimizer
     from trainer_module.training import autograph
 
     autograph.leave_keras_alone()
@@ -72,7 +73,8 @@ def our_model(hidden_units: tuple[int, ...] | None = None) -> Any:
     if hidden_units:
         settings = replace(settings, model=replace(settings.model, hidden_units=hidden_units))
     model = build_model(settings)
-    compile_model(model, settings, settings.training.learning_rate, settings.training.steps_per_execution)
+    optimizer = make_optimizer(settings.training, settings.training.learning_rate, 1)
+    compile_model(model, settings, optimizer, settings.training.steps_per_execution)
     return model
 
 

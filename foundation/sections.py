@@ -172,7 +172,12 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         kinds = [argument for argument in arguments if argument is not types.NoneType]
         # Of several, the first is what the error asks for.
-        fitting = [kind for kind in kinds if not typing.get_origin(kind) and isinstance(value, kind)]
+        shapes = {None: None, dict: dict, tuple: list}
+        fitting = [
+            kind
+            for kind in kinds
+            if (origin := typing.get_origin(kind)) in shapes and isinstance(value, shapes[origin] or kind)
+        ]
         return _convert((fitting or kinds)[0], value, where)
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool):

@@ -1,7 +1,7 @@
 """The one TFX graph, wired from top to bottom; every runner runs this."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -19,7 +19,9 @@ from components.app_exporter.component import AppExporter
 from components.baseline_model.component import BaselineModel
 from components.data_gate.component import DataGate
 from components.evaluator.component import Evaluator
+from components.example_gen.column_types import ColumnType
 from components.example_gen.component import ExampleGen, schema_types
+from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import format_module
 from components.pusher.component import Pusher
 from components.run_report.component import RunReport
@@ -99,7 +101,7 @@ def build(
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
-        settings.label.rules, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+        settings.label.rules, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
@@ -131,12 +133,14 @@ def build(
 
 def _examples(config: Config, workspace: Workspace, now: Surroundings) -> ExampleGen:
     schema, window = config.schema_file, config.window
+    types = schema_types(schema.read_text(), str(schema)) if schema else {}
     return ExampleGen(
         input_base=now.source_directory,
         pattern=config.source.files,
         file_format=config.source.format,
-        splits={"train": config.splits.train, "eval": config.splits.eval},
-        column_types=schema_types(schema.read_text(), str(schema)) if schema else {},
+        splits=config.splits.given(),
+        column_types=types,
+        reading=_reading(config, types),
         conversion_fingerprint=fingerprint(
             ROOT, "components.example_gen.columnar_examples", format_module(config.source.format)
         ),
@@ -144,6 +148,18 @@ def _examples(config: Config, workspace: Workspace, now: Surroundings) -> Exampl
         store=str(workspace.spans),
         window_end=now.window_end,
         window_fingerprint=now.window_fingerprint,
+    )
+
+
+def _reading(config: Config, types: Mapping[str, ColumnType]) -> Reading:
+    """What the configuration and the reviewed schema ask for, so that the schema's other columns are validated too."""
+    reading = config.reading
+    whole = [name for name, kind in types.items() if kind == ColumnType.INT]
+    return replace(
+        reading,
+        columns={**dict.fromkeys(types, ""), **(reading.columns or {})},
+        exact=tuple(sorted({*reading.exact, *whole})),
+        codes=tuple(sorted({*reading.codes} - {*whole})),
     )
 
 

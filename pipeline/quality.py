@@ -1,15 +1,21 @@
 """The dataset's gates and slices as TFMA's EvalConfig."""
 
+import importlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+import tf_keras as keras
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluator.settings import EXAMPLE_COUNT
+from components.evaluator.row_metrics import THRESHOLD
+from components.evaluator.settings import EXAMPLE_COUNT, Metric
+from foundation.sections import ConfigurationError
 from pipeline.config import Config
-from pipeline.config.dataset import Gate
-from trainer_module.label import TRANSFORMED_LABEL
+from pipeline.config.dataset import Evaluation, Gate
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
@@ -17,30 +23,59 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
 
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
-    task = config.settings.label.rules
+    evaluation = config.evaluation
+    task, is_weighted = config.settings.label.rules, config.settings.label.is_weighted
+    gates = {metric: Gate(**bounds) for metric, bounds in task.gates.items()} | config.gates
     metrics = [_metric("ExampleCount", name=EXAMPLE_COUNT)]
-    for name, class_path in {**task.metrics, **config.metrics}.items():
-        metric = _metric(class_path, name=name)
-        if name in config.gates:
-            _apply(config.gates[name], metric)
+    own = {name: Metric(path) for name, path in task.metrics.items()}
+    if evaluation.threshold != THRESHOLD:
+        for name, option in task.at_threshold.items():
+            own[name] = replace(own[name], options={option: evaluation.threshold})
+    for name, chosen in config.metrics.items():
+        _check_options(name, chosen)
+    for name, chosen in (own | config.metrics).items():
+        metric = _metric(chosen.path, name=name, **chosen.options)
+        if name in gates:
+            _apply(gates[name], metric, evaluation)
         metrics.append(metric)
-    metrics += [
-        _metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()
-    ]
+    plots = [_metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()]
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
                 signature_name="serving_default",
                 preprocessing_function_names=["transform_features"],
                 label_key=TRANSFORMED_LABEL,
+                example_weight_key=TRANSFORMED_WEIGHT if is_weighted else None,
             )
         ],
         slicing_specs=[
             tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[column]) for column in config.evaluation.slices),
+            *(tfma.SlicingSpec(feature_keys=columns) for columns in evaluation.by_name.values()),
         ],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        metrics_specs=[
+            tfma.MetricsSpec(metrics=[*metrics, *plots]),
+            # The same without the rows' weights, for comparison; gates ask about the weighted ones.
+            *([_unweighted(metrics)] if is_weighted else []),
+        ],
     )
+
+
+def _check_options(name: str, chosen: Metric) -> None:
+    """Refuses options that the metric does not take, which TFMA would say minutes later."""
+    module, _, class_name = chosen.path.rpartition(".")
+    places = [importlib.import_module(module)] if module else [tfma.metrics, keras.metrics]
+    found = next(getattr(place, class_name) for place in places if hasattr(place, class_name))
+    try:
+        found(**chosen.options)
+    except Exception as error:  # whatever a metric says of what it is given
+        raise ConfigurationError(f"[metrics] {name} cannot be made: {error}") from error
+
+
+def _unweighted(metrics: Sequence[tfma.MetricConfig]) -> tfma.MetricsSpec:
+    spec = tfma.MetricsSpec(metrics=metrics, example_weights=tfma.ExampleWeightOptions(unweighted=True))
+    for metric in spec.metrics:
+        metric.ClearField("per_slice_thresholds")
+    return spec
 
 
 def _metric(class_path: str, **options: Any) -> tfma.MetricConfig:
@@ -49,15 +84,16 @@ def _metric(class_path: str, **options: Any) -> tfma.MetricConfig:
     return tfma.MetricConfig(module=module, class_name=class_name, config=json.dumps(options))
 
 
-def _apply(gate: Gate, metric: tfma.MetricConfig) -> None:
+def _apply(gate: Gate, metric: tfma.MetricConfig, evaluation: Evaluation) -> None:
     # `metric.threshold` would hold on every slice; the empty slicing spec is the whole eval split.
     overall = config_pb2.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()])
     _bound(overall.threshold, gate.min, gate.max, gate.max_drop, gate.max_rise)
     if overall.HasField("threshold"):
         metric.per_slice_thresholds.append(overall)
-    for column in gate.slice_columns:
-        sliced = metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec(feature_keys=[column])])
-        _bound(sliced.threshold, *((bounds or {}).get(column) for bounds in gate.slice_bounds))
+    for name in gate.slice_columns:
+        columns = evaluation.by_name[name]
+        sliced = metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec(feature_keys=columns)])
+        _bound(sliced.threshold, *((bounds or {}).get(name) for bounds in gate.slice_bounds))
 
 
 def _bound(threshold: config_pb2.MetricThreshold, *bounds: float | None) -> None:

@@ -33,13 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = config.load(options.dataset, "laptop")
         committed = loaded.schema_file or loaded.dataset_file.with_suffix(".schema.pbtxt")
-        inferred = _infer(loaded, options.workdir)
+        before = committed.read_text() if committed.is_file() else ""
+        inferred = _infer(loaded, options.workdir, before)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 2
     if inferred is None:
         return 1
-    before = committed.read_text() if committed.is_file() else ""
     inferred = keep_comparators(inferred, before)
     difference = difflib.unified_diff(
         before.splitlines(True), inferred.splitlines(True), str(committed), "inferred from the data"
@@ -75,14 +75,22 @@ def keep_comparators(inferred: str, committed: str) -> str:
     return text_format.MessageToString(schema)
 
 
-def _infer(loaded: config.Config, workdir: str) -> str | None:
-    """The schema that the first nodes of the graph infer, as text; None if a node failed."""
+def _infer(loaded: config.Config, workdir: str, committed: str) -> str | None:
+    """The schema that the first nodes of the graph infer, as text; None if a node failed.
+
+    It is of the columns that the dataset file names, and of those that the committed schema has.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    compared = text_format.Parse(committed, schema_pb2.Schema()).feature
     without_schema = dataclasses.replace(
         loaded,
         source=dataclasses.replace(loaded.source, schema=None),
         # Without a schema, spans may disagree about a column's type: one of them cannot.
         window=dataclasses.replace(loaded.window, spans=1),
         name=f"{loaded.name}-schema",
+        compared_columns=tuple(feature.name for feature in compared),
     )
     files = workspace.workspace_of(workdir, without_schema.name)
     summary = local.run(without_schema, files, Request(to_node="SchemaGen"))

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _job(options: argparse.Namespace) -> Job:
     where = str(options.dataset)
-    known = {*CHECKS, "features"}
+    known = {*CHECKS, "features", "loss"}
     tables: Tables = {}
     dataset = {key: table for key, table in read_toml(options.dataset).items() if key in known}
     lay_over(tables, dataset, CHECKS, where)

@@ -1,8 +1,9 @@
 """Label expressions such as ``tips > 0.2 * fare``: parsed once, evaluated on any operands.
 
 The language is Python's arithmetic, comparison and ``and``/``or``/``not`` over column names, numbers
-and quoted texts. Nothing else parses, so a dataset file cannot run code. Standard library only:
-the operands may be TensorFlow tensors or plain Python values.
+and quoted texts. A name that Python would not take stands between backticks: ```unit price` > 3``. Nothing else
+parses, so a dataset file cannot run code. Standard library only: the operands may be TensorFlow tensors or
+plain Python values.
 
 Which operands go together is decided before any data is read (`check_types`): TensorFlow would say it in
 the middle of a run, and not by the name of a column.
@@ -11,6 +12,7 @@ the middle of a run, and not by the name of a column.
 import ast
 import functools
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
@@ -29,6 +31,9 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.And: operator.and_,
     ast.Or: operator.or_,
 }
+
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`([^`]+)`""")
+"""Texts, and (the group) names between backticks."""
 
 
 def columns_of(text: str) -> tuple[str, ...]:
@@ -76,10 +81,26 @@ def evaluate(text: str, operands: Mapping[str, Any], align: Align = lambda left,
 
 
 def _parse(text: str) -> ast.expr:
+    quoted: dict[str, str] = {}
+
+    def name_plainly(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0]
+        # Digits enough that no column is called so.
+        plain = f"quoted_{len(quoted):09d}"
+        quoted[plain] = match[1]
+        return plain
+
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        node = ast.parse(_QUOTED.sub(name_plainly, text.strip()), mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"expression {text!r} cannot be parsed: {error.msg}") from error
+        raise ValueError(
+            f"expression {text!r} cannot be parsed: {error.msg}; a column whose name is not of letters, digits and "
+            "underscores, or is one of Python's words, stands between backticks (`unit price`)"
+        ) from error
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            part.id = quoted.get(part.id, part.id)
     _check(node, text)
     return node
 

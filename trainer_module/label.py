@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from foundation.sections import ConfigurationError, require
 from trainer_module import expression
@@ -9,14 +10,16 @@ from trainer_module.tasks import Task, find_task
 
 TRANSFORMED_LABEL = "label"
 """Transformed label: int64 [batch] for a class, float32 [batch] for a number; absent for a task without one."""
+TRANSFORMED_WEIGHT = "weight"
+"""Transformed weight of the row: float32 [batch]; absent where all rows count the same."""
 
 
 @dataclass(frozen=True)
 class Label:
     """A column, or an expression over columns, and the task it makes: a file of `trainer_module.tasks`.
 
-    A row in which the column or an operand is missing, or not finite, has no label: it is neither learned from
-    nor judged.
+    A row in which the column, an operand or the weight is missing, or not finite, has no label: it is neither
+    learned from nor judged.
     """
 
     task: str
@@ -26,6 +29,13 @@ class Label:
     """Of a binary label: the value that means 1, and every other means 0."""
     classes: tuple[str, ...] = ()
     """Of a multiclass label: its values; without them those of the training split."""
+    weight: str | None = None
+    """Column with how much each row counts, from 0 on, in the loss, the metrics and the gates."""
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
+    """How much the rows of each class count besides: by class, 1 for those not named; or "balanced", inversely to
+    their number in the training split."""
+    log: bool = False
+    """Of a number: whether its logarithm, log(1 + label), is learned, and errors count by their ratio."""
     max_missing: float = 0.5
     """The largest share of a split's rows that may be without a label."""
 
@@ -50,6 +60,14 @@ class Label:
         require(
             self.positive is None or task.has_positive, f"positive is for binary labels, not for {self.task}."
         )
+        require(not self.log or task.is_standardised, f"log is for numbers, not for {self.task}.")
+        require(
+            self.class_weights is None or task.has_classes,
+            f"class_weights are of classes, not of {self.task}.",
+        )
+        if isinstance(self.class_weights, dict):
+            for name, weight in self.class_weights.items():
+                require(weight >= 0, f"class_weights of '{name}' is {weight:g}; it must be 0 or more.")
         require(not self.classes or task.has_names, f"classes are of multiclass labels, not of {self.task}.")
         if self.expression is not None:
             require(
@@ -84,12 +102,20 @@ class Label:
             raise ValueError(
                 f"positive is {self.positive!r}, and '{self.column}' holds {held}: write {written}."
             )
+        if self.weight in texts:
+            raise ValueError(f"weight is '{self.weight}', which holds texts: name a column of numbers.")
         if holds_texts and not self.rules.has_classes:
             raise ValueError(f"task '{self.task}' needs a number, and '{self.column}' holds texts.")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The raw columns that the label is made of; none of a task without a label."""
+        """The raw columns that the label and its weight are made of; none of a task without a label."""
+        weight = (self.weight,) if self.weight is not None else ()
         if self.expression is not None:
-            return expression.columns_of(self.expression)
-        return (self.column,) if self.column is not None else ()
+            return tuple(dict.fromkeys((*expression.columns_of(self.expression), *weight)))
+        return tuple(dict.fromkeys((self.column, *weight))) if self.column is not None else ()
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether rows count differently."""
+        return self.weight is not None or self.class_weights is not None

@@ -1,10 +1,13 @@
 """The chosen model between the features' inputs and the task's predictions, ready for Keras."""
 
+from typing import Any
+
 import tf_keras as keras
 
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.models import Inputs
 from trainer_module.settings import Settings
+from trainer_module.standardisation import Restored
 
 PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""
@@ -41,24 +44,37 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         width = sum(feature.width for feature in settings.categorical)
         tensors[CATEGORICAL] = keras.Input((width,), dtype=id_type, name=CATEGORICAL)
     logits = settings.model.build(Inputs(tensors, numbers, ids, lists), outputs)
-    activation = settings.label.rules.activation
-    predictions = keras.layers.Activation(activation, dtype="float32", name=PREDICTIONS)(logits)
-    return keras.Model(tensors, predictions, name="model")
+    if settings.link:
+        finish: keras.layers.Layer = Restored(settings.link, dtype="float32", name=PREDICTIONS)
+    else:
+        finish = keras.layers.Activation(settings.label.rules.activation, dtype="float32", name=PREDICTIONS)
+    return keras.Model(tensors, finish(logits), name="model")
 
 
 def compile_model(
-    model: keras.Model, settings: Settings, learning_rate: float, steps_per_execution: int
+    model: keras.Model, settings: Settings, optimizer: keras.optimizers.Optimizer, steps_per_execution: int
 ) -> None:
-    """Loss, metrics and optimizer for the task; with loss scaling where the policy asks for it."""
+    """Loss and metrics for the task; with loss scaling where the policy asks for it."""
     task = settings.label.rules
     shown = [getattr(keras.metrics, task.metrics[name])(name=name) for name in task.training_metrics]
-    # Keras wraps the optimizer in a LossScaleOptimizer by itself under mixed_float16.
-    # Not compiled with XLA, which Keras chooses on a GPU: the gradient of the table has as many rows as the
-    # batch has different ids, another number in every step, and each would be compiled anew.
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate, jit_compile=False),
-        loss=task.loss,
+        # Keras wraps it in a LossScaleOptimizer by itself under mixed_float16.
+        optimizer=optimizer,
+        loss=_loss(model, settings),
         # Weighted, because batches are filled up with rows of weight 0.
         weighted_metrics=shown,
         steps_per_execution=steps_per_execution,
     )
+
+
+def _loss(model: keras.Model, settings: Settings) -> Any:
+    """The chosen loss, or the task's own."""
+    loss: Any = settings.loss or settings.label.rules.loss
+    if not settings.link or (settings.loss and not settings.loss.is_standardised):
+        return loss
+    of_standardised, restored = keras.losses.get(loss), model.get_layer(PREDICTIONS)
+
+    def standardised(labels: Any, predictions: Any) -> Any:
+        return of_standardised(restored.standardise(labels), restored.standardise(predictions))
+
+    return standardised

@@ -17,8 +17,8 @@ import tensorflow_transform as tft
 
 from foundation.sections import read_section
 from trainer_module.features import CATEGORICAL, NUMERIC, by_kind, read_features
-from trainer_module.inputs.raw_columns import Column
-from trainer_module.label import TRANSFORMED_LABEL, Label
+from trainer_module.inputs.raw_columns import Column, numbers_of
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT, Label
 from trainer_module.tasks import INVALID, NO_CLASS
 
 
@@ -30,7 +30,8 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features`` and ``label`` of `Settings.to_json`.
 
     Returns:
-      `NUMERIC` and `CATEGORICAL` (where there are such features) and, where the task has one, `TRANSFORMED_LABEL`.
+      `NUMERIC` and `CATEGORICAL` (where there are such features) and, where there are such, `TRANSFORMED_LABEL` and
+      `TRANSFORMED_WEIGHT`.
     """
     label = read_section(Label, custom_config["label"], "[label]")
     columns: dict[str, list[tf.Tensor]] = {NUMERIC: [], CATEGORICAL: []}
@@ -46,12 +47,15 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
         if matrices
     }
     if label.columns:
-        transformed[TRANSFORMED_LABEL] = _label(label, inputs)
+        value = label.rules.value(label, inputs)
+        transformed[TRANSFORMED_LABEL] = _label(label, value)
+        if label.is_weighted:
+            transformed[TRANSFORMED_WEIGHT] = _weight(label, inputs, value)
     return transformed
 
 
-def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
-    value, vocabulary = label.rules.value(label, inputs), label.rules.class_vocabulary
+def _label(label: Label, value: tf.Tensor) -> tf.Tensor:
+    vocabulary = label.rules.class_vocabulary
     if not vocabulary:
         return value
     counted = value
@@ -63,3 +67,26 @@ def _label(label: Label, inputs: Mapping[str, Column]) -> tf.Tensor:
     classes = tft.vocabulary(counted, vocab_filename=vocabulary)
     ids = tft.apply_vocabulary(value, classes, default_value=INVALID)
     return tf.where(tf.equal(value, ""), tf.constant(NO_CLASS, tf.int64), ids)
+
+
+def _weight(label: Label, inputs: Mapping[str, Column], value: tf.Tensor) -> tf.Tensor:
+    """The row's weight, its class's included; 0 where it has none."""
+    weights = tf.ones(tf.shape(value)[:1])
+    if label.weight is not None:
+        given = tf.cast(numbers_of([inputs[label.weight]])[:, 0], tf.float32)
+        weights = tf.where(given >= 0, given, 0.0)
+    if label.class_weights is None:
+        return weights
+    names = value if value.dtype == tf.string else tf.strings.as_string(value)
+    if label.class_weights == "balanced":
+        # As scikit-learn's: all classes together weigh as much as the rows.
+        is_class = ~tf.reduce_any(tf.equal(names[:, tf.newaxis], ["", str(NO_CLASS), str(INVALID)]), axis=1)
+        classes, rows = tft.count_per_key(tf.boolean_mask(names, is_class))
+        rows = tf.cast(rows, tf.float32)
+        of_class = tf.reduce_sum(rows) / (tf.cast(tf.size(rows), tf.float32) * rows)
+    else:
+        classes = tf.constant(list(label.class_weights), tf.string)
+        of_class = tf.constant(list(label.class_weights.values()), tf.float32)
+    matches = tf.equal(names[:, tf.newaxis], classes)
+    factors = tf.reduce_sum(tf.where(matches, of_class, 0.0), axis=1)
+    return weights * tf.where(tf.reduce_any(matches, axis=1), factors, 1.0)

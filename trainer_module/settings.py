@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from foundation.sections import Tables, check_keys, check_section, read_section, require
+from foundation.sections import ConfigurationError, Tables, check_keys, check_section, read_section, require
 from trainer_module.features import Feature, by_kind, read_features
 from trainer_module.label import Label
+from trainer_module.losses import Loss, read_loss
 from trainer_module.models import Model, check_model, read_model
 
 
@@ -22,6 +23,8 @@ class Training:
 
     With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
+    `momentum` is SGD's; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
+    rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
     """
@@ -30,6 +33,12 @@ class Training:
     global_batch_size: int | None = None
     batch_size_per_replica: int | None = None
     learning_rate: float = 0.001
+    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
     early_stopping_patience: int = 3
     cache: Literal["memory", "disk", "none"] = "memory"
@@ -57,6 +66,19 @@ class Training:
         require(
             0 < self.learning_rate <= 10,
             f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
+        )
+        require(0 <= self.momentum < 1, f"momentum is {self.momentum:g}; it must be from 0 to below 1.")
+        require(
+            0 <= self.weight_decay < 1,
+            f"weight_decay is {self.weight_decay:g}; it must be from 0 to below 1.",
+        )
+        require(
+            self.clip_norm is None or self.clip_norm > 0,
+            f"clip_norm is {self.clip_norm}; it must be above 0.",
+        )
+        require(
+            0 <= self.warmup_epochs < self.epochs,
+            f"warmup_epochs is {self.warmup_epochs:g} of {self.epochs} epochs; it must be 0 or more, and fewer.",
         )
         require(
             not self.profile_steps
@@ -108,6 +130,29 @@ class Settings:
     label: Label
     model: Model
     training: Training
+    loss: Loss | None = None
+    """None for the task's own."""
+
+    def __post_init__(self) -> None:
+        if self.loss is None:
+            return
+        task, kind = self.label.task, self.loss.kind
+        if self.loss.has_classes != self.label.rules.has_classes:
+            meant = "classes" if self.loss.has_classes else "numbers"
+            raise ConfigurationError(
+                f"[loss] kind is {kind!r}, a loss of {meant}, and the task is '{task}': choose another kind."
+            )
+        if self.loss.link and self.label.log:
+            raise ConfigurationError(
+                f"[loss] kind {kind!r} has a logarithm of its own: leave [label] log out."
+            )
+
+    @property
+    def link(self) -> str | None:
+        """What of the label is standardised (`trainer_module.standardisation.LINKS`); None where nothing is."""
+        if not self.label.rules.is_standardised:
+            return None
+        return (self.loss and self.loss.link) or ("log1p" if self.label.log else "identity")
 
     @property
     def numeric(self) -> tuple[Feature, ...]:
@@ -132,7 +177,8 @@ class Settings:
     @property
     def modules(self) -> tuple[str, ...]:
         """All modules that the configuration chose; no import statement names them."""
-        return (*self.preprocessing_modules, type(self.model).__module__)
+        loss = (type(self.loss).__module__,) if self.loss else ()
+        return (*self.preprocessing_modules, type(self.model).__module__, *loss)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
@@ -148,11 +194,12 @@ class Settings:
             "label": label,
             "model": {"kind": self.model.kind, **_given(self.model)},
             "training": _given(self.training),
+            **({"loss": {"kind": self.loss.kind, **_given(self.loss)}} if self.loss else {}),
         }
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any], where: str = "settings:") -> "Settings":
-        """Reads the tables ``features``, ``label``, ``model`` and ``training``.
+        """Reads the tables ``features``, ``label``, ``model``, ``training`` and ``loss``.
 
         Raises:
           ConfigurationError: In one sentence, with `where` naming the file.
@@ -162,6 +209,7 @@ class Settings:
             label=read_section(Label, tables.get("label", {}), f"{where} [label]"),
             model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
+            loss=read_loss(tables.get("loss", {}), f"{where} [loss]"),
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import types
-from tfx.components.evaluator import component, executor
+from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
@@ -33,8 +33,8 @@ from trainer_module.tasks import Task
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
 
-MAIN_METRIC, MORE_IS_BETTER = "main_metric", "more_is_better"
-"""Names of the parameters that say by what models are compared."""
+MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "min_slice_rows"
+"""Names of the parameters that say by what models are compared, and on which slices gates ask."""
 
 
 class Executor(executor.Executor):
@@ -59,10 +59,12 @@ class Executor(executor.Executor):
             proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig()),
             exec_properties[MAIN_METRIC],
             bool(exec_properties[MORE_IS_BETTER]),
+            int(exec_properties[MIN_SLICE_ROWS]),
         )
         write_verdict(verdict, evaluation)
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
+            _bless(blessing, verdict.passed)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
             window = Path(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]).uri) / WINDOW
             if window.is_file():
@@ -75,8 +77,27 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, task: Task, **inputs: Any) -> None:
-        """Takes the task for its main metric, and all else as TFX's Evaluator does."""
+    def __init__(self, task: Task, min_slice_rows: int, **inputs: Any) -> None:
+        """Takes the task for its main metric, and all else as TFX's Evaluator does.
+
+        Gates do not ask about slices of fewer than `min_slice_rows` rows.
+        """
         super().__init__(**inputs, module_path=labelled_rows.__name__)
         # TFX's specification of the step has no room for them; every runner reads them here.
-        self.exec_properties.update({MAIN_METRIC: task.main_metric, MORE_IS_BETTER: int(task.more_is_better)})
+        self.exec_properties.update(
+            {
+                MAIN_METRIC: task.main_metric,
+                MORE_IS_BETTER: int(task.more_is_better),
+                MIN_SLICE_ROWS: min_slice_rows,
+            }
+        )
+
+
+def _bless(blessing: types.Artifact, passed: bool) -> None:
+    """Says what the verdict says, where TFX's own answer, which asks about every slice, is another."""
+    if passed == bool(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)):
+        return
+    names = {False: constants.NOT_BLESSED_FILE_NAME, True: constants.BLESSED_FILE_NAME}
+    (Path(blessing.uri) / names[not passed]).unlink(missing_ok=True)
+    (Path(blessing.uri) / names[passed]).touch()
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(passed))

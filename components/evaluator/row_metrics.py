@@ -23,7 +23,9 @@ _INTERVALS_AT_MOST = 100
 """Slices that get intervals, whose thousand samples take up to 50 ms each."""
 
 
-def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_better: bool) -> Verdict:
+def judge(
+    directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_better: bool, min_slice_rows: int = 1
+) -> Verdict:
     """The verdict of an evaluation.
 
     Args:
@@ -31,8 +33,10 @@ def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_be
       config: What was asked for. What TFMA wrote of it lacks the gates against a live model that is not there.
       main_metric: The task's.
       more_is_better: Whether a greater value of it is better.
+      min_slice_rows: Gates do not ask about slices of fewer rows.
     """
-    metrics, scores = _metrics(directory), _scores(directory)
+    is_weighted = any(model.example_weight_key for model in config.model_specs)
+    metrics, scores = _metrics(directory, is_weighted), _scores(directory)
     validation = tfma.load_validation_result(str(directory))
     # (slice, metric, whether the change was asked about) of what TFMA says was not passed.
     failures = {
@@ -44,16 +48,24 @@ def judge(directory: Path, config: tfma.EvalConfig, main_metric: str, more_is_be
         for record in validation.metric_validations_per_slice
         for failure in record.failures
     }
-    gates = tuple(_judge_gate(gate, metrics, failures) for gate in _gates(config))
+    judged = {key: each for key, each in metrics.items() if not key or _rows(each) >= min_slice_rows}
+    gates = tuple(_judge_gate(gate, metrics, judged, failures) for gate in _gates(config))
+    threshold = _threshold(config)
     order = sorted(metrics, key=lambda key: (len(key), [column for column, _ in key], _natural(key)))
-    measured = {key: _intervals(metrics[key], scores.get(key, {})) for key in order[:_INTERVALS_AT_MOST]}
+    # The bootstrap counts rows: it says nothing of a metric in which they weigh differently.
+    measured = {
+        key: _intervals(metrics[key], scores.get(key, {}), threshold)
+        for key in order[: 0 if is_weighted else _INTERVALS_AT_MOST]
+    }
     return Verdict(
-        passed=validation.validation_ok,
+        passed=validation.validation_ok
+        # TFMA asks about small slices as well.
+        or (len(judged) < len(metrics) and all(gate.passed is not False for gate in gates)),
         main_metric=main_metric,
         slices=tuple(replace(metrics[key], intervals=measured.get(key, {})) for key in order),
         gates=gates,
         refusals=tuple(sentence for gate in gates for sentence in gate.refusals()),
-        curves={model: draw_curves(each, THRESHOLD) for model, each in scores.get((), {}).items()},
+        curves={model: draw_curves(each, threshold) for model, each in scores.get((), {}).items()},
         more_is_better=more_is_better,
     )
 
@@ -82,7 +94,7 @@ def _model(key: Any) -> str:
     return key.model_name or "candidate"
 
 
-def _metrics(directory: Path) -> dict[Slice, SliceMetrics]:
+def _metrics(directory: Path, is_weighted: bool) -> dict[Slice, SliceMetrics]:
     metrics: dict[Slice, SliceMetrics] = {}
     for record in tfma.load_metrics(str(directory)):
         key = _slice(record.slice_key)
@@ -92,8 +104,13 @@ def _metrics(directory: Path) -> dict[Slice, SliceMetrics]:
             # Not a number is, for one, the AUC where all rows have the same label.
             if entry.value.HasField("double_value") and not entry.key.is_diff and math.isfinite(value):
                 of_model = of_slice.metrics if _model(entry.key) == "candidate" else of_slice.baseline
-                of_model[entry.key.name] = value
+                of_model[_name(entry.key, is_weighted)] = value
     return metrics
+
+
+def _name(key: Any, is_weighted: bool) -> str:
+    """The metric's; where rows weigh, what is measured without their weights has a name of its own."""
+    return str(key.name) if key.example_weighted.value or not is_weighted else f"unweighted_{key.name}"
 
 
 def _scores(directory: Path) -> dict[Slice, dict[str, Scores]]:
@@ -119,10 +136,26 @@ def _scores(directory: Path) -> dict[Slice, dict[str, Scores]]:
     return scores
 
 
-def _intervals(each: SliceMetrics, models: Mapping[str, Scores]) -> dict[str, tuple[float, ...]]:
+def _threshold(config: tfma.EvalConfig) -> float:
+    """From which probability on the evaluation counts a row as positive."""
+    options = [json.loads(metric.config) for specs in config.metrics_specs for metric in specs.metrics]
+    given = [
+        each["threshold"] for each in options if each["name"] == "binary_accuracy" and "threshold" in each
+    ]
+    return float(given[0]) if given else THRESHOLD
+
+
+def _rows(each: SliceMetrics) -> float:
+    count = each.metrics.get(EXAMPLE_COUNT, 0.0)
+    return each.metrics.get(f"unweighted_{EXAMPLE_COUNT}", count)
+
+
+def _intervals(
+    each: SliceMetrics, models: Mapping[str, Scores], threshold: float
+) -> dict[str, tuple[float, ...]]:
     measured: dict[str, tuple[float, float] | None] = {}
     if "candidate" in models:
-        measured.update(intervals.intervals(models["candidate"], THRESHOLD))
+        measured.update(intervals.intervals(models["candidate"], threshold))
     accuracy = each.metrics.get("sparse_categorical_accuracy")
     if accuracy is not None:
         measured["sparse_categorical_accuracy"] = intervals.wilson(
@@ -150,11 +183,16 @@ def _gates(config: tfma.EvalConfig) -> Iterator[Gate]:
 
 
 def _judge_gate(
-    gate: Gate, metrics: Mapping[Slice, SliceMetrics], failures: Collection[tuple[Slice, str, bool]]
+    gate: Gate,
+    metrics: Mapping[Slice, SliceMetrics],
+    judged: Collection[Slice],
+    failures: Collection[tuple[Slice, str, bool]],
 ) -> Gate:
-    slices = {
-        key: each for key, each in metrics.items() if tuple(column for column, _ in key) == gate.columns
-    }
+    columns = sorted(gate.columns)
+    found = {key: each for key, each in metrics.items() if sorted(column for column, _ in key) == columns}
+    slices = {key: each for key, each in found.items() if key in judged}
+    if found and not slices:
+        return replace(gate, passed=True)
     if gate.is_change and not any(each.baseline for each in slices.values()):
         return gate
     values: dict[Slice, float | None] = {}

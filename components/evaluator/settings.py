@@ -1,47 +1,94 @@
-"""The ``[metrics]`` table of a dataset file: metrics of the user's own, by import path; standard library only."""
+"""The ``[metrics]`` table of a dataset file: what is measured besides the task's metrics; standard library only."""
 
 import ast
 import importlib.util
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from foundation import registry
 from foundation.sections import ConfigurationError
 
 EXAMPLE_COUNT = "example_count"
 """What the Evaluator measures whatever the task."""
 
+_OURS = "trainer_module.metrics"
 _LIBRARIES = ("keras", "tf_keras", "tensorflow", "tensorflow_model_analysis")
 
 
-def read_metrics(table: Any, where: str) -> dict[str, str]:
-    """Name by which gates and summaries know a metric → import path of a subclass of Keras's or TFMA's `Metric`.
+@dataclass(frozen=True)
+class Metric:
+    """A metric to be measured: its class, by import path or by its name in TFMA or Keras, and what it is given."""
 
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def read_metrics(table: Any, where: str) -> dict[str, Metric]:
+    """Name by which gates and summaries know a metric → the metric.
+
+    An entry is a kind, or a table with a kind and the metric's options. A kind is a file of
+    `trainer_module.metrics`, a class of TFMA or Keras, or the import path of a subclass of their `Metric`.
     Classes are looked for in the source of their modules: importing those would import TensorFlow.
 
     Raises:
       ConfigurationError: If there is no such class, or it is no metric.
     """
     if not isinstance(table, Mapping):
-        raise ConfigurationError(f"{where} [metrics] must be a table of import paths, not {table!r}.")
-    for name, path in table.items():
-        called = f"{where} [metrics] {name} is {path!r}"
-        if not isinstance(path, str) or "." not in path:
-            raise ConfigurationError(
-                f"{called}; it must be the import path of a class, for example 'my_package.metrics.Name'."
-            )
-        module, _, class_name = path.rpartition(".")
-        try:
-            is_there, is_metric = _look_up(module, class_name)
-        except Exception as error:  # whatever is wrong with a module of the user's own
-            raise ConfigurationError(
-                f"{called}, whose module cannot be read ({error}): correct the path, the module or PYTHONPATH."
-            ) from error
-        if not is_there:
-            raise ConfigurationError(f"{called}, and {module} has no class {class_name}: correct the path.")
-        if not is_metric:
-            raise ConfigurationError(f"{called}, which is no metric: derive it from tf_keras.metrics.Metric.")
-    return dict(table)
+        raise ConfigurationError(f"{where} must be a table of metrics, not {table!r}.")
+    metrics = {}
+    for name, entry in table.items():
+        options = dict(entry) if isinstance(entry, Mapping) else {"kind": entry}
+        kind = options.pop("kind", None)
+        metrics[name] = Metric(_find_class(kind, f"{where} {name} is {kind!r}"), options)
+    return metrics
+
+
+def _find_class(kind: Any, called: str) -> str:
+    ours = registry.names(_OURS)
+    if kind in ours:
+        (path,) = _classes(f"{_OURS}.{kind}")
+        return f"{_OURS}.{kind}.{path}"
+    if not isinstance(kind, str) or ("." not in kind and kind not in set(_library_classes())):
+        raise ConfigurationError(
+            f"{called}; it must be one of {', '.join(ours)}, a class of TFMA or Keras such as 'F1Score', or the "
+            "import path of a class, for example 'my_package.metrics.Name'."
+        )
+    if "." not in kind:
+        return kind
+    module, _, class_name = kind.rpartition(".")
+    try:
+        is_there, is_metric = _look_up(module, class_name)
+    except Exception as error:  # whatever is wrong with a module of the user's own
+        raise ConfigurationError(
+            f"{called}, whose module cannot be read ({error}): correct the path, the module or PYTHONPATH."
+        ) from error
+    if not is_there:
+        raise ConfigurationError(f"{called}, and {module} has no class {class_name}: correct the path.")
+    if not is_metric:
+        raise ConfigurationError(f"{called}, which is no metric: derive it from tf_keras.metrics.Metric.")
+    return kind
+
+
+def _library_classes() -> Iterator[str]:
+    """Names of the classes of TFMA's and Keras's metrics, from what their packages import."""
+    for package, place in (
+        ("tensorflow_model_analysis", "metrics"),
+        ("tf_keras", "api/_v2/keras/metrics"),
+    ):
+        spec = importlib.util.find_spec(package)
+        if spec and spec.origin:
+            source = Path(spec.origin).parent / place / "__init__.py"
+            yield from _imported(ast.parse(source.read_bytes()), package) if source.is_file() else ()
+
+
+def _classes(module: str) -> list[str]:
+    spec = importlib.util.find_spec(module)
+    assert spec and spec.origin
+    return [
+        node.name for node in ast.parse(Path(spec.origin).read_bytes()).body if isinstance(node, ast.ClassDef)
+    ]
 
 
 def check_names(metrics: Collection[str], taken: Collection[str], where: str) -> None:

@@ -1,12 +1,20 @@
 """The step's declaration."""
 
+from typing import Any
+
 from components.step import Step
+
+
+def _metric_modules(config: Any) -> tuple[str, ...]:
+    paths = [*config.settings.label.rules.metrics.values(), *(each.path for each in config.metrics.values())]
+    return tuple(path.rpartition(".")[0] for path in paths if "." in path)
+
 
 STEP = Step(
     "Evaluator",
     after="BaselineModel",
     code=("components.evaluator.component",),
-    chosen=lambda config: tuple(path.rpartition(".")[0] for path in config.metrics.values()),
+    chosen=_metric_modules,
     # Before the first push there is no baseline.
     optional_inputs=("baseline_model",),
 )

@@ -8,19 +8,24 @@ shuffles them, which the training does anyway. No worker holds more than a block
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.example_gen.column_types import ColumnType, ColumnTypes, merge
-from components.example_gen.source_format import Block, ConversionError, source_format
+from components.example_gen.column_types import ColumnType, ColumnTypes, merge, widen
+from components.example_gen.number_check import check_numbers
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.row_splits import RowSplits, given_starts, merge_samples, sample_times, starts_of
+from components.example_gen.source_format import Block, ConversionError, check_columns, source_format
+from components.example_gen.splits import Splits
 
 COLUMN_TYPES = "column_types.json"
 """File beside the splits: the type that each column was given, by name."""
@@ -36,8 +41,10 @@ def convert(
     files: Sequence[str],
     file_format: str,
     destination: str,
-    splits: Mapping[str, int],
+    splits: Mapping[str, Any],
     column_types: Mapping[str, ColumnType] | None = None,
+    reading: Reading = Reading(),
+    file_splits: Mapping[str, str] | None = None,
 ) -> None:
     """Adds the conversion of `files` to a Beam pipeline.
 
@@ -46,15 +53,19 @@ def convert(
       files: Of one table.
       file_format: A name in `components/example_gen/sources/`.
       destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz``, `COLUMN_TYPES` and `ROWS`.
-      splits: Shares of the rows by split, by hash of the row: TFX's ``hash_buckets``.
+      splits: The table [splits]; shares alone are TFX's ``hash_buckets``.
       column_types: The narrowest types that columns may have, by name; see `components.example_gen.column_types`.
+      reading: Which columns are wanted, and how cells are written.
+      file_splits: File → its split, of a table that comes split.
 
     Raises:
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_conversion_error`.
     """
     files = sorted(files)
-    source = source_format(file_format)
-    source.check_files([Path(file) for file in files])
+    source, rule = source_format(file_format, reading), Splits(**splits)
+    paths = [Path(file) for file in files]
+    source.check_files(paths)
+    check_columns(source, paths)
     blocks = (
         pipeline
         | "Files" >> beam.Create([(file, number) for number, file in enumerate(files)])
@@ -66,15 +77,26 @@ def convert(
         blocks
         | "InferTypes" >> beam.Map(source.infer_types)
         | "MergeTypes" >> beam.CombineGlobally(merge)
-        | "WidenTypes" >> beam.Map(_widen, dict(column_types or {}))
+        | "WidenTypes" >> beam.Map(widen, dict(column_types or {}))
+        | "CheckNumbers" >> beam.Map(check_numbers, files, file_format, reading)
     )
     _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
+    conversion = _Conversion(
+        file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
+    )
+    starts: Any = {}
+    if rule.time and not conversion.row_splits.starts:
+        starts = beam.pvalue.AsSingleton(
+            blocks
+            | "SampleTimes" >> beam.Map(conversion.sample_times, beam.pvalue.AsSingleton(types))
+            | "MergeTimes" >> beam.CombineGlobally(merge_samples)
+            | "FindStarts" >> beam.Map(starts_of, rule)
+        )
     _ = (
         blocks
-        | "ConvertBlocks"
-        >> beam.Map(_convert_block, beam.pvalue.AsSingleton(types), file_format, destination, dict(splits))
+        | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(_add)
-        | "WriteRows" >> beam.Map(_write_rows, destination, list(splits))
+        | "WriteRows" >> beam.Map(_write_rows, destination, rule.names)
     )
 
 
@@ -90,10 +112,6 @@ def raise_conversion_error(error: BaseException) -> None:
             raise ConversionError(rest.split(" [while running")[0].splitlines()[0].strip())
 
 
-def _widen(inferred: ColumnTypes, narrowest: Mapping[str, ColumnType]) -> ColumnTypes:
-    return merge([inferred, {name: kind for name, kind in narrowest.items() if name in inferred}])
-
-
 def _write_types(column_types: ColumnTypes, destination: str) -> None:
     _write_json({name: kind.name for name, kind in sorted(column_types.items())}, destination, COLUMN_TYPES)
 
@@ -104,22 +122,36 @@ def _write_json(value: Mapping[str, object], directory: str, name: str) -> None:
         stream.write(json.dumps(value, indent=1) + "\n")
 
 
-def _convert_block(
-    block: Block, column_types: ColumnTypes, file_format: str, destination: str, splits: Mapping[str, int]
-) -> Counter[str]:
-    """A block to a shard in each split; returns the rows by split."""
-    buckets = [split for split, share in splits.items() for _ in range(share)]
-    counts: Counter[str] = Counter()
-    with _shards(destination, block.shard) as write:
-        for rows in source_format(file_format).read_examples(block, column_types):
-            # As TFX's base_example_gen_executor splits rows.
-            digests = [int.from_bytes(hashlib.sha256(row).digest(), "big") for row in rows]
-            places = [buckets[digest % len(buckets)] for digest in digests]
-            counts.update(places)
-            for split, row in zip(places, rows):
-                write(split, row)
-    logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
-    return counts
+@dataclass(frozen=True)
+class _Conversion:
+    """What each worker needs to know."""
+
+    file_format: str
+    reading: Reading
+    destination: str
+    row_splits: RowSplits
+
+    def convert_block(
+        self, block: Block, types: Mapping[str, ColumnType], starts: Mapping[str, Any]
+    ) -> Counter[str]:
+        """A block to a shard in each split; returns the rows by split."""
+        row_splits = replace(self.row_splits, starts=starts) if starts else self.row_splits
+        counts: Counter[str] = Counter()
+        with _shards(self.destination, block.shard) as write:
+            for rows in source_format(self.file_format, self.reading).read_examples(block, types):
+                places = row_splits.places(block.file, rows)
+                counts.update(places)
+                for split, row in zip(places, rows):
+                    write(split, row)
+        logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
+        return counts
+
+    def sample_times(self, block: Block, types: Mapping[str, ColumnType]) -> Any:
+        """The times of a block, of which no other column is read."""
+        time = self.row_splits.splits.time
+        source = source_format(self.file_format, replace(self.reading, columns={time: ""}))
+        rows = source.read_examples(block, {name: kind for name, kind in types.items() if name == time})
+        return sample_times(block.file, rows, time)
 
 
 @contextlib.contextmanager
@@ -166,7 +198,7 @@ def _write_rows(counts: Mapping[str, int], destination: str, splits: Sequence[st
     for split in splits:
         if not counts.get(split):
             raise ConversionError(
-                f"The {split} split is empty: of {sum(counts.values())} rows none fell into it by hash; bring "
-                "more rows, or change [splits]."
+                f"The {split} split is empty: of {sum(counts.values())} rows none fell into it; bring more rows, or "
+                "change [splits]."
             )
     _write_json({split: counts[split] for split in splits}, destination, ROWS)

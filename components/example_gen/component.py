@@ -3,7 +3,7 @@
 The window of spans is found by the step itself and not by a driver: open-source Kubeflow Pipelines runs
 no drivers. Each span is converted once, into a store (`components.example_gen.span_store`), and joins a window's
 examples by hard links. The candidate model is to be judged on what is newest, so that the eval split is
-the newest span's alone; the eval rows of older spans are in no split, so that a row that comes again in
+the newest span's alone, as is the test split; the eval rows of older spans are in no split, so that a row that comes again in
 a later span stays on the side that its hash has put it on.
 """
 
@@ -24,16 +24,18 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from components.example_gen import span_store
 from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
+from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
-from components.example_gen.spans import SpanError, choose_window, find_spans, has_spans
+from components.example_gen.spans import SpanError, has_spans
+from components.example_gen.splits import Splits, files_by_split, find_window
 from foundation.sections import ConfigurationError
 
 EXAMPLES, NEWEST = "examples", "newest"
 _FINGERPRINT = "input_fingerprint"
 _PARAMETERS = (
     "input_base", "pattern", "file_format", "splits", "column_types", "window", "window_end",
-    "window_fingerprint", "store", "conversion_fingerprint",
+    "window_fingerprint", "store", "conversion_fingerprint", "reading",
 )  # fmt: skip
 
 
@@ -48,19 +50,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """See the base class; `exec_properties` are the values of `_PARAMETERS`."""
         self._log_startup(input_dict, output_dict, exec_properties)
-        self._splits: dict[str, int] = json.loads(exec_properties["splits"])
+        self._splits: dict[str, Any] = json.loads(exec_properties["splits"])
+        splits = Splits(**self._splits)
+        self._reading = Reading.from_json(exec_properties["reading"])
         self._format: str = exec_properties["file_format"]
         self._types: dict[str, str] = json.loads(exec_properties["column_types"])
         directory, pattern = Path(exec_properties["input_base"]), exec_properties["pattern"]
-        spans = find_spans(directory, pattern)
-        if not spans:
+        settings = json.loads(exec_properties["window"])
+        window = find_window(directory, pattern, splits, settings["spans"], exec_properties["window_end"])
+        if window is None:
             raise SpanError(
                 f"{directory} has no file that matches '{pattern}': add one, or correct [source]."
             )
-        settings = json.loads(exec_properties["window"])
-        window = choose_window(spans, settings["spans"], exec_properties["window_end"])
         store, expected = Path(exec_properties["store"]), exec_properties["window_fingerprint"]
-        source = source_format(self._format)
+        source = source_format(self._format, self._reading)
         contents = span_store.content_digests(
             # On a cluster the step of a table without spans has no volume for a store.
             store if has_spans(pattern) or expected else None,
@@ -71,7 +74,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if expected not in ("", fingerprint):
             raise SpanError(f"The files below {directory} changed since the run began: run again.")
         for (artifact,) in output_dict.values():
-            artifact.split_names = artifact_utils.encode_split_names(list(self._splits))
+            artifact.split_names = artifact_utils.encode_split_names(list(splits.names))
             examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
             artifact.set_string_custom_property(_FINGERPRINT, fingerprint)
             artifact.span = window.newest.number
@@ -79,9 +82,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 artifact.version = window.newest.version
         places = {key: Path(artifact.uri) for key, (artifact,) in output_dict.items()}
         if not has_spans(pattern):
-            self._convert(window.newest.files, places[EXAMPLES])
+            files = [file for span in window.spans for file in span.files]
+            self._convert(files, places[EXAMPLES], files_by_split(window, splits))
             return
-        decisive = [self._format, self._splits, self._types, exec_properties["conversion_fingerprint"]]
+        decisive = [
+            self._format, self._splits, self._types, exec_properties["conversion_fingerprint"],
+            self._reading.decisive,
+        ]  # fmt: skip
         policy = Policy(settings["missing"], settings["duplicate"])
         outcome = convert_window(
             window, store, contents, decisive, policy, source, self._convert, has_schema=bool(self._types)
@@ -89,16 +96,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _link(store, outcome, places)
         (newest,) = output_dict[NEWEST]
         newest.split_names = artifact_utils.encode_split_names(
-            [*self._splits, *(entry.name for entry in outcome.unchecked)]
+            [*splits.names, *(entry.name for entry in outcome.unchecked)]
         )
 
-    def _convert(self, files: Sequence[Path], destination: Path) -> tuple[dict[str, int], dict[str, str]]:
+    def _convert(
+        self, files: Sequence[Path], destination: Path, file_splits: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, int], dict[str, str]]:
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
         names = [str(file) for file in files]
         try:
             with self._make_beam_pipeline() as pipeline:
-                convert(pipeline, names, self._format, str(destination), self._splits, column_types)
+                convert(
+                    pipeline, names, self._format, str(destination), self._splits, column_types, self._reading,
+                    file_splits,
+                )  # fmt: skip
         except Exception as error:
             raise_conversion_error(error)
             raise
@@ -107,7 +119,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
-    """Puts together the window's examples: train of all spans, eval of the newest; and those to be checked.
+    """Puts together the window's examples: train of all spans, eval and test of the newest; and those to be checked.
 
     To be checked is the newest span, in its splits, and each older one that nobody has checked yet, as a
     split of its own.
@@ -143,18 +155,20 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     def __init__(
         self,
         pattern: str,
-        splits: Mapping[str, int],
+        splits: Mapping[str, Any],
         column_types: Mapping[str, ColumnType],
         window: Mapping[str, Any],
+        reading: Reading,
         **texts: str | RuntimeParameter,
     ) -> None:
         """Configures the component.
 
         Args:
           pattern: Which files are the table's, and of which span; see `components.example_gen.spans`.
-          splits: Shares of the rows by split, by hash of the row.
+          splits: The table [splits].
           column_types: The narrowest types that columns may have; see `schema_types`.
           window: How many "spans", and what to do about "missing" and "duplicate" ones.
+          reading: Which columns are wanted, and how cells are written.
           texts: `input_base`, the folder of the table's files; `file_format`, a name in `sources/`; `store`, the
             folder of converted spans; `conversion_fingerprint` of the code that converts: where it changes, spans
             are converted again; `window_end`, the name of the window's newest span, or "" for the newest of all;
@@ -166,6 +180,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
             "splits": json.dumps(dict(splits)),
             "column_types": json.dumps(kinds),
             "window": json.dumps(dict(window), sort_keys=True),
+            "reading": reading.to_json(),
         }
         names = (EXAMPLES, NEWEST) if has_spans(pattern) else (EXAMPLES,)
         outputs = {name: types.Channel(type=standard_artifacts.Examples) for name in names}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
 from numpy.typing import NDArray
 
 # A field's tag is (number << 3) | 2 for a length-delimited one, which all of them are.
@@ -27,7 +26,7 @@ def encode_rows(columns: Mapping[str, pa.Array], typed_when_missing: bool) -> pa
 
     Args:
       columns: By feature name, equally long: pa.int64(), pa.float64(), pa.binary(), pa.null(), or lists of
-        these. Null and, for bytes, empty is missing.
+        these. Null and, for bytes, empty is missing; a list without values is, too.
       typed_when_missing: Whether a missing value is an empty list of the column's type (CsvExampleGen)
         or a feature without a kind (TFX's Parquet executor). A null column never has a kind.
 
@@ -62,6 +61,13 @@ def _encode_column(name: bytes, column: pa.Array, typed_when_missing: bool) -> l
 
         return start_of
 
+    def start_of_texts(size: int) -> bytes:
+        """All of an entry before several texts that take `size` bytes, each with its own start."""
+        if not size:
+            return start_in(_BYTES_LIST)(0)
+        listed = _BYTES_LIST + _varint(size)
+        return start(len(listed) + size) + listed
+
     if pa.types.is_null(column.type):
         return [pa.repeat(pa.scalar(start(0), pa.binary()), len(column))]
     if pa.types.is_binary(column.type):
@@ -78,21 +84,57 @@ def _encode_column(name: bytes, column: pa.Array, typed_when_missing: bool) -> l
         lengths = np.searchsorted(_VARINT_STEPS, unsigned, side="right") + 1
         sizes = np.where(column.is_valid(), lengths, 0)
         return [_scatter(sizes, lambda size, rows: _varints(unsigned[rows], size), start_in(_INT64_LIST))]
-    # Lists are rare and go value by value through protobuf itself.
-    features = (_list_feature(column.type.value_type, value) for value in column.to_pylist())
-    return [pa.array([start(len(feature)) + feature for feature in features], pa.binary())]
+    values, offsets = _present_values(column)
+    if not len(values):
+        nothing = start(0) if pa.types.is_null(values.type) else start_in(_list_kind(values.type))(0)
+        return [pa.repeat(pa.scalar(nothing, pa.binary()), len(column))]
+    if pa.types.is_binary(values.type):
+        each = _prefixes(values, lambda size: _FIRST + _varint(size))
+        payloads = _regroup(pc.binary_join_element_wise(each, values, b""), offsets)
+        return [_prefixes(payloads, start_of_texts), payloads]
+    if pa.types.is_float64(values.type):
+        with np.errstate(over="ignore"):
+            flat = values.fill_null(np.nan).to_numpy(zero_copy_only=False).astype("<f4")
+        payloads = _binary(flat.view(np.uint8), offsets * 4)
+        return [_prefixes(payloads, start_in(_FLOAT_LIST)), payloads]
+    data, places = _packed_varints(values.to_numpy(zero_copy_only=False).view(np.uint64))
+    payloads = _binary(data, places[offsets])
+    return [_prefixes(payloads, start_in(_INT64_LIST)), payloads]
 
 
-def _list_feature(kind: pa.DataType, values: list[float | int | bytes] | None) -> bytes:
-    if not values:
-        return b""
-    if pa.types.is_int64(kind):
-        feature = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-    elif pa.types.is_float64(kind):
-        feature = tf.train.Feature(float_list=tf.train.FloatList(value=values))
-    else:
-        feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-    return feature.SerializeToString(deterministic=True)
+def _list_kind(values: pa.DataType) -> bytes:
+    if pa.types.is_int64(values):
+        return _INT64_LIST
+    return _FLOAT_LIST if pa.types.is_float64(values) else _BYTES_LIST
+
+
+def _present_values(column: pa.Array) -> tuple[pa.Array, NDArray[Any]]:
+    """The values of a column of lists one behind the other, and int64: where each row's begin, and the end.
+
+    A value that is missing is left out of a list of texts or whole numbers; among decimals its place may
+    count, as in a vector, and it stays, as null.
+    """
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    values = column.flatten()
+    if values.null_count and not pa.types.is_float64(values.type):
+        rows = np.repeat(np.arange(len(column)), lengths)
+        valid = values.is_valid().to_numpy(zero_copy_only=False)
+        lengths = np.bincount(rows[valid], minlength=len(column))
+        values = values.drop_null()
+    return values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _regroup(texts: pa.Array, offsets: NDArray[Any]) -> pa.Array:
+    """pa.binary(): texts from `offsets[i]` to `offsets[i + 1]` joined."""
+    places = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    return _binary(data, places[offsets].astype(np.int64))
+
+
+def _binary(data: NDArray[Any], offsets: NDArray[Any]) -> pa.Array:
+    """pa.binary() of the bytes between offsets."""
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
 def _scatter(
@@ -126,6 +168,22 @@ def _varints(values: NDArray[Any], size: int) -> NDArray[Any]:
     groups = ((values[:, None] >> shifts) & np.uint64(0x7F)).astype(np.uint8)
     groups[:, :-1] |= 0x80
     return groups
+
+
+def _packed_varints(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """uint8: all varints one behind the other; int64: where each begins, and the end."""
+    lengths = np.ones(len(values), np.uint8)
+    for step in _VARINT_STEPS[values.max(initial=0) >= _VARINT_STEPS]:
+        lengths += values >= step
+    places = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    data = np.empty(places[-1], np.uint8)
+    starts, left = places[:-1], values
+    for number in range(1, lengths.max(initial=0) + 1):
+        # The number-th byte of each varint that has one.
+        longer = lengths > number
+        data[starts] = (left & np.uint64(0x7F)).astype(np.uint8) | (longer.view(np.uint8) << 7)
+        starts, left, lengths = starts[longer] + 1, left[longer] >> np.uint64(7), lengths[longer]
+    return data, places
 
 
 def _prefixes(texts: pa.Array, prefix_of: Callable[[int], bytes]) -> pa.Array:

@@ -12,14 +12,19 @@ import importlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from components.example_gen import sources
 from components.example_gen.column_types import ColumnType, ColumnTypes
+from components.example_gen.reading.dialect import Reading
 from foundation import registry
 from foundation.sections import UserError
+
+_LISTED = 40
+"""Columns that an error names."""
+_FILES = 10
+"""Files of which a format looks at some rows to know the columns."""
 
 
 class ConversionError(UserError, ValueError):
@@ -42,8 +47,16 @@ class Block:
         return f"data_tfrecord-{self.file_number:05d}-{self.number:05d}.gz"
 
 
+@dataclass(frozen=True)
+class Place:
+    """A value of a table, and where it stands, as in "orders.csv, line 17"."""
+
+    value: str
+    where: str
+
+
 class SourceFormat(Protocol):
-    """A format of table files. Instances have no state: each worker makes its own.
+    """A format of table files. Instances have no state but `reading`: each worker makes its own.
 
     The module is imported, and `files`, `has_rows`, `columns`, `check_files` and `digest` are asked, before
     anything heavy is loaded: import pyarrow, numpy or TensorFlow inside the methods that use them.
@@ -51,6 +64,12 @@ class SourceFormat(Protocol):
 
     files: str
     """Pattern of a table's files where [source] gives none, such as "*.csv"."""
+    keys: tuple[str, ...] = ()
+    """The keys of [source] that it takes besides those of all formats: fields of `Dialect`."""
+    all_rows_have_all_columns: bool = True
+    """Whether a column that a file does not name is in no row of it; otherwise `columns` has looked at some rows."""
+    reading: Reading = Reading()
+    """What is wanted of the files; `source_format` sets it. What a format reads besides is dropped, or ignored."""
 
     @abstractmethod
     def find_blocks(self, file: str, file_number: int) -> Iterator[Block]:
@@ -83,6 +102,13 @@ class SourceFormat(Protocol):
         Raises:
           ConversionError: If the block cannot be read.
         """
+
+    def find_text(self, block: Block, column: str) -> Place | None:
+        """The first value of a column in a block that is no number, of a column that holds texts; None for none.
+
+        A format that cannot tell may leave it: the data gate then names the column without the place.
+        """
+        return None
 
     def has_rows(self, file: Path) -> bool:
         """Whether the file has any row, found without reading it all.
@@ -122,8 +148,32 @@ def format_module(name: str) -> str:
     return f"{sources.__name__}.{name}"
 
 
-@cache
-def source_format(name: str) -> SourceFormat:
-    """The format of that name; it must be one of `format_names()`."""
+def source_format(name: str, reading: Reading = Reading()) -> SourceFormat:
+    """The format of that name, which must be one of `format_names()`, for a table that is read so."""
     made: SourceFormat = importlib.import_module(format_module(name)).Format()
+    made.reading = reading
     return made
+
+
+def check_columns(source: SourceFormat, files: Sequence[Path]) -> None:
+    """Refuses files without a column that the configuration names.
+
+    Raises:
+      ConversionError: With the column and what names it.
+    """
+    wanted = {name: by for name, by in (source.reading.columns or {}).items() if by}
+    looked_at = files if source.all_rows_have_all_columns else files[:_FILES]
+    found = {file: columns for file in looked_at if (columns := source.columns(file)) is not None}
+    if not source.all_rows_have_all_columns and found:
+        found = {files[0]: sorted({name for columns in found.values() for name in columns})}
+    for file, names in found.items():
+        for column, named_by in wanted.items():
+            if column not in names:
+                raise ConversionError(
+                    f"{file} has no column '{column}', which {named_by}; its columns are: {_listed(names)}."
+                )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    more = f", and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
+    return ", ".join(columns[:_LISTED]) + more

@@ -57,12 +57,12 @@ class Executor(executor.Executor):
                 "code_fingerprint": settings.get("learner_code", ""),
                 **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
             }
-            version = push(model, directory, notes)
-            if "keep_versions" in settings:
-                removed = prune(directory, settings["keep_versions"])
-                logging.info("Removed %d old version(s).", len(removed))
+            # First all that can fail: once a version is live, the run must say so.
             io_utils.copy_dir(str(model), pushed.uri)
+            version = push(model, directory, notes)
             self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
+            if "keep_versions" in settings:
+                _remove_old(directory, settings["keep_versions"])
         else:
             self._MarkNotPushed(pushed)
         if "span_store" in settings:
@@ -104,6 +104,13 @@ def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -
         logging.info("Version %s is this model already.", live.name)
         return live
     return publish(model, directory, notes or {})
+
+
+def _remove_old(directory: Path, keep: int) -> None:
+    try:
+        logging.info("Removed %d old version(s).", len(prune(directory, keep)))
+    except OSError as error:
+        logging.warning("Old versions could not be removed (%s): the next push tries again.", error)
 
 
 def _keep_store(store: Path, keep: int, window: Mapping[str, Any], directory: Path) -> None:

@@ -76,6 +76,9 @@ def key_figures(
     """The few figures beside the decision."""
     if verdict and verdict.main_metric:
         yield from _main_figures(verdict)
+    if verdict and training and verdict.main_metric in training.mean_predictor:
+        value = number(training.mean_predictor[verdict.main_metric])
+        yield Figure("the mean alone", value, f"{verdict.main_metric} of always predicting it")
     if statistics:
         splits = statistics.splits
         by_split = ", ".join(f"{number(split.rows)} {split.name}" for split in splits)

@@ -1,7 +1,7 @@
 """How the model was trained, from the Trainer's `model_run`; without TensorFlow."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPORT = "training.json"
@@ -29,11 +29,13 @@ class Training:
       facts: Strategy, replicas, precision, batch sizes, epochs, steps, seconds.
       curves: Loss first.
       rates: "learning_rate" and "examples_per_second", a value an epoch.
+      mean_predictor: Metrics on the eval split of always predicting the mean; empty for labels that are classes.
     """
 
     facts: dict[str, str | float]
     curves: tuple[TrainingCurve, ...]
     rates: dict[str, tuple[float, ...]]
+    mean_predictor: dict[str, float] = field(default_factory=dict)
 
 
 def read_training(directory: Path) -> Training:
@@ -52,4 +54,5 @@ def read_training(directory: Path) -> Training:
             if not name.startswith("val_") and name not in _RATES
         ),
         rates={name: history[name] for name in _RATES if name in history},
+        mean_predictor=report.get("mean_predictor") or {},
     )

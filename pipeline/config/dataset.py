@@ -1,19 +1,20 @@
 """What a dataset file says besides the learner's settings: the rows, their splits, and when a model is good enough."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from components.example_gen.reading.dialect import Dialect, Reading
 from components.example_gen.source_format import format_names, source_format
 from components.example_gen.spans import check_pattern, has_spans
 from foundation.sections import require
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Dialect):
     """Where the rows are. `path` is relative to the dataset file, or to an installed `package`.
 
     `pattern` says which files below it are the table's, and, with placeholders, of which span each
     is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
-    `format` is a name in `components/example_gen/sources/`.
+    `format` is a name in `components/example_gen/sources/`; which keys of `Dialect` it takes, it says itself.
     """
 
     format: str
@@ -29,11 +30,22 @@ class Source:
             f"format is {self.format!r}; it must be one of {', '.join(map(repr, known))}.",
         )
         check_pattern(self.pattern)
+        super().__post_init__()
+        taken = source_format(self.format).keys
+        for key in self.given():
+            require(
+                key in taken, f"{key} means nothing for format '{self.format}': remove it, or correct format."
+            )
+
+    @property
+    def dialect(self) -> Dialect:
+        """How cells are written."""
+        return Dialect(**{field.name: getattr(self, field.name) for field in fields(Dialect)})
 
     @property
     def files(self) -> str:
         """The pattern of the table's files, relative to the directory."""
-        return self.pattern or source_format(self.format).files
+        return self.pattern or source_format(self.format, Reading(self.dialect)).files
 
     @property
     def has_spans(self) -> bool:
@@ -42,25 +54,34 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Shares of the rows for training and for evaluation; a hash of the row decides."""
+class Evaluation:
+    """Columns for each value of which the model is also evaluated separately, and what gates ask of them.
 
-    train: int = 2
-    eval: int = 1
+    A slice of several columns is one for each combination of their values; gates call it by their names, joined by
+    " and ".
+    """
+
+    slices: tuple[str | tuple[str, ...], ...] = ()
+    min_slice_rows: int = 1
+    """Rows that a slice must have for gates to ask about it."""
+    threshold: float = 0.5
+    """The probability from which on accuracy, precision and recall count a row as positive."""
 
     def __post_init__(self) -> None:
-        for name in ("train", "eval"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} is {getattr(self, name)}; each split needs a share of at least 1, or it would be empty.",
-            )
+        require(self.min_slice_rows >= 1, f"min_slice_rows is {self.min_slice_rows}; it must be at least 1.")
+        require(0 < self.threshold < 1, f"threshold is {self.threshold:g}; it must be above 0 and below 1.")
+        require(all(self.by_name.values()), "slices has a slice of no columns: remove it.")
 
+    @property
+    def by_name(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each slice, by what gates call it."""
+        every = [(each,) if isinstance(each, str) else each for each in self.slices]
+        return {" and ".join(columns): columns for columns in every}
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Columns for each value of which the model is also evaluated separately."""
-
-    slices: tuple[str, ...] = ()
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that slices read."""
+        return tuple(dict.fromkeys(column for columns in self.by_name.values() for column in columns))
 
 
 @dataclass(frozen=True)

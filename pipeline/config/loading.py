@@ -12,7 +12,9 @@ from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
-from components.evaluator.settings import check_names, read_metrics
+from components.evaluator.settings import Metric, check_names, read_metrics
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.splits import Splits
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -25,7 +27,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
-from pipeline.config.dataset import Evaluation, Gate, Source, Splits
+from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
 from pipeline.config.window import Retention, Window
@@ -34,6 +36,7 @@ from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
 from trainer_module.label import Label
+from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings, Training, check_training
 
@@ -70,14 +73,15 @@ class Config:
     retention: Retention = field(metadata={"retention": Table((DATASET, PROFILE), ("Pusher",), Retention)})
     settings: Settings = field(
         metadata={
-            "features": Table((DATASET,), _READ_ROWS, read_features),
-            "label": Table((DATASET,), (*_READ_ROWS, "Evaluator", "Pusher"), Label),
+            "features": Table((DATASET,), ("ExampleGen", *_READ_ROWS), read_features),
+            "label": Table((DATASET,), ("ExampleGen", *_READ_ROWS, "Evaluator", "Pusher"), Label),
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
+            "loss": Table((DATASET,), _LEARN, read_loss),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
-    metrics: dict[str, str] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
+    metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
@@ -88,11 +92,39 @@ class Config:
     )
     steps: dict[str, Step] = field(metadata={"steps": Table((PROFILE,), (), read_steps, check_steps)})
     notify: Notify = field(metadata={"notify": Table((PROFILE,), (), NOTIFY_SECTION)})
+    compared_columns: tuple[str, ...] = ()
+    """Columns that are read, if they are there, although nothing names them: see `pipeline.schema`."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """Ids of the nodes that the graph has under this configuration."""
         return tuple(node for node in NODES if STEPS[node].is_wanted(self))
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that are read, and what names each, in words that follow "which"."""
+        return {
+            **dict.fromkeys(self.compared_columns, ""),
+            **self.splits.columns,
+            **dict.fromkeys(self.evaluation.columns, "[evaluation] slices names"),
+            **dict.fromkeys(self.settings.label.columns, "[label] reads"),
+            **{feature.name: "[features] names" for feature in self.settings.features},
+        }
+
+    @property
+    def reading(self) -> Reading:
+        """What the source's format needs to know besides the files."""
+        label, features = self.settings.label, self.settings.features
+        # A regression's label is a quantity, which is whole on one day and not on the next.
+        label_columns = label.columns if label.rules.has_classes or label.column is None else ()
+        ids = [feature.name for feature in features if "decimal" not in feature.types]
+        return Reading(
+            dialect=self.source.dialect,
+            columns=self.columns,
+            exact=tuple(sorted({*ids, *label_columns, *self.splits.columns} - {label.weight})),
+            codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
+            numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
+        )
 
     @property
     def schema_file(self) -> Path | None:
@@ -193,7 +225,9 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         key: declared.value(tables.get(key, {}), f"{named.get(declared.owners, '')} [{key}]".lstrip())
         for key, declared in _TABLES.items()
     }
-    settings = Settings(**{key: values.pop(key) for key in ("features", "label", "model", "training")})
+    settings = Settings(
+        **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss")}
+    )
     config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
     _check_across(config, where)
     return config
@@ -213,6 +247,7 @@ def _check_across(config: Config, where: str) -> None:
             f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
             "keep at least those."
         )
+    _check_source(config, where)
     for feature in settings.features:
         if feature.name == settings.label.column:
             raise ConfigurationError(
@@ -224,8 +259,33 @@ def _check_across(config: Config, where: str) -> None:
     )
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
-            if column not in config.evaluation.slices:
+            if column not in config.evaluation.by_name:
                 raise ConfigurationError(
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
                     "lacks: add it there."
                 )
+
+
+def _check_source(config: Config, where: str) -> None:
+    """Checks of the source with what the other tables say of its columns."""
+    source, splits = config.source, config.splits
+    if source.has_spans and (splits.is_by_file or splits.time):
+        key = "time" if splits.time else "files of each split"
+        raise ConfigurationError(
+            f"{where} [splits] has {key}, and spans follow each other already, the newest being judged: remove it, or "
+            "the placeholders from [source] pattern."
+        )
+    if source.pattern and splits.is_by_file:
+        raise ConfigurationError(
+            f"{where} [source] has a pattern, and [splits] names the files of each split: remove one of the two."
+        )
+    for column in source.lists:
+        if column not in config.columns:
+            raise ConfigurationError(
+                f"{where} [source] lists names '{column}', which neither a feature nor anything else reads: remove it."
+            )
+    for column in source.columns and config.columns:
+        if column not in source.columns:
+            raise ConfigurationError(
+                f"{where} [source] columns lacks '{column}', which {config.columns[column]}: add it in its place."
+            )

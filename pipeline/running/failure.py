@@ -1,20 +1,31 @@
 """How a failed run reports its error."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 from foundation.sections import UserError
 
+_SHOWN = 300
+"""Characters of a message that was not written for the user."""
+
 
 def explain(error: BaseException) -> str:
-    """The error as a user should read it: our own errors whole, others by type and first line."""
+    """The error as a user should read it: our own errors whole, others shortened, with what caused them first."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "interrupted; the next run starts where this one stopped."
     ours = find_user_error(error)
     if ours is not None:
         return str(ours)
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    *_, cause = _chain(error)
+    shown = _shorten(error)
+    return shown if cause is error or _shorten(cause) in shown else f"{shown} (because of {_shorten(cause)})"
+
+
+def _shorten(error: BaseException) -> str:
+    """Type and message on one line."""
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {textwrap.shorten(text, _SHOWN, placeholder=' …')}"
 
 
 def find_user_error(error: BaseException) -> UserError | None:

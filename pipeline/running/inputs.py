@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 # are the configuration's.
 _WIRING = ("pipeline/graph.py", "pipeline/quality.py")
 
-_CHOICES = ("trainer_module.features", "trainer_module.models", "trainer_module.tasks")
+_CHOICES = tuple(f"trainer_module.{room}" for room in ("features", "losses", "metrics", "models", "tasks"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_data(config: Config, workspace: Workspace, source: Path) -> Data:
     contents = span_store.content_digests(
         workspace.spans,
         {span.name: span.files for span in window.spans},
-        source_format(config.source.format).digest,
+        source_format(config.source.format, config.reading).digest,
     )
     newest = window.newest.name if config.source.has_spans else ""
     return Data(newest, span_store.window_fingerprint(contents))

@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.example_gen.source_format import ConversionError, SourceFormat, source_format
+from components.example_gen.source_format import ConversionError, SourceFormat, check_columns, source_format
 from components.example_gen.span_conversion import Policy, check_missing, files_with_rows
-from components.example_gen.spans import SpanError, Window, choose_window, find_spans
+from components.example_gen.spans import SpanError, Window
+from components.example_gen.splits import find_window as find_files
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.workspace import Workspace
@@ -51,12 +52,12 @@ def find_source(config: Config) -> Path:
 
 
 def _check_tables(config: Config, window: Window) -> None:
-    source, without_rows = source_format(config.source.format), []
+    source, without_rows = source_format(config.source.format, config.reading), []
     with _as_data_errors():
         for span in window.spans:
             files = files_with_rows(span, window, source) if config.source.has_spans else span.files
             if files:
-                _check_columns(config, source, files)
+                _check_files(source, files)
             else:
                 without_rows.append(span.name)
         check_missing(without_rows, Policy(config.window.missing))
@@ -70,13 +71,13 @@ def find_window(config: Config, directory: Path) -> Window:
     """
     source = config.source
     with _as_data_errors():
-        spans = find_spans(directory, source.files)
-        if not spans:
+        window = find_files(directory, source.files, config.splits, config.window.spans, config.window.end)
+        if window is None:
             what = "span" if source.has_spans else "file"
             raise DataError(
-                f"{directory} has no {what} that matches '{source.files}': add one, or correct [source]."
+                f"{directory} has no {what} that matches '{source.files}'{_what_is_there(directory)}: add one, or "
+                "correct [source]."
             )
-        window = choose_window(spans, config.window.spans, config.window.end)
         check_missing(window.missing, Policy(config.window.missing))
     return window
 
@@ -90,25 +91,16 @@ def _as_data_errors() -> Iterator[None]:
         raise DataError(str(error)) from error
 
 
-def _check_columns(config: Config, source: SourceFormat, files: Sequence[Path]) -> None:
+def _what_is_there(directory: Path) -> str:
+    names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    return f", but {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else ""
+
+
+def _check_files(source: SourceFormat, files: Sequence[Path]) -> None:
     """Finds a wrong header early; a missing column would fail as late as in Transform."""
-    label = config.settings.label
-    readers = [
-        *((feature.name, "[features] names") for feature in config.settings.features),
-        *((column, "[label] reads") for column in label.columns),
-        *((column, "[evaluation] slices names") for column in config.evaluation.slices),
-    ]
-    for file in files:
-        columns = source.columns(file)
-        if columns is None:
-            return
-        if not source.has_rows(file):
-            raise DataError(f"{file} has no rows: remove or fill it.")
-        for column, reader in readers:
-            if column not in columns:
-                raise DataError(
-                    f"{file} has no column '{column}', which {reader}; its columns are: {', '.join(columns)}."
-                )
+    if source.columns(files[0]) is not None and not any(source.has_rows(file) for file in files):
+        raise DataError(f"{files[0]} has no rows: remove or fill it.")
+    check_columns(source, files)
     source.check_files(files)
 
 
@@ -144,6 +136,11 @@ def check_workspace(workspace: Workspace) -> None:
     Raises:
       ConfigurationError: If it cannot be written, or its metadata store is damaged.
     """
+    if wildcards := set("*?[") & set(str(workspace.root)):
+        raise ConfigurationError(
+            f"--workdir {workspace.root.parent} has {' and '.join(sorted(wildcards))} in its path, and TFX reads files "
+            "by patterns in which these stand for other characters: choose another."
+        )
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         workspace.logs.mkdir(exist_ok=True)

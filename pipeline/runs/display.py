@@ -26,9 +26,15 @@ def show(run: Run, workspace: Workspace, console: Console) -> None:
 def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
     """What each line is about, and the line: metrics, blessing and refusals."""
     if run.metrics:
-        yield "metrics", ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
+        yield "metrics", _listed(run.metrics)
+        if run.mean_predictor:
+            yield "mean alone", _listed(run.mean_predictor)
         yield "blessed", "yes" if run.blessed else "no"
     yield from (("", refusal) for refusal in run.refusals)
+
+
+def _listed(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
 
 
 def _describe(run: Run, workspace: Workspace) -> Iterator[tuple[str, Any]]:

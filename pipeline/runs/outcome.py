@@ -42,6 +42,11 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         *_missing_labels(gate.get("labels", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
         *_warm_start(training),
+        *(
+            ["the serving check was not asked for"]
+            if selected & {"Evaluator"} and "ServingCheck" not in selected
+            else []
+        ),
     ]
     evaluation = find_output(executions, "Evaluator", "evaluation")
     verdict = Verdict(False)
@@ -57,9 +62,10 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         main_metric=verdict.main_metric,
         more_is_better=verdict.more_is_better,
         metrics=verdict.whole.metrics,
+        mean_predictor=training.get("mean_predictor") or {},
         slice_metrics=verdict.metrics_by_slice,
         examples=training.get("examples", {}),
-        blessed=blessed(executions),
+        blessed=blessed(executions, selected),
         refusals=(*read_refusals(executions), *verdict.refusals),
         pushed_model=_pushed_model(executions),
         app_export=str(parity.parent) if parity else None,
@@ -107,10 +113,13 @@ def _spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Seq
     return {**window, "converted": []}, ()
 
 
-def blessed(executions: Mapping[str, NodeExecution]) -> bool:
-    """Whether every gate was passed, and the serving check."""
-    blessings = [find_output(executions, node, "blessing") for node in ("Evaluator", "ServingCheck")]
-    return all(each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings)
+def blessed(executions: Mapping[str, NodeExecution], selected: frozenset[str]) -> bool:
+    """Whether every gate was passed, and the serving check, of those that were to be asked."""
+    judges = [node for node in ("Evaluator", "ServingCheck") if node in selected]
+    blessings = [find_output(executions, node, "blessing") for node in judges]
+    return bool(judges) and all(
+        each is not None and each.custom_properties["blessed"].int_value == 1 for each in blessings
+    )
 
 
 def read_refusals(executions: Mapping[str, NodeExecution]) -> tuple[str, ...]:

@@ -48,6 +48,11 @@ def settings_of(config: Config) -> list[str]:
             tables |= value.to_json()
         elif each.name == "gates":
             tables["gates"] = {metric: _given(asdict(gate)) for metric, gate in value.items()}
+        elif each.name == "metrics":
+            tables["metrics"] = {
+                name: {"kind": metric.path, **metric.options} if metric.options else metric.path
+                for name, metric in value.items()
+            }
         elif each.name not in _NOT_SHOWN:
             tables[each.name] = value if isinstance(value, dict) else asdict(value)
     return [

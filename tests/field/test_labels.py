@@ -226,3 +226,8 @@ def test_rows_without_a_label_are_not_read_and_not_counted_by_any_worker(workers
     ]
     assert [len(labels) for labels in read] == counted and sum(counted) == labelled
     assert NO_CLASS not in {label for labels in read for label in labels}
+
+
+def test_classes_that_are_numbers_are_called_as_they_were_written() -> None:
+    ratings: Table = {"y": (tf.float32, [4.5, 4.0, 0.1, 1e-7, 16777216.0, None])}
+    assert labels_of(ratings, "multiclass", column="y") == [b"4.5", b"4", b"0.1", b"1e-07", b"16777216", b""]

@@ -1,6 +1,7 @@
 """Candidate against live model by TFX's own Evaluator: overall, and on every value of a slice column."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator.component import Executor
+from components.evaluator.settings import Metric
 from components.evaluator.verdict import read_verdict
 from components.pusher.component import Executor as PusherExecutor
 from components.pusher.component import push
 from components.pusher.versions import newest_version
+from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.quality import evaluation_config
 from trainer_module.label import TRANSFORMED_LABEL
@@ -90,9 +93,10 @@ def artifact(kind: type, uri: Path) -> Any:
 class Judge:
     """Runs Evaluator and Pusher on a candidate against a live model."""
 
-    def __init__(self, directory: Path, tables: str = "") -> None:
+    def __init__(self, directory: Path, tables: str = "", slices: str = '["zone"]') -> None:
         self.directory = directory
-        (directory / "zones.toml").write_text(DATASET + tables)
+        directory.mkdir(exist_ok=True)
+        (directory / "zones.toml").write_text(DATASET.replace('["zone"]', slices) + tables)
         self.config = config.load(str(directory / "zones.toml"), "laptop")
         write_examples(directory / "examples" / "Split-eval")
 
@@ -124,6 +128,7 @@ class Judge:
             "fairness_indicator_thresholds": "null",
             "main_metric": self.config.settings.label.rules.main_metric,
             "more_is_better": 1,
+            "min_slice_rows": self.config.evaluation.min_slice_rows,
         }
         Executor(context).Do(inputs, outputs, properties)
         (blessing,) = outputs["blessing"]
@@ -196,3 +201,55 @@ def test_gates_for_slices_are_changes_on_every_value(judge: Judge) -> None:
     assert overall.threshold.change_threshold.absolute.value == pytest.approx(-0.2)
     assert sliced.threshold.change_threshold.absolute.value == pytest.approx(-0.05)
     assert not sliced.threshold.HasField("value_threshold")
+
+
+def test_a_slice_of_few_rows_is_shown_and_not_gated(tmp_path: Path) -> None:
+    gates = "slice_min = { zone = 0.9 }"
+    small = Judge(tmp_path / "small", gates)
+    small.config = replace(small.config, evaluation=replace(small.config.evaluation, min_slice_rows=201))
+    blessed, refusals, live = small(candidate="west", live=None)
+    assert blessed and refusals == () and live is not None
+    assert "auc" in small.verdict.metrics_by_slice["zone=west"]
+    large = Judge(tmp_path / "large", gates)
+    assert large(candidate="west", live=None)[1] and not large.verdict.passed
+
+
+def test_a_gate_may_ask_about_two_columns_together(tmp_path: Path) -> None:
+    gate = '[gates.binary_accuracy]\nslice_min = { "zone and won" = 0.9 }'
+    judge = Judge(tmp_path, gate, '["zone", ["zone", "won"]]')
+    blessed, refusals, _ = judge(candidate="nowhere", live=None)
+    assert not blessed and {"won=1,zone=west", "won=0,zone=north"} <= set(judge.verdict.metrics_by_slice)
+    assert all(" and " in each and "asks for at least 0.9" in each for each in refusals)
+
+
+def test_accuracy_precision_and_recall_follow_the_threshold_and_so_does_the_confusion(tmp_path: Path) -> None:
+    judge = Judge(tmp_path)
+    evaluation = replace(judge.config.evaluation, threshold=0.3)
+    judge.config = replace(judge.config, evaluation=evaluation)
+    judge(candidate="nowhere", live=None)
+    # Of 300 each: a score is won / 2 + 0, 0.07, … 0.42, and positive from 0.3 on.
+    scores = [(i % 2, i % 2 * 0.5 + i % 7 * 0.07) for i in range(600)]
+    said = [won for won, score in scores if score >= 0.3]
+    metrics = judge.verdict.whole.metrics
+    assert metrics["recall"] == 1
+    assert metrics["precision"] == pytest.approx(sum(said) / len(said), abs=1e-6)
+    confusion = judge.verdict.curves["candidate"].confusion
+    assert (confusion.true_positives, confusion.false_positives) == (sum(said), len(said) - sum(said))
+
+
+def test_metrics_of_tfma_keras_and_ours_take_options(tmp_path: Path) -> None:
+    judge = Judge(
+        tmp_path,
+        """
+[metrics]
+f1 = "F1Score"
+precision_at_all = { kind = "PrecisionAtRecall", recall = 0.9 }
+off = { kind = "calibration_error", bins = 5 }
+""",
+    )
+    judge(candidate="nowhere", live=None)
+    assert {"f1", "precision_at_all", "off"} <= set(judge.verdict.whole.metrics)
+    assert judge.verdict.whole.metrics["off"] > 0.1
+    judge.config = replace(judge.config, metrics={"off": Metric("F1Score", {"bin": 5})})
+    with pytest.raises(ConfigurationError, match=r"\[metrics\] off cannot be made: .*bin"):
+        evaluation_config(judge.config)

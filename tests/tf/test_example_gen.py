@@ -51,6 +51,7 @@ def run(tmp_path: Path) -> Run:
                 "window_fingerprint": fingerprint,
                 "store": str(tmp_path / "store"),
                 "conversion_fingerprint": "1",
+                "reading": "",
             },
         )
         return outputs

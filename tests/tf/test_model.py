@@ -9,6 +9,7 @@ from tensorflow.python.autograph.core import config as autograph_config
 
 from trainer_module.distribution import precision
 from trainer_module.model import build_model, compile_model
+from trainer_module.optimizer import make_optimizer
 from trainer_module.settings import Settings
 from trainer_module.training import autograph
 
@@ -25,7 +26,8 @@ def test_shapes_and_number_of_weights(task: str, outputs: int) -> None:
     model = build_model(settings(task), outputs)
     table = (5 + 6 + 6 + 9) * 4
     columns = 2 + 4 * 4  # 2 numbers and 4 embeddings of 4
-    assert model.count_params() == table + (columns + 1) * 16 + (16 + 1) * outputs
+    scale = 3 if task == "regression" else 0  # the label's mean, deviation and greatest value
+    assert model.count_params() == table + (columns + 1) * 16 + (16 + 1) * outputs + scale
     rows = {"numeric": np.zeros([5, 2], np.float32), "categorical": np.zeros([5, 4], np.int32)}
     predictions = model(rows).numpy()
     assert predictions.shape == (5, outputs) and predictions.dtype == np.float32
@@ -117,5 +119,5 @@ def test_half_precision_on_a_cpu_is_honoured_with_a_warning() -> None:
 def test_loss_scaling_is_used_with_mixed_float16() -> None:
     with precision.policy("mixed_float16"):
         model = build_model(settings())
-        compile_model(model, settings(), 0.01, 1)
+        compile_model(model, settings(), make_optimizer(settings().training, 0.01, 1), 1)
     assert isinstance(model.optimizer, tf_keras.mixed_precision.LossScaleOptimizer)

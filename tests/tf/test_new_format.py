@@ -30,7 +30,7 @@ Executor(context).Do({}, {key: [artifact] for key, artifact in outputs.items()},
     "input_base": str(source), "pattern": loaded.source.files, "file_format": loaded.source.format,
     "splits": '{"train": 2, "eval": 1}', "column_types": "{}",
     "window": json.dumps({"spans": 2, "missing": "fail", "duplicate": "fail"}), "window_end": "",
-    "window_fingerprint": "", "store": str(work / "store"), "conversion_fingerprint": "1", "code_fingerprint": "1",
+    "window_fingerprint": "", "store": str(work / "store"), "conversion_fingerprint": "1", "reading": "", "code_fingerprint": "1",
 })
 """
 

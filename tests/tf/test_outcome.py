@@ -26,7 +26,7 @@ def evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(metadata, "latest_run", lambda workspace: 1)
     monkeypatch.setattr(metadata, "open_store", lambda workspace: None)
     monkeypatch.setattr(metadata, "read_run", lambda store, run: executions)
-    monkeypatch.setattr(outcome, "blessed", lambda executions: False)
+    monkeypatch.setattr(outcome, "blessed", lambda executions, selected: False)
     return made
 
 
@@ -55,3 +55,26 @@ def test_an_evaluation_of_an_earlier_version_costs_a_sentence_and_not_the_run(
     assert run.metrics == {} and run.status == "succeeded"
     report = gather(run, config.load("taxi", "laptop"), workspace)
     assert report.evaluation is None and report.missing["evaluation"] == note
+
+
+@pytest.mark.parametrize(
+    ("judged", "selected", "expected"),
+    [
+        ({"Evaluator": 1}, {"Trainer", "Evaluator"}, True),
+        ({"Evaluator": 0}, {"Trainer", "Evaluator"}, False),
+        ({"Evaluator": 1, "ServingCheck": 0}, {"Evaluator", "ServingCheck"}, False),
+        ({"Evaluator": 1}, {"Evaluator", "ServingCheck"}, False),
+        ({}, {"Trainer"}, False),
+    ],
+)
+def test_a_run_to_the_evaluator_says_what_the_evaluator_says(
+    judged: dict[str, int], selected: set[str], expected: bool
+) -> None:
+    executions = {
+        node: NodeExecution(
+            "executed", 1.0,
+            {"blessing": SimpleNamespace(custom_properties={"blessed": SimpleNamespace(int_value=value)})},
+        )
+        for node, value in judged.items()
+    }  # fmt: skip
+    assert outcome.blessed(executions, frozenset(selected)) is expected

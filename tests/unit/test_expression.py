@@ -42,6 +42,16 @@ def test_nothing_else_parses(text: str) -> None:
         expression.columns_of(text)
 
 
+def test_any_column_name_can_stand_between_backticks() -> None:
+    values = {"unit price": 5, "a-b": 2, "class": "x", "年龄 (岁)": 40, "it's": 1}
+    text = "`unit price` > 3 * `a-b` - `it's` - 1 and `class` == 'x`y`' or `年龄 (岁)` == 40"
+    assert expression.columns_of(text) == ("unit price", "a-b", "it's", "class", "年龄 (岁)")
+    assert expression.evaluate(text, values) is True
+    assert expression.evaluate("`unit price` > 3 * `a-b`", values) is False
+    with pytest.raises(ValueError, match="between backticks"):
+        expression.columns_of("unit price > 3")
+
+
 def test_a_syntax_error_is_named() -> None:
     with pytest.raises(ValueError, match="cannot be parsed"):
         expression.columns_of("tips >")

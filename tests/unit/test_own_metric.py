@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.evaluator.settings import Metric
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.config import ROOT
@@ -48,7 +49,10 @@ def load(path: str, *overrides: str) -> config.Config:
 )
 def test_a_metric_of_ones_own_may_have_a_gate(own: Path, path: str) -> None:
     loaded = load(path, GATE)
-    assert loaded.metrics == {"within_ten_percent": path} and loaded.gates["within_ten_percent"].min == 0.5
+    assert (
+        loaded.metrics == {"within_ten_percent": Metric(path)}
+        and loaded.gates["within_ten_percent"].min == 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,8 +64,8 @@ def test_a_metric_of_ones_own_may_have_a_gate(own: Path, path: str) -> None:
         ),
         ("nowhere.Name", "whose module cannot be read (No module named 'nowhere'): correct"),
         ("my_package.broken.Half", "whose module cannot be read ("),
-        ("WithinTenPercent", "it must be the import path of a class"),
-        ("7", "it must be the import path of a class"),
+        ("WithinTenPercent", "it must be one of calibration_error, error_quantile, "),
+        ("7", "or the import path of a class"),
         ("my_package.my_module.Nothing", "my_package.my_module has no class Nothing"),
         ("my_package.derived.function", "my_package.derived has no class function"),
         ("my_package.derived.Layer", "is no metric: derive it from tf_keras.metrics.Metric"),
@@ -96,7 +100,7 @@ import sys
 from pipeline import config
 for path in sys.argv[1:]:
     try:
-        print(config.load("taxi", "laptop", [f"metrics.own={path}"]).metrics["own"])
+        print(config.load("taxi", "laptop", [f"metrics.own={path}"]).metrics["own"].path)
     except ValueError:
         print("refused")
 assert not {"tensorflow", "tf_keras", "numpy"} & set(sys.modules)

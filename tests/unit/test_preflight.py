@@ -153,6 +153,12 @@ def test_a_workdir_that_cannot_be_made(tmp_path: Path) -> None:
         preflight.check_workspace(workspace_of(str(tmp_path / "file"), "orders"))
 
 
+@pytest.mark.parametrize("name", ["runs[1]", "what?", "a*"])
+def test_a_workdir_that_tfx_would_take_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="in its path, and TFX reads files by patterns"):
+        preflight.check_workspace(workspace_of(str(tmp_path / name), "orders"))
+
+
 @pytest.mark.parametrize("damage", ["not a database", "half"])
 def test_a_damaged_metadata_store_is_refused_and_left_alone(tmp_path: Path, damage: str) -> None:
     files = workspace_of(str(tmp_path), "orders")

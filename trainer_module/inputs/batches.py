@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer_module.inputs.rows import PARSE_BATCH, Row, size_of
-from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 from trainer_module.training.plan import batches_of
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def make_batches(
       count: How many they are.
       batch_size: Rows a batch, on one replica.
       batches_a_pass: At least as many as hold all `rows`.
-      weight: Of each row; see `row_weight`.
+      weight: Of each row, times its own; see `row_weight`.
       cache: What later passes read from: "memory" (shuffled exactly), "disk" (in `cache_directory`)
         or "none" (the files again).
       cache_directory: Where the rows go if they go to disk.
@@ -148,12 +148,17 @@ def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any
     return columns
 
 
-def row_weight(rows: int, steps: int, global_batch_size: int) -> float:
+def row_weight(total: float, steps: int, global_batch_size: int) -> float:
     """The weight with which the mean over all places of a pass is the mean over its rows.
 
     Keras divides the loss of a batch by its size, empty places included.
+
+    Args:
+      total: The sum of the rows' own weights; their number where they have none.
+      steps: Of a pass.
+      global_batch_size: Places in a step.
     """
-    return steps * global_batch_size / rows
+    return steps * global_batch_size / total
 
 
 def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
@@ -173,6 +178,10 @@ def _fill_up(row: Row, batch_size: int, weight: float) -> _Batch:
 
 
 def _split_label(row: Row, weights: tf.Tensor) -> _Batch:
-    features = {name: value for name, value in row.items() if name != TRANSFORMED_LABEL}
+    features = {
+        name: value for name, value in row.items() if name not in (TRANSFORMED_LABEL, TRANSFORMED_WEIGHT)
+    }
+    if TRANSFORMED_WEIGHT in row:
+        weights *= row[TRANSFORMED_WEIGHT]
     # Keras wants a target, also where the task has no label.
     return features, row[TRANSFORMED_LABEL] if TRANSFORMED_LABEL in row else tf.zeros_like(weights), weights

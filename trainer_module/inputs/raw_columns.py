@@ -150,6 +150,8 @@ def evaluate_label(label: Label, inputs: Mapping[str, Column]) -> tuple[tf.Tenso
     int64 and decimals float64: of seconds since 1970 float32 knows only every 128th.
     """
     operands, there = _operands({name: inputs[name] for name in label.columns})
+    if label.weight is not None:
+        there = tf.logical_and(there, operands[label.weight] >= 0)
 
     def align(left: Any, right: Any) -> tuple[Any, Any]:
         nonlocal there

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 from trainer_module.tasks import NO_CLASS
 
 PARSE_BATCH = 1024
@@ -75,6 +75,17 @@ def count_rows(files: Sequence[str], feature_spec: FeatureSpec) -> int:
     rows = _read_labelled(files, {name: feature_spec[name]})
     sizes = rows.map(lambda row: tf.cast(size_of(row), tf.int64))
     return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
+
+
+def sum_weights(files: Sequence[str], feature_spec: FeatureSpec) -> float | None:
+    """The sum of the weights of the rows that `read_rows` reads; None where all rows count the same."""
+    if TRANSFORMED_WEIGHT not in feature_spec:
+        return None
+    spec = {name: feature_spec[name] for name in (TRANSFORMED_LABEL, TRANSFORMED_WEIGHT)}
+    sums = _read_labelled(files, spec).map(
+        lambda row: tf.reduce_sum(tf.cast(row[TRANSFORMED_WEIGHT], tf.float64))
+    )
+    return float(sums.reduce(tf.constant(0, tf.float64), tf.add).numpy())
 
 
 def is_label(labels: Any) -> Any:

@@ -36,7 +36,8 @@ class Task(ABC):
     has_names: ClassVar[bool] = False
     """Whether `[label] classes` may name the classes."""
     activation: ClassVar[str | None]
-    """Keras's name of what makes the model's last layer predictions; None for what it is."""
+    """Keras's name of what makes the model's last layer predictions; None for what it is, which a number's is
+    after its standardisation is undone."""
     loss: ClassVar[str | Callable[[Any, Any], Any]]
     """Keras's name of what training minimises, or a method that is given labels and predictions, [batch, …]."""
     metrics: ClassVar[Mapping[str, str]]
@@ -46,12 +47,21 @@ class Task(ABC):
     """
     training_metrics: ClassVar[tuple[str, ...]] = ()
     """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
+    at_threshold: ClassVar[Mapping[str, str]] = {}
+    """Those of `metrics` that take the ``threshold`` of ``[evaluation]`` → their option's name."""
+    gates: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Metric → what it must satisfy where the dataset file says nothing of it: keys of ``[gates.<metric>]``."""
     plots: ClassVar[Mapping[str, tuple[str, Mapping[str, Any]]]] = {}
     """Name → (TFMA class, its options): what the Evaluator computes beside the metrics, for the report."""
     more_is_better: ClassVar[bool] = True
     """Whether a greater value of the main metric is better."""
     quality_name: ClassVar[str]
     """What `quality` is called."""
+
+    @property
+    def is_standardised(self) -> bool:
+        """Whether the label is a number of any size, which training standardises."""
+        return self.needs_label and not self.has_classes and self.activation is None
 
     @property
     def main_metric(self) -> str:

@@ -25,6 +25,11 @@ class Binary(Task):
         "recall": "Recall",
         "calibration": "Calibration",
     }
+    at_threshold: ClassVar = {
+        "binary_accuracy": "threshold",
+        "precision": "thresholds",
+        "recall": "thresholds",
+    }
     training_metrics = ("auc", "binary_accuracy")
     # The histogram of scores and labels that the report draws its curves and intervals from. TFMA computes it
     # for the AUC anyway, and here keeps it. Measured on the taxi data, 200 buckets cost the Evaluator about 5 %

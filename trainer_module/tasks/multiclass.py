@@ -32,7 +32,7 @@ class Multiclass(Task):
         )
 
     def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:
-        """string: the class's name, empty where it is missing; of a whole number its digits."""
+        """string: the class's name, empty where it is missing; a number as it was written."""
         import tensorflow as tf
 
         from trainer_module.inputs.raw_columns import evaluate_label
@@ -40,9 +40,9 @@ class Multiclass(Task):
         value, there = evaluate_label(label, columns)
         if value.dtype.is_floating:
             whole = tf.equal(value, tf.round(value))
-            value = tf.where(
-                whole, tf.strings.as_string(tf.cast(value, tf.int64)), tf.strings.as_string(value)
-            )
+            # Fifteen digits are more than a float32 has, and as few as a double was written with.
+            decimals = tf.strings.as_string(value, precision=15, shortest=True)
+            value = tf.where(whole, tf.strings.as_string(tf.cast(value, tf.int64)), decimals)
         elif value.dtype != tf.string:
             value = tf.strings.as_string(value)
         return tf.where(there, value, "")

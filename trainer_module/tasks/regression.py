@@ -15,7 +15,14 @@ class Regression(Task):
     has_classes = False
     activation = None
     loss = "mean_squared_error"
-    metrics: ClassVar = {"mean_absolute_error": "MeanAbsoluteError", "mean_squared_error": "MeanSquaredError"}
+    metrics: ClassVar = {
+        "mean_absolute_error": "MeanAbsoluteError",
+        "mean_squared_error": "MeanSquaredError",
+        "root_mean_squared_error": "RootMeanSquaredError",
+        "r2": "trainer_module.metrics.r2.R2",
+    }
+    # Nobody needs a model that is no better than the mean.
+    gates: ClassVar = {"r2": {"min": 0.0}}
     training_metrics = ("mean_absolute_error",)
     more_is_better = False
     quality_name = "r2"

@@ -19,9 +19,11 @@ from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.export import export_model
 from trainer_module.inputs.batches import labels_of, make_batches, row_weight
-from trainer_module.inputs.rows import read_rows
+from trainer_module.inputs.rows import read_rows, sum_weights
 from trainer_module.job import Job
-from trainer_module.model import build_model, compile_model
+from trainer_module.model import PREDICTIONS, build_model, compile_model
+from trainer_module.optimizer import make_optimizer
+from trainer_module.standardisation import Scale, mean_predictor_errors, measure
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.recovery import BestEpoch, Checkpoints, continues
@@ -46,6 +48,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     feature_spec = transform_output.transformed_feature_spec()
     for split, files in (("train", job.train_files), ("eval", job.eval_files)):
         settings.label.rules.check_labels(labels_of(read_rows(files, feature_spec)), split)
+    scale = _measure(job, feature_spec)
     train_split = _Split(job.train_files, feature_spec, distribution)
     eval_split = _Split(job.eval_files, feature_spec, distribution)
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
@@ -57,7 +60,10 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     callbacks = _callbacks(job, distribution, plan, steps_per_execution, best)
     with precision.policy(chosen.policy), distribution.strategy.scope():
         model = build_model(settings, settings.label.rules.outputs(transform_output))
-        compile_model(model, settings, plan.learning_rate, steps_per_execution)
+        if scale:
+            model.get_layer(PREDICTIONS).set_scale(scale)
+        optimizer = make_optimizer(settings.training, plan.learning_rate, plan.steps_per_epoch)
+        compile_model(model, settings, optimizer, steps_per_execution)
         warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
         best.set_model(model)
@@ -78,11 +84,25 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "examples": {"train": train_split.rows, "eval": eval_split.rows},
             "seconds": time.monotonic() - started,
             "warm_start": warm,
+            "mean_predictor": _mean_predictor(job, feature_spec) if scale else None,
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
         export_model(model, settings, transform_output, job.model_directory)
         shutil.rmtree(recovery_directory, ignore_errors=True)
+
+
+def _measure(job: Job, feature_spec: dict[str, Any]) -> Scale | None:
+    """The scale of the training split's labels, where they are numbers that training standardises."""
+    if not job.settings.link:
+        return None
+    return measure(labels_of(read_rows(job.train_files, feature_spec)), job.settings.link)
+
+
+def _mean_predictor(job: Job, feature_spec: dict[str, Any]) -> dict[str, float]:
+    """By how much the mean label of the training split misses those of the eval split."""
+    train, judged = (labels_of(read_rows(files, feature_spec)) for files in (job.train_files, job.eval_files))
+    return mean_predictor_errors(measure(train, "identity").centre, judged)
 
 
 class _Split:
@@ -94,6 +114,7 @@ class _Split:
         self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
         self.shard = distribution.shard
         self.rows_by_worker = self.shard.rows(files, feature_spec)
+        self._weights = sum_weights(files, feature_spec)
 
     @property
     def rows(self) -> int:
@@ -108,7 +129,7 @@ class _Split:
     def batches(self, plan: Plan, **options: Any) -> Any:
         """What the strategy's replicas of this process read; `options` are those of `make_batches`."""
         steps = self.steps(plan)
-        weight = row_weight(self.rows, steps, plan.global_batch_size)
+        weight = row_weight(self._weights or self.rows, steps, plan.global_batch_size)
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
             part = read_rows(self._files, self._feature_spec, self.shard)

@@ -22,6 +22,7 @@ from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER, variable_name
 from trainer_module.features import Keys
 from trainer_module.features.vocabulary import read_terms
+from trainer_module.model import PREDICTIONS
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -152,6 +153,10 @@ def _carry(
 ) -> tuple[list[Group], list[Array]]:
     if old.settings.label != settings.label:
         raise _Unusable("the live model predicts another label")
+    if settings.link and f"{PREDICTIONS}/scale" not in old.variables:
+        raise _Unusable("the live model was trained on a label that was not standardised")
+    if settings.link != old.settings.link:
+        raise _Unusable("the live model was trained on another scale of the label")
     groups: list[Group] = []
     weights: list[Array] = []
     for variable, fresh in zip(model.variables, model.get_weights()):

@@ -1,54 +1,71 @@
-"""CSV files in blocks of whole records.
+"""CSV files in blocks of whole records, as `components.example_gen.reading.records` finds them.
 
-A record ends at a line end with an even number of quotes before it: CsvExampleGen's rule, which a scan
-for two bytes decides, so that a large file is divided without parsing it. `Block.start` and `Block.end`
-are byte offsets.
+`Block.start` and `Block.end` are byte offsets into a file that is plain UTF-8. Into what is compressed, or in
+another encoding, nobody can jump: such a file is one block, read a piece at a time.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from components.example_gen.column_types import ColumnType, ColumnTypes
-from components.example_gen.source_format import Block, ConversionError, SourceFormat
+from components.example_gen.column_types import ColumnType, ColumnTypes, merge
+from components.example_gen.reading.compression import compression_of, open_text
+from components.example_gen.reading.dialect import Dialect
+from components.example_gen.reading.records import (
+    Header,
+    Scanner,
+    cells,
+    check_header,
+    line_at,
+    line_of_row,
+    not_text,
+    pieces,
+    read_header,
+    skip,
+    unclosed_quote,
+)
+from components.example_gen.source_format import Block, ConversionError, Place, SourceFormat
 
 BLOCK_BYTES = 8 << 20
 """Read at a time: its examples take about ten times that in memory."""
 
-_UTF8_MARK = b"\xef\xbb\xbf"
+_LINE_BYTES = 1 << 20
+_SUFFIXES = {"gzip": ".gz", "bz2": ".bz2", "zstd": ".zst"}
 
 
 class Format(SourceFormat):
     """See the module."""
 
-    files = "*.csv"
+    keys = tuple(field.name for field in fields(Dialect))
+
+    @property
+    def files(self) -> str:  # type: ignore[override]
+        """Those of the suffix, and of that of the compression where one is named."""
+        return f"*.csv{_SUFFIXES.get(self.reading.dialect.compression, '')}"
 
     def has_rows(self, file: Path) -> bool:
         """Whether anything but empty lines follows the header."""
-        with file.open("rb") as lines:
-            next(lines, None)
-            return any(line.strip() for line in lines)
+        dialect = self.reading.dialect
+        try:
+            header = read_header(str(file), dialect)
+            with open_text(str(file), dialect) as stream:
+                skip(stream, header.size)
+                return any(line.strip() for line in iter(lambda: stream.readline(_LINE_BYTES), b""))
+        except ConversionError:
+            return True
 
     def columns(self, file: Path) -> list[str]:
         """The names in the header.
 
         Raises:
-          ConversionError: If there are none, or two are the same.
+          ConversionError: If there are none, or a wanted one stands there twice.
         """
-        with file.open("rb") as stream:
-            line = stream.readline().removeprefix(_UTF8_MARK)
-        try:
-            names = next(csv.reader([line.decode()]), [])
-        except UnicodeDecodeError as error:
-            raise ConversionError(f"{file}, line 1 is not UTF-8 text: save the file as UTF-8.") from error
-        if not any(names):
-            raise ConversionError(f"{file} has no header: its first line must name the columns.")
-        for name in names:
-            if names.count(name) > 1:
-                raise ConversionError(f"{file}, line 1 names the column '{name}' twice: rename one of them.")
-        return names
+        header = read_header(str(file), self.reading.dialect)
+        check_header(str(file), header, self.reading.dialect, self.reading.wants)
+        return header.names
 
     def check_files(self, files: Sequence[Path]) -> None:
         """Refuses files whose headers differ."""
@@ -65,20 +82,23 @@ class Format(SourceFormat):
         Raises:
           ConversionError: If a quote is never closed.
         """
+        dialect = self.reading.dialect
+        start = read_header(file, dialect).size
+        if not self._is_plain(file):
+            yield Block(file, file_number, 0, start)
+            return
+        scanner, offset, number = Scanner(dialect), start, 0
         with open(file, "rb") as stream:
-            offset = len(stream.readline())
-            start, quotes, number = offset, 0, 0
+            stream.seek(start)
             while chunk := stream.read(BLOCK_BYTES):
-                boundary = _last_record_end(chunk, quotes)
-                quotes += chunk.count(b'"')
-                if boundary:
-                    yield Block(file, file_number, number, start, offset + boundary)
-                    start, number = offset + boundary, number + 1
+                ends = scanner.ends(chunk)
+                if len(ends):
+                    boundary = offset + int(ends[-1])
+                    yield Block(file, file_number, number, start, boundary)
+                    start, number = boundary, number + 1
                 offset += len(chunk)
-        if quotes % 2:
-            raise ConversionError(
-                f'{file} has a quote (") that is never closed: its number of quotes is odd.'
-            )
+        if scanner.is_open:
+            raise unclosed_quote(file, dialect)
         if start < offset:
             yield Block(file, file_number, number, start, offset)
 
@@ -86,10 +106,17 @@ class Format(SourceFormat):
         """The types of the texts in the block."""
         from components.example_gen.text_columns import infer_text
 
-        return {name: infer_text(column) for name, column in self._read(block).items()}
+        dialect, exact, codes = self.reading.dialect, self.reading.exact, self.reading.codes
+        return merge(
+            {
+                name: infer_text(column, dialect, name in exact, name in codes)
+                for name, column in columns.items()
+            }
+            for _, columns in self._read(block)
+        )
 
     def read_examples(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[list[bytes]]:
-        """The block's rows, in one piece.
+        """The block's rows, a piece at a time.
 
         Raises:
           ConversionError: Naming the line, if a row has more or fewer cells than the header or is not UTF-8.
@@ -97,63 +124,93 @@ class Format(SourceFormat):
         from components.example_gen.encoding import encode_rows
         from components.example_gen.text_columns import parse_text
 
-        columns = {name: parse_text(column, types[name]) for name, column in self._read(block).items()}
-        yield encode_rows(columns, typed_when_missing=True).to_pylist()
+        dialect = self.reading.dialect
+        for _, columns in self._read(block):
+            parsed = {name: parse_text(column, types[name], dialect) for name, column in columns.items()}
+            yield encode_rows(parsed, typed_when_missing=True).to_pylist()
 
-    def _read(self, block: Block) -> dict[str, Any]:
-        """The block's columns as pa.binary(), empty where a cell is."""
+    def find_text(self, block: Block, column: str) -> Place | None:
+        """The first cell of the column that is no number, and its line."""
+        from components.example_gen.text_columns import find_text
+
+        dialect = self.reading.dialect
+        for (start, data), columns in self._read(block):
+            found = find_text(columns[column], dialect)
+            if found is not None:
+                row, text = found
+                line = line_at(block.file, dialect, start) + line_of_row(data, dialect, row)
+                return Place(text, f"{block.file}, line {line}")
+        return None
+
+    def _is_plain(self, file: str) -> bool:
+        dialect = self.reading.dialect
+        return dialect.is_plain_text and compression_of(file, dialect) == "none"
+
+    def _read(self, block: Block) -> Iterator[tuple[tuple[int, bytes], dict[str, Any]]]:
+        """The block's pieces with their places, and the columns of each: texts, empty where a cell is, or lists."""
+        header = read_header(block.file, self.reading.dialect)
+        if block.end:
+            with open(block.file, "rb") as stream:
+                stream.seek(block.start)
+                found = iter([(block.start, stream.read(block.end - block.start))])
+        else:
+            found = pieces(block.file, self.reading.dialect, block.start, BLOCK_BYTES)
+        for start, data in found:
+            yield (start, data), self._parse(block.file, header, start, data)
+
+    def _parse(self, file: str, header: Header, start: int, data: bytes) -> dict[str, Any]:
         import pyarrow as pa
         import pyarrow.csv
 
-        names = self.columns(Path(block.file))
-        with open(block.file, "rb") as stream:
-            stream.seek(block.start)
-            data = stream.read(block.end - block.start)
+        from components.example_gen.text_columns import clean
+
+        dialect, wants = self.reading.dialect, self.reading.wants
+        # By number, as a name that nobody wants may stand there twice.
+        numbers = [str(number) for number in range(len(header.names))]
+        wanted = {number: name for number, name in zip(numbers, header.names) if wants(name)}
         if not data.strip():
-            return {name: pa.array([], pa.binary()) for name in names}
+            return {name: clean(pa.array([], pa.string()), name, dialect) for name in wanted.values()}
         try:
             table = pa.csv.read_csv(
                 io.BytesIO(data),
-                pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1),
-                pa.csv.ParseOptions(newlines_in_values=True),
+                pa.csv.ReadOptions(column_names=numbers, block_size=len(data) + 1),
+                pa.csv.ParseOptions(
+                    delimiter=dialect.delimiter,
+                    quote_char=dialect.quote or False,
+                    escape_char=dialect.escape or False,
+                    newlines_in_values=bool(dialect.quote or dialect.escape),
+                ),
                 pa.csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(wanted, pa.string()),
+                    include_columns=list(wanted),
                     strings_can_be_null=False,
                     quoted_strings_can_be_null=False,
                 ),
             )
         except pa.ArrowInvalid as error:
-            raise _explain(block, names, data, str(error)) from error
-        return {name: table[name].combine_chunks().cast(pa.binary()) for name in names}
+            raise self._explain(file, header, start, data, str(error)) from error
+        return {name: clean(table[number].combine_chunks(), name, dialect) for number, name in wanted.items()}
 
-
-def _last_record_end(chunk: bytes, quotes_before: int) -> int:
-    """Length of the part of `chunk` that ends with a record, 0 if none ends in it."""
-    import numpy as np
-
-    data = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    quotes = np.searchsorted(np.flatnonzero(data == ord('"')), ends) + quotes_before
-    ends = ends[quotes % 2 == 0]
-    return int(ends[-1]) + 1 if len(ends) else 0
-
-
-def _explain(block: Block, names: list[str], data: bytes, problem: str) -> ConversionError:
-    """The error with the line that Arrow could not read."""
-    with open(block.file, "rb") as stream:
-        before = stream.read(block.start).count(b"\n")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        number = before + 1 + data.count(b"\n", 0, error.start)
-        return ConversionError(f"{block.file}, line {number} is not UTF-8 text: save the file as UTF-8.")
-    rows = csv.reader(io.StringIO(text, newline=""))
-    at = before + 1
-    for row in rows:
-        if row and len(row) != len(names):
-            return ConversionError(
-                f"{block.file}, line {at} has {len(row)} cells where the header has {len(names)}: fix or "
-                "remove the row."
-            )
-        at = before + rows.line_num + 1
-    return ConversionError(f"{block.file} cannot be read as CSV: {problem}.")
+    def _explain(self, file: str, header: Header, start: int, data: bytes, problem: str) -> ConversionError:
+        """The error with the line that Arrow could not read."""
+        dialect = self.reading.dialect
+        before = line_at(file, dialect, start)
+        limit = csv.field_size_limit(len(data) + 1)
+        at = before
+        try:
+            rows = cells(data.decode(errors="replace"), dialect)
+            for row in rows:
+                if row and len(row) != len(header.names):
+                    return ConversionError(
+                        f"{file}, line {at} has {len(row)} cells where the header has {len(header.names)}: fix or "
+                        "remove the row."
+                    )
+                at = before + rows.line_num
+            data.decode()
+        except UnicodeDecodeError as error:
+            return not_text(file, before + data.count(b"\n", 0, error.start), dialect)
+        except csv.Error as error:
+            problem = str(error)
+        finally:
+            csv.field_size_limit(limit)
+        return ConversionError(f"{file} cannot be read as CSV from line {at} on: {problem}.")

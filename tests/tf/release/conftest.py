@@ -28,6 +28,7 @@ from trainer_module.export import export_model
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.model import build_model, compile_model
+from trainer_module.optimizer import make_optimizer
 from trainer_module.settings import Settings
 from trainer_module.training.autograph import leave_keras_alone
 
@@ -124,7 +125,7 @@ def _train_and_export(table: Transformed, exported: Path) -> None:
     spec = {name: tf.io.VarLenFeature(dtype) for name, dtype in TYPES.items()}
     features = layer(tf.io.parse_example([serialize(row) for row in table.raw], spec))
     model = build_model(table.settings)
-    compile_model(model, table.settings, 0.02, 1)
+    compile_model(model, table.settings, make_optimizer(table.settings.training, 0.02, 1), 1)
     inputs = {NUMERIC: features[NUMERIC], CATEGORICAL: tf.cast(features[CATEGORICAL], tf.int32)}
     model.fit(inputs, features[TRANSFORMED_LABEL], epochs=4, batch_size=32, verbose=0)
     export_model(model, table.settings, table.output, str(exported))
