@@ -35,7 +35,7 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
     lists = {
         feature.name: (feature.width, feature.pooling)
         for feature in settings.categorical
-        if feature.length and feature.pooling
+        if feature.width > 1 and feature.pooling
     }
     tensors = {}
     if numbers:

@@ -17,6 +17,7 @@ from components.serving_check.requests import Row
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC, Feature
 from trainer_module.features.vocabulary import read_terms, unescape
+from trainer_module.inputs.raw_columns import MISSING_INTEGER
 from trainer_module.settings import Settings
 
 # Float rounding of (x - mean) / deviation, done in another order.
@@ -49,13 +50,29 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
         CATEGORICAL: [],
     }
     integers = integer_quantities(settings, rows)
-    for output, feature, _ in first_columns(settings):
+    missing = _without_quantities(transform, settings, integers, rows[0])
+    for output, feature, column in first_columns(settings):
         entry = _describe(model, feature, crossings.get(feature.name, ()))
         if feature.is_quantity:
             entry["type"] = "integer" if feature.name in integers else "decimal"
+        if not feature.ids and "missing" not in entry:
+            values = missing[output][0, column : column + feature.width].tolist()
+            entry["missing"] = values if feature.width > 1 else values[0]
         description[output].append(entry)
     _verify(description, transform, settings, rows)
     return description
+
+
+def _without_quantities(
+    transform: Transform, settings: Settings, integers: frozenset[str], row: Row
+) -> Mapping[str, Any]:
+    """The model's inputs for a row in which all quantities are missing."""
+    holes = {
+        feature.name: [MISSING_INTEGER if feature.name in integers else float("nan")]
+        for feature in settings.features
+        if feature.is_quantity
+    }
+    return transform([{**row, **holes}])
 
 
 def _levels(feature: Feature) -> Iterable[float]:

@@ -29,6 +29,10 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
             "set [app] formats = []."
         )
     for feature in settings.features:
+        if formats and feature.app_obstacle:
+            raise ConfigurationError(
+                f"An app cannot encode the feature '{feature.name}': {feature.app_obstacle}, or set [app] formats = []."
+            )
         for suffix, needed, leave_out in (
             (".py", bool(formats), "set [app] formats = []"),
             (".mjs", "tfjs" in formats, "leave tfjs out of [app] formats"),

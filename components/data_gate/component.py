@@ -23,7 +23,12 @@ from components.data_gate import statistics_history
 from components.data_gate.comparison import Comparison
 from components.data_gate.distance import ALL_SPLITS, Distance
 from components.data_gate.drift import check_comparators
-from components.data_gate.feature_types import check_feature_types, check_single_values, longer_lists
+from components.data_gate.feature_types import (
+    check_feature_types,
+    check_lengths,
+    check_single_values,
+    longer_lists,
+)
 from components.data_gate.label_check import check_labels
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, make_report
@@ -57,7 +62,8 @@ def DataGateStep(
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
       report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels"}, see `make_report`.
-      columns: `features`, see `check_feature_types`, `single`, see `check_single_values`, `lists`, see `longer_lists`, and `label`, the table of
+      columns: `features`, see `check_feature_types`, `single`, see `check_single_values`, `lists`, see `longer_lists`,
+        `vectors`, see `check_lengths`, and `label`, the table of
         `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
@@ -80,6 +86,7 @@ def DataGateStep(
     if not errors:
         check_feature_types(tables["features"], reviewed, by_split.values())
         check_single_values(tables["single"], by_split.values())
+        check_lengths(tables["vectors"], by_split.values())
         for sentence in longer_lists(tables["lists"], by_split.values()):
             _LOG.warning("%s", sentence)
         files = {split: _files(examples, split) for split in by_split}
@@ -115,7 +122,12 @@ class DataGate(_Step):
                 for feature in sorted(settings.features, key=lambda feature: feature.name)
             },
             "single": _single(settings),
-            "lists": {each.name: each.length for each in settings.categorical if each.length},
+            "lists": {
+                each.name: each.length for each in settings.features if each.length and not each.is_whole
+            },
+            "vectors": {
+                each.name: each.length for each in settings.features if each.length and each.is_whole
+            },
             "label": {**settings.to_json()["label"], "max_missing": settings.label.max_missing},
         }
         limits = {name: value for name, value in asdict(drift).items() if name != "serving_logs"}

@@ -69,6 +69,32 @@ def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iter
         raise DataGateError("\n".join(sentences))
 
 
+def check_lengths(lengths: Mapping[str, int], statistics: Iterable[Statistics]) -> None:
+    """Refuses lists of another length than they are to have.
+
+    Args:
+      lengths: Column → how many values each row has.
+      statistics: Of every split, which tell the least and the greatest length.
+
+    Raises:
+      DataGateError: With a sentence for each column; empty lists are missing and no reason.
+    """
+    found: dict[str, set[int]] = {}
+    for part in statistics:
+        for feature in part.features:
+            common = common_of(feature)
+            found.setdefault(name_of(feature), set()).update((common.min_num_values, common.max_num_values))
+    sentences = [
+        f"[features] '{column}' is a vector of size {length:,}, and the column holds lists of "
+        f"{' to '.join(f'{each:,}' for each in sorted({min(others), max(others)}))} values: correct size, or write lists of "
+        "one length."
+        for column, length in lengths.items()
+        if (others := found.get(column, set()) - {0}) - {length}
+    ]
+    if sentences:
+        raise DataGateError("\n".join(sentences))
+
+
 def longer_lists(lengths: Mapping[str, int], statistics: Iterable[Statistics]) -> list[str]:
     """A sentence for each column and split with lists of which only the first values are read.
 

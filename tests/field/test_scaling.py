@@ -12,7 +12,7 @@ from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
 from tests.field.signatures import Array, Exported, export
 from tests.tf.conftest import Row
-from trainer_module.features.numeric import mean_and_deviation
+from trainer_module.features.numeric import centre_and_spread
 
 ROWS = 3000
 _CHANCE = np.random.default_rng(5)
@@ -158,6 +158,6 @@ def test_every_signature_and_an_app_agree_on_all_of_it(exported: Exported) -> No
 def test_the_deviation_is_of_what_is_near() -> None:
     near = np.linspace(-1, 1, 399)
     far = np.sort(np.where(np.arange(399) % 10 == 0, 1e30, near))
-    ((mean, deviation), (other_mean, other_deviation)) = mean_and_deviation(np.stack([near, far]))
+    ((mean, deviation, _), (other_mean, other_deviation, _)) = centre_and_spread(np.stack([near, far]))
     assert mean == pytest.approx(0, abs=1e-12) and deviation == pytest.approx(near.std())
     assert other_mean == pytest.approx(0, abs=0.02) and other_deviation == pytest.approx(near.std(), rel=0.02)

@@ -49,6 +49,7 @@ feature { name: "zone" type: BYTES }
 COLUMNS = {
     "single": {},
     "lists": {},
+    "vectors": {},
     "features": {
         "fare": ("numeric", ["integer", "decimal"]),
         "payment": ("vocabulary", ["text", "integer"]),

@@ -58,6 +58,16 @@ class Feature(ABC):
         return None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its lists have exactly `length` values: the data gate refuses a column with others."""
+        return False
+
+    @property
+    def app_obstacle(self) -> str | None:
+        """Why no app can have it, and the way on, as in "no app knows ...: set ..."; None where one can."""
+        return None
+
+    @property
     def ids(self) -> int:
         """Number of ids, the last of which means missing; 0 where the feature becomes numbers instead."""
         return 0

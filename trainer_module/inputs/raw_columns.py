@@ -89,17 +89,31 @@ def values_of(columns: Sequence[Column], lengths: Sequence[int | None], missing:
     return tf.concat(parts, axis=1)
 
 
+def vector_of(column: Column, size: int) -> tf.Tensor:
+    """float64 [batch, size], all of a row NaN where its list has another length or a number that is not finite."""
+    values, rows, count = _flat(_map_values(tf.cast, column, tf.float64))
+    missing = tf.constant(float("nan"), tf.float64)
+    lists = tf.RaggedTensor.from_value_rowids(values, rows, count, validate=False)
+    there = tf.ensure_shape(lists.to_tensor(missing, shape=[None, size]), [None, size])
+    is_whole = tf.equal(lists.row_lengths(), size) & tf.reduce_all(tf.math.is_finite(there), axis=1)
+    return tf.where(is_whole[:, tf.newaxis], there, missing)
+
+
 def _list_values(column: Column, length: int, missing: Any) -> tf.Tensor:
-    if isinstance(column, tf.SparseTensor):
-        values, rows, count = column.values, column.indices[:, 0], column.dense_shape[0]
-    else:
-        shape = tf.shape(column, tf.int64)
-        values, rows, count = tf.reshape(column, [-1]), tf.repeat(tf.range(shape[0]), shape[1]), shape[0]
+    values, rows, count = _flat(column)
     there = tf.not_equal(values, missing)
     lists = tf.RaggedTensor.from_value_rowids(
         tf.boolean_mask(values, there), tf.boolean_mask(rows, there), count, validate=False
     )
     return tf.ensure_shape(lists.to_tensor(missing, shape=[None, length]), [None, length])
+
+
+def _flat(column: Column) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """All values, the row of each, and how many rows there are."""
+    if isinstance(column, tf.SparseTensor):
+        return column.values, column.indices[:, 0], column.dense_shape[0]
+    shape = tf.shape(column, tf.int64)
+    return tf.reshape(column, [-1]), tf.repeat(tf.range(shape[0]), shape[1]), shape[0]
 
 
 def texts_of(columns: Sequence[Column], lengths: Sequence[int | None] | None = None) -> tf.Tensor:

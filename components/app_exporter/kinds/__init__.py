@@ -9,7 +9,7 @@ so it imports the standard library only, and has
     describe(feature, crossings, terms)
         What its entry in `features.json` says besides "name", "kind", where it has ids, "missing_id", and, of a
         quantity, its "type": "integer", or "decimal", which is a float32 before anything is calculated. A number
-        says what is "missing". `feature` is the learner's, `terms` are those of its vocabulary. `crossings` has three
+        may say what is "missing"; otherwise the model is asked. `feature` is the learner's, `terms` are those of its vocabulary. `crossings` has three
         pairs (quantity, model's input) for each of `levels`: the last that does not exceed it, the first that
         does, and one far above. Raises ValueError where the model's answers make no sense.
     encoder(entry, fingerprint64)

@@ -23,7 +23,7 @@ def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
         "mean": below - at_below * deviation,
         "standard_deviation": deviation,
         "linear_deviations": feature.linear,
-        "missing": 0.0,
+        "indicator": feature.missing_indicator,
     }
 
 
@@ -31,7 +31,11 @@ def encoder(entry: Any, fingerprint64: Any) -> Any:
     """Calculated as the model does it: a decimal is single precision."""
     linear = entry["linear_deviations"]
 
-    def encode(value: Any) -> float:
+    def encode(value: Any) -> Any:
+        encoded = scale(value)
+        return [encoded, 0.0] if entry["indicator"] else encoded
+
+    def scale(value: Any) -> float:
         number = float(value) if entry["type"] == "integer" else array("f", [value])[0]
         distance = (number - entry["mean"]) / entry["standard_deviation"]
         if abs(distance) <= linear:
