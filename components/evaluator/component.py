@@ -4,7 +4,6 @@ On the first run nothing is live. TFX's own Evaluator would fail to load the emp
 judges the candidate on the absolute thresholds alone.
 """
 
-import copy
 import json
 import shutil
 from dataclasses import replace
@@ -16,7 +15,7 @@ from tfx import types
 from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     BLESSING_KEY,
@@ -93,7 +92,7 @@ class Executor(executor.Executor):
         del plain.slicing_specs[:]
         for metric in (metric for specs in plain.metrics_specs for metric in specs.metrics):
             metric.ClearField("per_slice_thresholds")
-        beside = copy.copy(evaluation)
+        beside = standard_artifacts.ModelEvaluation()
         beside.uri = str(Path(evaluation.uri) / TEST)
         properties = {
             **exec_properties,
