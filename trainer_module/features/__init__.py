@@ -58,6 +58,11 @@ class Feature(ABC):
         return None
 
     @property
+    def text_pattern(self) -> str | None:
+        """What texts it can read, as a regular expression of the whole text: the data gate refuses others."""
+        return None
+
+    @property
     def is_whole(self) -> bool:
         """Whether its lists have exactly `length` values: the data gate refuses a column with others."""
         return False
