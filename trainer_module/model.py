@@ -37,13 +37,14 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         for feature in settings.categorical
         if feature.width > 1 and feature.pooling
     }
+    shares = {feature.name: feature.share for feature in settings.categorical if feature.share}
     tensors = {}
     if numbers:
         tensors[NUMERIC] = keras.Input((len(numbers),), dtype="float32", name=NUMERIC)
     if ids:
         width = sum(feature.width for feature in settings.categorical)
         tensors[CATEGORICAL] = keras.Input((width,), dtype=id_type, name=CATEGORICAL)
-    logits = settings.model.build(Inputs(tensors, numbers, ids, lists), outputs)
+    logits = settings.model.build(Inputs(tensors, numbers, ids, lists, shares), outputs)
     if settings.link:
         finish: keras.layers.Layer = Restored(settings.link, dtype="float32", name=PREDICTIONS)
     else:

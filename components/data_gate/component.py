@@ -27,6 +27,7 @@ from components.data_gate.feature_types import (
     check_feature_types,
     check_lengths,
     check_single_values,
+    check_texts,
     longer_lists,
 )
 from components.data_gate.label_check import check_labels
@@ -63,7 +64,7 @@ def DataGateStep(
       examples: What the statistics are of.
       report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels"}, see `make_report`.
       columns: `features`, see `check_feature_types`, `single`, see `check_single_values`, `lists`, see `longer_lists`,
-        `vectors`, see `check_lengths`, and `label`, the table of
+        `vectors`, see `check_lengths`, `texts`, see `check_texts`, and `label`, the table of
         `Settings.to_json`, as JSON text.
       drift: `action`, `window`, `label_shift` and `missing_shift`, as JSON text.
       history_directory: Where statistics of accepted spans are kept; "" for a table without spans.
@@ -87,6 +88,7 @@ def DataGateStep(
         check_feature_types(tables["features"], reviewed, by_split.values())
         check_single_values(tables["single"], by_split.values())
         check_lengths(tables["vectors"], by_split.values())
+        check_texts(tables["texts"], list(by_split.values()))
         for sentence in longer_lists(tables["lists"], by_split.values()):
             _LOG.warning("%s", sentence)
         files = {split: _files(examples, split) for split in by_split}
@@ -125,13 +127,16 @@ class DataGate(_Step):
             "lists": {
                 each.name: each.length for each in settings.features if each.length and not each.is_whole
             },
+            "texts": {
+                each.name: (each.kind, each.text_pattern) for each in settings.features if each.text_pattern
+            },
             "vectors": {
                 each.name: each.length for each in settings.features if each.length and each.is_whole
             },
             "label": {**settings.to_json()["label"], "max_missing": settings.label.max_missing},
         }
         limits = {name: value for name, value in asdict(drift).items() if name != "serving_logs"}
-        super().__init__(columns=json.dumps(columns), drift=json.dumps(limits), **inputs)
+        super().__init__(columns=json.dumps(columns, sort_keys=True), drift=json.dumps(limits), **inputs)
 
 
 def _single(settings: Settings) -> dict[str, tuple[str, str]]:

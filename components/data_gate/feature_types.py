@@ -1,5 +1,7 @@
 """Whether every feature's column holds what its kind can read, said by the column before Transform meets it."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -65,6 +67,35 @@ def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iter
         for column, (reader, fix) in readers.items()
         if longest.get(column, 0) > 1
     ]
+    if sentences:
+        raise DataGateError("\n".join(sentences))
+
+
+def check_texts(patterns: Mapping[str, tuple[str, str]], statistics: Sequence[Statistics]) -> None:
+    """Refuses texts that a kind cannot read, as far as they are among the most frequent of a split.
+
+    Args:
+      patterns: Column → its kind, and a regular expression of the texts that the kind reads.
+      statistics: Of every split.
+
+    Raises:
+      DataGateError: With a sentence for each column that has others.
+    """
+    sentences = []
+    for column, (kind, pattern) in patterns.items():
+        counts = Counter[str]()
+        for part in statistics:
+            for feature in part.features:
+                if name_of(feature) == column:
+                    counts.update(counts_of(feature))
+        others = [text for text in counts if text and not re.fullmatch(pattern, text)]
+        if others:
+            shown = ", ".join(repr(text[:40]) for text in others[:_SHOWN])
+            rows = sum(int(counts[text]) for text in others)
+            sentences.append(
+                f"[features] '{column}' is {kind}, which cannot read {shown} (in {rows:,} rows): write them otherwise, or "
+                "leave the cells empty."
+            )
     if sentences:
         raise DataGateError("\n".join(sentences))
 

@@ -50,6 +50,7 @@ COLUMNS = {
     "single": {},
     "lists": {},
     "vectors": {},
+    "texts": {},
     "features": {
         "fare": ("numeric", ["integer", "decimal"]),
         "payment": ("vocabulary", ["text", "integer"]),

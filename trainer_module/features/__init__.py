@@ -58,6 +58,11 @@ class Feature(ABC):
         return None
 
     @property
+    def text_pattern(self) -> str | None:
+        """What texts it can read, as a regular expression of the whole text: the data gate refuses others."""
+        return None
+
+    @property
     def is_whole(self) -> bool:
         """Whether its lists have exactly `length` values: the data gate refuses a column with others."""
         return False
@@ -114,6 +119,11 @@ class Feature(ABC):
         return [*((self.name, self.kind, self.ids, i) for i in range(self.ids - 1)), self.missing_key]
 
     @property
+    def share(self) -> str | None:
+        """The feature whose ids and embeddings it has, too; None for its own."""
+        return None
+
+    @property
     def missing_key(self) -> Hashable:
         """What the last id stands for."""
         return (self.name, self.kind, "missing")
@@ -125,12 +135,15 @@ class Category(Feature):
 
     Of a list it reads the first `max_length` values, and the model pools their embeddings; an empty list is missing,
     and so are NaN and empty texts within a list, which take no place in it.
+
+    With `share`, the name of a feature of the same kind, both have that one's ids, vocabulary and embeddings.
     """
 
     _: KW_ONLY
     multi: bool = False
     max_length: int = 20
     pooling: Literal["mean", "sum", "max"] = "mean"  # type: ignore[assignment]
+    share: str | None = None  # type: ignore[assignment]
 
     list_fix = "add multi = true"
 
@@ -209,6 +222,28 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
             raise ConfigurationError(
                 f"{here} and '{other}' are both called '{request_name(name)}' in requests: rename a column."
             )
-        settings = {key: value for key, value in entry.items() if key != "kind"}
+        # None comes from `Settings.to_json`.
+        settings = {key: value for key, value in entry.items() if key != "kind" and value is not None}
+        if "share" in settings:
+            settings = {**_shared(kind, entry, table, here), **settings}
         features.append(read_section(kind, {**settings, "name": name}, here))
     return tuple(features)
+
+
+def _shared(
+    kind: type[Feature], entry: Mapping[str, Any], table: Mapping[str, Any], here: str
+) -> dict[str, Any]:
+    """The settings of the feature that an entry shares, but for those of lists, which are its own."""
+    other = table.get(entry["share"]) if isinstance(entry["share"], str) else None
+    if not isinstance(other, Mapping) or other.get("kind") != entry["kind"] or other.get("share"):
+        raise ConfigurationError(
+            f"{here} share is {entry['share']!r}; it must name a feature of kind {entry['kind']} that shares no other."
+        )
+    own = {field.name for field in dataclasses.fields(Category)}
+    common = {field.name for field in dataclasses.fields(kind)} - own
+    for key in common & {*entry}:
+        if entry[key] != other.get(key, getattr(kind, key, None)):
+            raise ConfigurationError(
+                f"{here} {key} is that of '{entry['share']}', which it shares: remove it."
+            )
+    return {key: value for key, value in other.items() if key in common}

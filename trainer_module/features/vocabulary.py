@@ -38,8 +38,8 @@ class Vocabulary(Category):
 
     @property
     def vocabulary(self) -> str:
-        """Named for the column."""
-        return request_name(self.name)
+        """Named for the column, or for the one that it shares."""
+        return request_name(self.share or self.name)
 
     @classmethod
     def transform(cls, features: Sequence["Vocabulary"], columns: Sequence[Any]) -> Any:
@@ -54,14 +54,24 @@ class Vocabulary(Category):
         escaped = texts
         for found, written in _ESCAPES:
             escaped = tf.strings.regex_replace(escaped, found, written)
-        ids = [
-            tft.compute_and_apply_vocabulary(
-                text,
+        parts = tf.split(escaped, widths, axis=1)
+        together: dict[str, list[Any]] = {}
+        for feature, part in zip(features, parts):
+            together.setdefault(feature.share or feature.name, []).append(tf.reshape(part, [-1]))
+        vocabularies = {
+            feature.name: tft.vocabulary(
+                tf.concat(together[feature.name], axis=0),
                 top_k=feature.size,
-                num_oov_buckets=feature.oov_buckets,
                 vocab_filename=feature.vocabulary,
             )
-            for feature, text in zip(features, tf.split(escaped, widths, axis=1))
+            for feature in features
+            if not feature.share
+        }
+        ids = [
+            tft.apply_vocabulary(
+                part, vocabularies[feature.share or feature.name], num_oov_buckets=feature.oov_buckets
+            )
+            for feature, part in zip(features, parts)
         ]
         return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
 

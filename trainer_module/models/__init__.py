@@ -28,12 +28,14 @@ class Inputs:
       ids: Feature → how many ids it has, in the order of the columns of `CATEGORICAL`.
       lists: Feature that reads lists → how many columns it has, and how their embeddings become one: "mean", "sum" or
         "max" of those behind which there is a value. The others have its last id.
+      shares: Feature → the one whose ids it has, and whose embeddings it should have.
     """
 
     tensors: Mapping[str, Any]
     numbers: tuple[str, ...]
     ids: Mapping[str, int]
     lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    shares: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Model(ABC):
 
         Args:
           numbers: Keys of the columns of `NUMERIC`.
-          rows: (feature, kind) → keys of its ids, in the order of the columns of `CATEGORICAL`.
+          rows: (feature, kind) → keys of its ids, in the order of the columns of `CATEGORICAL`; none of a feature that
+            shares another's.
           outputs: Keys of the model's outputs.
 
         Returns:

@@ -54,18 +54,22 @@ class Perceptron(Model):
 
         columns = dict(inputs.tensors)
         if inputs.ids:
-            sizes = list(inputs.ids.values())
+            own = {feature: size for feature, size in inputs.ids.items() if feature not in inputs.shares}
+            starts = dict(zip(own, itertools.accumulate(own.values(), initial=0)))
             widths = [inputs.lists.get(feature, (1, ""))[0] for feature in inputs.ids]
-            starts = [0, *itertools.accumulate(sizes[:-1])]
-            offsets = [start for start, width in zip(starts, widths) for _ in range(width)]
+            offsets = [
+                starts[inputs.shares.get(feature, feature)]
+                for feature, width in zip(inputs.ids, widths)
+                for _ in range(width)
+            ]
             ids = columns[CATEGORICAL]
             rows = ids + tf.constant(offsets, ids.dtype)
-            embedded = Table(sum(sizes), self.embedding_dim, name=_TABLE)(rows)
+            embedded = Table(sum(own.values()), self.embedding_dim, name=_TABLE)(rows)
             if inputs.lists:
                 poolings = [inputs.lists.get(feature, (1, None))[1] for feature in inputs.ids]
-                embedded = Pooling(widths, poolings, [size - 1 for size in sizes], name="pooling")(
-                    [embedded, ids]
-                )
+                embedded = Pooling(
+                    widths, poolings, [size - 1 for size in inputs.ids.values()], name="pooling"
+                )([embedded, ids])
             columns[CATEGORICAL] = keras.layers.Flatten()(embedded)
         hidden = columns
         for layer, units in enumerate(self.hidden_units):

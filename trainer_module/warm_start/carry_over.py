@@ -141,7 +141,9 @@ def _axes(settings: Settings, file_of: Callable[[str], Path]) -> dict[str, tuple
             for column in range(feature.width)
         ],
         rows={
-            (feature.name, feature.kind): feature.id_keys(terms.get(feature.name, ()))
+            (feature.name, feature.kind): []
+            if feature.share
+            else feature.id_keys(terms.get(feature.name, ()))
             for feature in settings.categorical
         },
         outputs=[("class", each) for each in read_terms(file_of(classes))] if classes else [("output",)],
