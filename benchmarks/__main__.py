@@ -28,6 +28,7 @@ QUESTIONS = (
     "training_step",
     "exported_model",
     "growth",
+    "real_tables",
 )
 
 
