@@ -109,7 +109,9 @@ def raise_conversion_error(error: BaseException) -> None:
     for text in (f"{type(error).__name__}: {error}", str(error)):
         _, marked, rest = text.rpartition(marker)
         if marked:
-            raise ConversionError(rest.split(" [while running")[0].splitlines()[0].strip())
+            # A column's name may hold a line end; without the step's name, what follows is a traceback.
+            message, has_step, _ = rest.partition(" [while running")
+            raise ConversionError((message if has_step else rest.splitlines()[0]).strip())
 
 
 def _write_types(column_types: ColumnTypes, destination: str) -> None:

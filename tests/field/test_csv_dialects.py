@@ -149,6 +149,14 @@ def test_a_cell_of_a_megabyte_and_one_with_nul_bytes(tmp_path: Path) -> None:
         read_rows(tmp_path / "b.csv", "csv")
 
 
+def test_empty_lines_are_no_rows_and_a_row_without_values_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\tb\n\n\r\n\n\n\n\n\n\n\n\t\n\n\n\n\n\n\n\n\n1\t2\n\n")
+    rows, _ = read_rows(tmp_path / "a.csv", "csv", reading(delimiter="\t"))
+    assert rows == [{}, {"a": [1], "b": [2]}]
+    (tmp_path / "b.csv").write_bytes(b"a\tb\n\t\n")
+    assert read_rows(tmp_path / "b.csv", "csv", reading(delimiter="\t"))[0] == [{}]
+
+
 def test_a_header_of_two_lines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('"unit\nprice",b\n1,2\n3\n')
     with pytest.raises(ConversionError, match=r"a\.csv, line 4 has 1 cells"):

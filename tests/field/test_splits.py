@@ -250,3 +250,12 @@ def test_the_columns_of_splits_are_read_and_exact(tmp_path: Path) -> None:
     loaded = load(tmp_path, '[splits]\nby = "user"\ntest = 1')
     assert loaded.columns["user"] == "[splits] by names" and "user" in loaded.reading.exact
     assert load(tmp_path, '[splits]\ntime = "at"\neval_from = 2026-01-31').splits.eval_from == "2026-01-31"
+
+
+def test_an_error_about_a_column_whose_name_has_two_lines_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"unit\nprice",x\n1.5,1\n"1,5",2\n')
+    how = Reading(columns={"unit\nprice": "[features] names"}, numbers={"unit\nprice": "numeric"})
+    with pytest.raises(
+        ConversionError, match=r"'unit\nprice' is numeric, .* '1,5' in .*, line 4: set decimal = "
+    ):
+        convert_files(tmp_path, [tmp_path / "a.csv"], {}, how)
