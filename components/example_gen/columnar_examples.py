@@ -84,19 +84,25 @@ def convert(
     conversion = _Conversion(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
     )
-    starts: Any = {}
-    if rule.time and not conversion.row_splits.starts:
-        starts = beam.pvalue.AsSingleton(
-            blocks
-            | "SampleTimes" >> beam.Map(conversion.sample_times, beam.pvalue.AsSingleton(types))
-            | "MergeTimes" >> beam.CombineGlobally(merge_samples)
-            | "FindStarts" >> beam.Map(starts_of, rule)
-        )
+    starts = _starts(blocks, types, conversion)
     _ = (
         blocks
         | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(_add)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
+    )
+
+
+def _starts(blocks: Any, types: Any, conversion: "_Conversion") -> Any:
+    """Where the splits of a table divided by time begin, as a side input; nothing to find otherwise."""
+    rule = conversion.row_splits.splits
+    if not rule.time or conversion.row_splits.starts:
+        return {}
+    return beam.pvalue.AsSingleton(
+        blocks
+        | "SampleTimes" >> beam.Map(conversion.sample_times, beam.pvalue.AsSingleton(types))
+        | "MergeTimes" >> beam.CombineGlobally(merge_samples)
+        | "FindStarts" >> beam.Map(starts_of, rule)
     )
 
 
