@@ -84,19 +84,25 @@ def convert(
     conversion = _Conversion(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
     )
-    starts: Any = {}
-    if rule.time and not conversion.row_splits.starts:
-        starts = beam.pvalue.AsSingleton(
-            blocks
-            | "SampleTimes" >> beam.Map(conversion.sample_times, beam.pvalue.AsSingleton(types))
-            | "MergeTimes" >> beam.CombineGlobally(merge_samples)
-            | "FindStarts" >> beam.Map(starts_of, rule)
-        )
+    starts = _starts(blocks, types, conversion)
     _ = (
         blocks
         | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(_add)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
+    )
+
+
+def _starts(blocks: Any, types: Any, conversion: "_Conversion") -> Any:
+    """Where the splits of a table divided by time begin, as a side input; nothing to find otherwise."""
+    rule = conversion.row_splits.splits
+    if not rule.time or conversion.row_splits.starts:
+        return {}
+    return beam.pvalue.AsSingleton(
+        blocks
+        | "SampleTimes" >> beam.Map(conversion.sample_times, beam.pvalue.AsSingleton(types))
+        | "MergeTimes" >> beam.CombineGlobally(merge_samples)
+        | "FindStarts" >> beam.Map(starts_of, rule)
     )
 
 
@@ -109,7 +115,9 @@ def raise_conversion_error(error: BaseException) -> None:
     for text in (f"{type(error).__name__}: {error}", str(error)):
         _, marked, rest = text.rpartition(marker)
         if marked:
-            raise ConversionError(rest.split(" [while running")[0].splitlines()[0].strip())
+            # A column's name may hold a line end; without the step's name, what follows is a traceback.
+            message, has_step, _ = rest.partition(" [while running")
+            raise ConversionError((message if has_step else rest.splitlines()[0]).strip())
 
 
 def _write_types(column_types: ColumnTypes, destination: str) -> None:

@@ -33,6 +33,8 @@ def encode_rows(columns: Mapping[str, pa.Array], typed_when_missing: bool) -> pa
     Returns:
       pa.binary(): the bytes of ``tf.train.Example.SerializeToString(deterministic=True)``.
     """
+    if not any(map(len, columns.values())):
+        return pa.array([], pa.binary())
     pieces: list[pa.Array] = []
     for name in sorted(columns, key=str.encode):
         pieces += _encode_column(name.encode(), columns[name], typed_when_missing)

@@ -27,6 +27,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
+from pipeline.config.columns import check_source, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
@@ -103,31 +104,12 @@ class Config:
     @property
     def columns(self) -> dict[str, str]:
         """The columns that are read, and what names each, in words that follow "which"."""
-        return {
-            **dict.fromkeys(self.compared_columns, ""),
-            **self.splits.columns,
-            **dict.fromkeys(self.evaluation.columns, "[evaluation] slices names"),
-            **dict.fromkeys(self.settings.label.columns, "[label] reads"),
-            **{feature.name: "[features] names" for feature in self.settings.features},
-        }
+        return named_columns(self)
 
     @property
     def reading(self) -> Reading:
         """What the source's format needs to know besides the files."""
-        label, features = self.settings.label, self.settings.features
-        # A regression's label is a quantity, which is whole on one day and not on the next.
-        label_columns = label.columns if label.rules.has_classes or label.column is None else ()
-        ids = [feature.name for feature in features if "decimal" not in feature.types]
-        return Reading(
-            dialect=self.source.dialect,
-            columns=self.columns,
-            exact=tuple(sorted({*ids, *label_columns, *self.splits.columns} - {label.weight})),
-            codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
-            times=tuple(
-                filter(None, [self.splits.time, *(each.name for each in features if "time" in each.types)])
-            ),
-            numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
-        )
+        return reading_of(self)
 
     @property
     def schema_file(self) -> Path | None:
@@ -250,7 +232,7 @@ def _check_across(config: Config, where: str) -> None:
             f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
             "keep at least those."
         )
-    _check_source(config, where)
+    check_source(config, where)
     for feature in settings.features:
         if feature.name == settings.label.column:
             raise ConfigurationError(
@@ -267,28 +249,3 @@ def _check_across(config: Config, where: str) -> None:
                     f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
                     "lacks: add it there."
                 )
-
-
-def _check_source(config: Config, where: str) -> None:
-    """Checks of the source with what the other tables say of its columns."""
-    source, splits = config.source, config.splits
-    if source.has_spans and (splits.is_by_file or splits.time):
-        key = "time" if splits.time else "files of each split"
-        raise ConfigurationError(
-            f"{where} [splits] has {key}, and spans follow each other already, the newest being judged: remove it, or "
-            "the placeholders from [source] pattern."
-        )
-    if source.pattern and splits.is_by_file:
-        raise ConfigurationError(
-            f"{where} [source] has a pattern, and [splits] names the files of each split: remove one of the two."
-        )
-    for column in source.lists:
-        if column not in config.columns:
-            raise ConfigurationError(
-                f"{where} [source] lists names '{column}', which neither a feature nor anything else reads: remove it."
-            )
-    for column in source.columns and config.columns:
-        if column not in source.columns:
-            raise ConfigurationError(
-                f"{where} [source] columns lacks '{column}', which {config.columns[column]}: add it in its place."
-            )

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.example_gen.column_types import ColumnType, ColumnTypes, merge, widen
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Dialect, Reading
 from components.example_gen.source_format import check_columns, source_format
+from pipeline import config
 
 Row = dict[str, list[Any]]
 """Column → its values in a row; a column without any is not there."""
@@ -49,3 +52,19 @@ def values_of(row: bytes) -> Row:
 def column(rows: list[Row], name: str) -> list[Any]:
     """A column's first value in each row, None where it has none."""
     return [row[name][0] if name in row else None for row in rows]
+
+
+def write_parquet(path: Path, **columns: Any) -> Path:
+    """Writes a table; returns its file."""
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def load_dataset(directory: Path, source: str, features: str = 'x = { kind = "numeric" }') -> config.Config:
+    """A dataset whose label is y, in a folder with its files."""
+    file = directory / "orders.toml"
+    file.write_text(
+        f'name = "orders"\n[source]\n{source}\npath = "."\n[label]\ntask = "binary"\ncolumn = "y"\n'
+        f"[features]\n{features}\n[training]\nglobal_batch_size = 8\n[gates.auc]\nmin = 0.5\n"
+    )
+    return config.load(str(file), "laptop")

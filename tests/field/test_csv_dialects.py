@@ -12,9 +12,6 @@ import pytest
 from components.example_gen.column_types import ColumnType
 from components.example_gen.source_format import ConversionError
 from components.example_gen.sources import csv as csv_format
-from foundation.sections import ConfigurationError
-from pipeline import config
-from pipeline.running import preflight
 
 from .tables import column, read_rows, reading
 
@@ -149,6 +146,14 @@ def test_a_cell_of_a_megabyte_and_one_with_nul_bytes(tmp_path: Path) -> None:
         read_rows(tmp_path / "b.csv", "csv")
 
 
+def test_empty_lines_are_no_rows_and_a_row_without_values_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\tb\n\n\r\n\n\n\n\n\n\n\n\t\n\n\n\n\n\n\n\n\n1\t2\n\n")
+    rows, _ = read_rows(tmp_path / "a.csv", "csv", reading(delimiter="\t"))
+    assert rows == [{}, {"a": [1], "b": [2]}]
+    (tmp_path / "b.csv").write_bytes(b"a\tb\n\t\n")
+    assert read_rows(tmp_path / "b.csv", "csv", reading(delimiter="\t"))[0] == [{}]
+
+
 def test_a_header_of_two_lines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('"unit\nprice",b\n1,2\n3\n')
     with pytest.raises(ConversionError, match=r"a\.csv, line 4 has 1 cells"):
@@ -187,61 +192,3 @@ def test_a_file_in_another_encoding_than_is_named(tmp_path: Path) -> None:
         ConversionError, match=r"a\.csv is not in the encoding 'utf-16'.*: correct \[source\] encoding"
     ):
         read_rows(tmp_path / "a.csv", "csv", reading(encoding="utf-16"))
-
-
-MINIMAL = """
-name = "orders"
-[label]
-task = "binary"
-column = "y"
-[features]
-x = { kind = "numeric" }
-[training]
-global_batch_size = 8
-[gates.auc]
-min = 0.5
-[source]
-path = "."
-"""
-
-
-def load(directory: Path, source: str) -> config.Config:
-    (directory / "orders.toml").write_text(MINIMAL + source)
-    return config.load(str(directory / "orders.toml"), "laptop")
-
-
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ('format = "csv"\ndelimiter = ";;"', r"delimiter is ';;'; it must be one ASCII character"),
-        ('format = "csv"\ndelimiter = ""', r"delimiter is ''; it must be one ASCII character"),
-        ('format = "csv"\nquote = ","', r"delimiter ',', quote ',' and escape '' must differ"),
-        ('format = "csv"\nencoding = "utf-9"', r"encoding is 'utf-9', which Python does not know"),
-        ('format = "csv"\nencoding = "base64"', r"encoding is 'base64', which Python does not know"),
-        ('format = "csv"\ncompression = "rar"', r"compression is 'rar'; it must be one of 'auto'"),
-        ('format = "csv"\nheader = false', r"header is false, so that columns must name them"),
-        ('format = "csv"\ncolumns = ["x"]', r"set header = false, or remove columns"),
-        ('format = "csv"\nheader = false\ncolumns = ["x", "x"]', r"columns names 'x' twice"),
-        ('format = "csv"\nheader = false\ncolumns = ["x"]', r"columns lacks 'y', which \[label\] reads"),
-        ('format = "csv"\ndecimal = ";"', r"decimal is ';'; it must be one of '\.', ','"),
-        ('format = "csv"\nthousands = "."', r"thousands is '\.', which already means something else"),
-        ('format = "csv"\nthousands = "00"', r"thousands is '00'; it must be one character"),
-        ('format = "csv"\nlists = { x = "" }', r"lists\.x is empty"),
-        ('format = "csv"\nlists = { z = "|" }', r"lists names 'z', which neither a feature nor anything else reads"),
-        ('format = "parquet"\ndelimiter = ";"', r"delimiter means nothing for format 'parquet'"),
-        ('format = "tfrecord"\nnull_values = ["NA"]', r"null_values means nothing for format 'tfrecord'"),
-    ],
-)  # fmt: skip
-def test_wrong_keys_are_refused_in_one_sentence(tmp_path: Path, source: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^[^\n]*\[source\][^\n]*{said}[^\n]*$"):
-        load(tmp_path, source)
-
-
-def test_files_of_another_suffix_are_shown_where_none_matches(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n"))
-    with pytest.raises(
-        preflight.DataError, match=r"no file that matches '\*\.csv', but a\.csv\.gz, orders\.toml: add"
-    ):
-        preflight.find_source(load(tmp_path, 'format = "csv"'))
-    preflight.find_source(load(tmp_path, 'format = "csv"\ncompression = "gzip"'))
-    preflight.find_source(load(tmp_path, 'format = "csv"\npattern = "*.csv.gz"'))

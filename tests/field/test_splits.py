@@ -19,8 +19,6 @@ from components.example_gen.source_format import ConversionError
 from components.example_gen.sources import csv as csv_format
 from components.example_gen.spans import SpanError
 from components.example_gen.splits import Splits, files_by_split, find_window
-from foundation.sections import ConfigurationError
-from pipeline import config
 
 from .tables import Row, values_of
 
@@ -201,52 +199,10 @@ def test_a_split_without_files_and_a_file_of_two_splits(tmp_path: Path) -> None:
         find_window(tmp_path, "", Splits(train="a*.csv", eval="*.csv"), 1, "")
 
 
-MINIMAL = """
-name = "orders"
-[label]
-task = "binary"
-column = "y"
-[features]
-x = { kind = "numeric" }
-[training]
-global_batch_size = 8
-[gates.auc]
-min = 0.5
-[source]
-format = "csv"
-path = "."
-"""
-
-
-def load(directory: Path, tables: str) -> config.Config:
-    (directory / "orders.toml").write_text(MINIMAL + tables)
-    return config.load(str(directory / "orders.toml"), "laptop")
-
-
-@pytest.mark.parametrize(
-    ("tables", "said"),
-    [
-        ("[splits]\ntest = -1", r"test is -1; it must be a share of at least 1, or 0 for none"),
-        ('[splits]\nby = "user"\ntime = "at"', r"has both by and time"),
-        ('[splits]\neval_from = "2026-01-01"', r"has eval_from or test_from, .*: add time"),
-        ('[splits]\ntime = "at"\ntest_from = 5', r"has test_from without eval_from"),
-        ('[splits]\ntime = "at"\neval_from = 5\ntest_from = 5', r"the test split must begin later"),
-        ('[splits]\ntime = "at"\neval_from = 5\ntest_from = "2026-01-01"', r"the test split must begin later"),
-        ('[splits]\ntrain = "a.csv"', r"eval is 1, and another split names its files"),
-        ('[splits]\ntrain = "a.csv"\neval = "../b.csv"', r"eval is '\.\./b\.csv'; it must be below"),
-        ('[splits]\ntrain = "{SPAN}.csv"\neval = "b.csv"', r"train is '\{SPAN\}\.csv': a table that comes split"),
-        ('[splits]\ntrain = "a.csv"\neval = "b.csv"\nby = "user"', r"has by, and the splits name their files"),
-        ('pattern = "*.csv"\n[splits]\ntrain = "a.csv"\neval = "b.csv"', r"\[source\] has a pattern, and \[splits\]"),
-        ('pattern = "{SPAN}.csv"\n[splits]\ntime = "at"', r"\[splits\] has time, and spans follow each other already"),
-        ('pattern = "{SPAN}.csv"\n[splits]\ntrain = "a.csv"\neval = "b.csv"', r"has files of each split, and spans"),
-    ],
-)  # fmt: skip
-def test_wrong_combinations_are_refused_in_one_sentence(tmp_path: Path, tables: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^[^\n]*{said}[^\n]*$"):
-        load(tmp_path, tables)
-
-
-def test_the_columns_of_splits_are_read_and_exact(tmp_path: Path) -> None:
-    loaded = load(tmp_path, '[splits]\nby = "user"\ntest = 1')
-    assert loaded.columns["user"] == "[splits] by names" and "user" in loaded.reading.exact
-    assert load(tmp_path, '[splits]\ntime = "at"\neval_from = 2026-01-31').splits.eval_from == "2026-01-31"
+def test_an_error_about_a_column_whose_name_has_two_lines_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"unit\nprice",x\n1.5,1\n"1,5",2\n')
+    how = Reading(columns={"unit\nprice": "[features] names"}, numbers={"unit\nprice": "numeric"})
+    with pytest.raises(
+        ConversionError, match=r"'unit\nprice' is numeric, .* '1,5' in .*, line 4: set decimal = "
+    ):
+        convert_files(tmp_path, [tmp_path / "a.csv"], {}, how)

@@ -1,0 +1,66 @@
+"""Which columns of a table a configuration names, and how their cells are to be read."""
+
+from typing import TYPE_CHECKING
+
+from components.example_gen.reading.dialect import Reading
+from foundation.sections import ConfigurationError
+
+if TYPE_CHECKING:
+    from pipeline.config.loading import Config
+
+
+def named_columns(config: "Config") -> dict[str, str]:
+    """The columns that are read, and what names each, in words that follow "which"; "" for those that may be missing."""
+    return {
+        **dict.fromkeys(config.compared_columns, ""),
+        **config.splits.columns,
+        **dict.fromkeys(config.evaluation.slices, "[evaluation] slices names"),
+        **dict.fromkeys(config.settings.label.columns, "[label] reads"),
+        **{feature.name: "[features] names" for feature in config.settings.features},
+    }
+
+
+def reading_of(config: "Config") -> Reading:
+    """What the source's format needs to know besides the files."""
+    label, features = config.settings.label, config.settings.features
+    # A regression's label is a quantity, which is whole on one day and not on the next.
+    label_columns = label.columns if label.rules.has_classes or label.column is None else ()
+    ids = [feature.name for feature in features if "decimal" not in feature.types]
+    times = [feature.name for feature in features if "time" in feature.types]
+    return Reading(
+        dialect=config.source.dialect,
+        columns=config.columns,
+        exact=tuple(sorted({*ids, *label_columns, *config.splits.columns})),
+        codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
+        times=tuple(filter(None, (config.splits.time, *times))),
+        numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
+    )
+
+
+def check_source(config: "Config", where: str) -> None:
+    """Checks the source against what the other tables say of its rows and columns.
+
+    Raises:
+      ConfigurationError: In one sentence that begins with `where`.
+    """
+    source, splits = config.source, config.splits
+    if source.has_spans and (splits.is_by_file or splits.time):
+        key = "time" if splits.time else "files of each split"
+        raise ConfigurationError(
+            f"{where} [splits] has {key}, and spans follow each other already, the newest being judged: remove it, or "
+            "the placeholders from [source] pattern."
+        )
+    if source.pattern and splits.is_by_file:
+        raise ConfigurationError(
+            f"{where} [source] has a pattern, and [splits] names the files of each split: remove one of the two."
+        )
+    for column in source.lists:
+        if column not in config.columns:
+            raise ConfigurationError(
+                f"{where} [source] lists names '{column}', which neither a feature nor anything else reads: remove it."
+            )
+    for column in config.columns if source.columns else ():
+        if column not in source.columns:
+            raise ConfigurationError(
+                f"{where} [source] columns lacks '{column}', which {config.columns[column]}: add it in its place."
+            )
