@@ -6,6 +6,7 @@ judges the candidate on the absolute thresholds alone.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,22 @@ from tfx import types
 from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     BLESSING_KEY,
     EVAL_CONFIG_KEY,
     EVALUATION_KEY,
+    EXAMPLE_SPLITS_KEY,
     EXAMPLES_KEY,
 )
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator import labelled_rows
-from components.evaluator.row_metrics import judge
+from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.verdict import write_verdict
 from components.example_gen.span_conversion import WINDOW
+from components.example_gen.splits import TEST
 from trainer_module.tasks import Task
 
 METRICS = "metrics.json"
@@ -53,23 +56,51 @@ class Executor(executor.Executor):
             if fileio.exists(path_utils.serving_model_dir(baseline.uri))
         ]
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
-        evaluation = Path(artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]).uri)
+        evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
+        config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
         verdict = judge(
-            evaluation,
-            proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig()),
+            Path(evaluation.uri),
+            config,
             exec_properties[MAIN_METRIC],
             bool(exec_properties[MORE_IS_BETTER]),
             int(exec_properties[MIN_SLICE_ROWS]),
         )
-        write_verdict(verdict, evaluation)
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
+        if TEST in artifact_utils.decode_split_names(examples.split_names):
+            metrics = self._test(input_dict, evaluation, config, exec_properties)
+            verdict = replace(verdict, test_metrics=metrics)
+        write_verdict(verdict, Path(evaluation.uri))
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
             _bless(blessing, verdict.passed)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
-            window = Path(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]).uri) / WINDOW
+            window = Path(examples.uri) / WINDOW
             if window.is_file():
                 # A pushed version is to know the spans that it was made of.
                 shutil.copyfile(window, Path(blessing.uri) / WINDOW)
+
+    def _test(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        evaluation: types.Artifact,
+        config: tfma.EvalConfig,
+        exec_properties: dict[str, Any],
+    ) -> dict[str, float]:
+        """The candidate's metrics on the whole test split, on which nothing is gated."""
+        plain = tfma.EvalConfig()
+        plain.CopyFrom(config)
+        del plain.slicing_specs[:]
+        for metric in (metric for specs in plain.metrics_specs for metric in specs.metrics):
+            metric.ClearField("per_slice_thresholds")
+        beside = standard_artifacts.ModelEvaluation()
+        beside.uri = str(Path(evaluation.uri) / TEST)
+        properties = {
+            **exec_properties,
+            EVAL_CONFIG_KEY: proto_utils.proto_to_json(plain),
+            EXAMPLE_SPLITS_KEY: json.dumps([TEST]),
+        }
+        super().Do({**input_dict, BASELINE_MODEL_KEY: []}, {EVALUATION_KEY: [beside]}, properties)
+        return read_metrics(Path(beside.uri), plain)
 
 
 class Evaluator(component.Evaluator):

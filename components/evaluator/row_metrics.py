@@ -35,7 +35,7 @@ def judge(
       more_is_better: Whether a greater value of it is better.
       min_slice_rows: Gates do not ask about slices of fewer rows.
     """
-    is_weighted = any(model.example_weight_key for model in config.model_specs)
+    is_weighted = _is_weighted(config)
     metrics, scores = _metrics(directory, is_weighted), _scores(directory)
     validation = tfma.load_validation_result(str(directory))
     # (slice, metric, whether the change was asked about) of what TFMA says was not passed.
@@ -68,6 +68,15 @@ def judge(
         curves={model: draw_curves(each, threshold) for model, each in scores.get((), {}).items()},
         more_is_better=more_is_better,
     )
+
+
+def read_metrics(directory: Path, config: tfma.EvalConfig) -> dict[str, float]:
+    """The candidate's metrics on all rows of an evaluation."""
+    return _metrics(directory, _is_weighted(config))[()].metrics
+
+
+def _is_weighted(config: tfma.EvalConfig) -> bool:
+    return any(model.example_weight_key for model in config.model_specs)
 
 
 def _natural(key: Slice) -> list[tuple[float, str]]:

@@ -172,6 +172,8 @@ class Verdict:
     """"candidate" and "baseline", where the task has curves."""
     more_is_better: bool | None = None
     """Whether a greater value of the main metric is better; None in a document of an earlier version."""
+    test_metrics: dict[str, float] = field(default_factory=dict)
+    """On the test split, which nothing is chosen by; empty without one."""
     version: int = VERSION
 
     @property

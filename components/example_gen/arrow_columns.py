@@ -41,9 +41,7 @@ def infer_schema(file: str, schema: pa.Schema, reading: Reading = Reading()) -> 
     for field in wanted:
         if len(schema.get_all_field_indices(field.name)) > 1:
             raise ConversionError(f"{file} has the column '{field.name}' twice: rename one of them.")
-    return {
-        field.name: _infer_field(file, field, (reading.columns or {}).get(field.name)) for field in wanted
-    }
+    return {field.name: _infer_field(file, field, reading) for field in wanted}
 
 
 def whole_columns(columns: Mapping[str, Sequence[pa.Array]], exact: Collection[str]) -> ColumnTypes:
@@ -109,13 +107,16 @@ def is_list(arrow: pa.DataType) -> bool:
     return pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow)
 
 
-def _infer_field(file: str, field: pa.Field, named_by: str | None) -> ColumnType:
+def _infer_field(file: str, field: pa.Field, reading: Reading) -> ColumnType:
     arrow = field.type.value_type if is_list(field.type) else field.type
     if pa.types.is_dictionary(arrow):
         arrow = arrow.value_type
+    if field.name in reading.times and _is_time(arrow):
+        return ColumnType.BYTES
     for kind, predicates in _READABLE.items():
         if any(is_kind(arrow) for is_kind in predicates):
             return kind
+    named_by = (reading.columns or {}).get(field.name)
     raise ConversionError(
         f"{file}: column '{field.name}'{f', which {named_by},' if named_by else ''} is of type {field.type}, which "
         "an example cannot hold: write it as a number or a text."
@@ -154,13 +155,35 @@ def _values(column: pa.Array) -> pa.Array:
 
 
 def _decode(column: pa.Array) -> pa.Array:
-    """Without a dictionary, and without half floats, which Arrow casts to nothing."""
+    """Without a dictionary, without half floats, which Arrow casts to nothing, and with times as texts."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_float16(column.type):
+        # One by one, as so few have them.
         halves = [None if value is None else float(value) for value in column.to_pylist()]
         return pa.array(halves, pa.float64())
-    return column
+    return _to_iso(column) if _is_time(column.type) else column
+
+
+def _is_time(arrow: pa.DataType) -> bool:
+    return pa.types.is_timestamp(arrow) or pa.types.is_date(arrow)
+
+
+def _to_iso(column: pa.Array) -> pa.Array:
+    """Dates as 2026-01-31, timestamps as 2026-01-31T12:00:00 and the fraction, in UTC where they have a zone."""
+    unit = "D" if pa.types.is_date(column.type) else column.type.unit
+    if unit == "D":
+        numbers = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
+    else:
+        numbers = column.cast(pa.int64())
+    present = numbers.drop_null().to_numpy(zero_copy_only=False)
+    texts = np.full(len(column), None, object)
+    texts[column.is_valid().to_numpy(zero_copy_only=False)] = np.datetime_as_string(
+        present.astype(f"datetime64[{unit}]")
+    )
+    # One spelling of a time, whatever the unit of the file.
+    spelled = pc.replace_substring_regex(pa.array(texts, pa.string()), r"(\.\d*[1-9])0+$", r"\1")
+    return pc.replace_substring_regex(spelled, r"\.0+$", "")
 
 
 def _flatten(column: pa.Array) -> tuple[pa.Array, Any]:

@@ -96,7 +96,7 @@ def convert(
         blocks
         | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(_add)
-        | "WriteRows" >> beam.Map(_write_rows, destination, rule.names)
+        | "WriteRows" >> beam.Map(_write_rows, destination, rule)
     )
 
 
@@ -192,13 +192,14 @@ def _add(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _write_rows(counts: Mapping[str, int], destination: str, splits: Sequence[str]) -> None:
+def _write_rows(counts: Mapping[str, int], destination: str, splits: Splits) -> None:
     if not counts:
         raise ConversionError("The table has no rows: bring files that have some.")
-    for split in splits:
+    how = f"by the values of '{splits.time or splits.by}'" if splits.columns else "by hash"
+    for split in splits.names:
         if not counts.get(split):
             raise ConversionError(
-                f"The {split} split is empty: of {sum(counts.values())} rows none fell into it; bring more rows, or "
-                "change [splits]."
+                f"The {split} split is empty: of {sum(counts.values())} rows none fell into it {how}; bring more rows, "
+                "or change [splits]."
             )
-    _write_json({split: counts[split] for split in splits}, destination, ROWS)
+    _write_json({split: counts[split] for split in splits.names}, destination, ROWS)

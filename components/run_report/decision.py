@@ -97,6 +97,10 @@ def _main_figures(verdict: Verdict) -> Iterator[Figure]:
     interval = whole.intervals.get(main)
     note = f"95 %: {number(interval[0])} to {number(interval[1])}" if interval else "on the eval split"
     yield Figure(main, number(value), note)
+    if main in verdict.test_metrics:
+        yield Figure(
+            f"{main} on the test split", number(verdict.test_metrics[main]), "which nothing is chosen by"
+        )
     if value is not None and before is not None:
         judged = better_or_worse(value - before, verdict.more_is_better)
         note = f"which has {number(before)}" + (f": {judged}" if judged else "")

@@ -123,6 +123,9 @@ class Config:
             columns=self.columns,
             exact=tuple(sorted({*ids, *label_columns, *self.splits.columns} - {label.weight})),
             codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
+            times=tuple(
+                filter(None, [self.splits.time, *(each.name for each in features if "time" in each.types)])
+            ),
             numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
         )
 

@@ -27,6 +27,8 @@ def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
     """What each line is about, and the line: metrics, blessing and refusals."""
     if run.metrics:
         yield "metrics", _listed(run.metrics)
+        if run.test_metrics:
+            yield "test split", _listed(run.test_metrics)
         if run.mean_predictor:
             yield "mean alone", _listed(run.mean_predictor)
         yield "blessed", "yes" if run.blessed else "no"

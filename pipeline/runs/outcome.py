@@ -62,6 +62,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         main_metric=verdict.main_metric,
         more_is_better=verdict.more_is_better,
         metrics=verdict.whole.metrics,
+        test_metrics=verdict.test_metrics,
         mean_predictor=training.get("mean_predictor") or {},
         slice_metrics=verdict.metrics_by_slice,
         examples=training.get("examples", {}),

@@ -20,7 +20,7 @@ from trainer_module.settings import Settings
 _PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
 # Of the configuration: what the page names anyway, what only a cluster reads, and who hears of runs, whose
 # addresses may be secrets.
-_NOT_SHOWN = ("name", "profile", "dataset_file", "kubeflow", "steps", "notify")
+_NOT_SHOWN = ("name", "profile", "dataset_file", "compared_columns", "kubeflow", "steps", "notify")
 
 
 def reproduction(run: Run, config: Config, workspace: Workspace) -> Reproduction:

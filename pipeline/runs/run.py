@@ -43,6 +43,8 @@ class Run:
     """The one of `metrics` that runs are listed by."""
     more_is_better: bool | None = None
     """Whether a greater value of it is better; None for not known."""
+    test_metrics: dict[str, float] = field(default_factory=dict)
+    """On the test split, where there is one."""
     mean_predictor: dict[str, float] = field(default_factory=dict)
     """Metrics on the eval split of always predicting the mean label; of a number's task only."""
     slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)

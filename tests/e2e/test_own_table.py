@@ -50,11 +50,15 @@ def table(rows: int, *, price: str = "{:.2f}") -> str:
 
 def test_another_table_with_three_classes_runs_without_any_python(project: Project) -> None:
     text = DATASET.format(name="shop", label=CLASSES, gate="sparse_categorical_accuracy", bound="min = 0.7")
-    project.add_dataset("shop", text, table(1500))
+    text += "\n[splits]\ntrain = 4\neval = 2\ntest = 1\n"
+    project.add_dataset("shop", text, table(1750))
     run = project.run("shop")
     assert run.status == 0, run.error
     assert run.summary["blessed"] is True
     assert run.summary["metrics"]["sparse_categorical_accuracy"] > 0.85
+    # The test split takes rows from both others, and nothing learns from it or judges by it.
+    assert 1400 < sum(run.summary["examples"].values()) < 1600
+    assert run.summary["metrics"]["example_count"] == run.summary["examples"]["eval"]
     model = tf.saved_model.load(run.summary["pushed_model"])
     answer = model.signatures["predict_raw"](
         **{
@@ -89,15 +93,32 @@ def test_a_column_of_the_wrong_type_is_stopped_by_the_data_gate(
 ) -> None:
     text = (project.root / "datasets" / "small.toml").read_text().replace("small", "broken")
     text = text.replace("broken.schema", "taxi.schema")
-    broken = [
-        line.replace(",", ",N/A ", 1) if number else line for number, line in enumerate(taxi_rows[:500])
-    ]
-    project.add_dataset("broken", text, "".join(broken))
+    # No feature reads it, and the reviewed schema knows it.
+    place = taxi_rows[0].split(",").index("trip_start_timestamp")
+    cells = [line.split(",") for line in taxi_rows[:500]]
+    for row in cells[1:]:
+        row[place] = f"N/A {row[place]}"
+    project.add_dataset("broken", text, "".join(",".join(row) for row in cells))
     run = project.run("broken")
     assert run.status == 1
     assert run.states["DataGate"] == "failed" and run.states["Transform"] == "skipped"
-    assert "fare" in run.error and "split" in run.error and "make schema" in run.error
+    assert "trip_start_timestamp" in run.error and "split" in run.error and "make schema" in run.error
     assert run.summary["status"] == "failed" and run.summary["pushed_model"] is None
+
+
+def test_a_text_among_the_numbers_of_a_feature_is_named_with_its_line_before_statistics(
+    project: Project, taxi_rows: list[str]
+) -> None:
+    text = (project.root / "datasets" / "small.toml").read_text().replace("small", "texts")
+    text = text.replace("texts.schema", "taxi.schema")
+    rows = [
+        line.replace(",", ",N/A ", 1) if number == 7 else line for number, line in enumerate(taxi_rows[:500])
+    ]
+    project.add_dataset("texts", text, "".join(rows))
+    run = project.run("texts")
+    assert run.status == 1
+    assert run.states["ExampleGen"] == "failed" and run.states["StatisticsGen"] == "skipped"
+    assert "'fare' is numeric" in run.error and ", line 8: " in run.error and "null_values" in run.error
 
 
 def test_an_empty_split_stops_the_run_in_one_sentence(project: Project) -> None:

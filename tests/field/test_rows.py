@@ -282,3 +282,11 @@ def test_a_gzip_file_that_is_cut_short_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 5000)[:40])
     with pytest.raises(ConversionError, match=r"a\.csv\.gz cannot be decompressed as gzip .*: replace it"):
         read_rows(tmp_path / "a.csv.gz", "csv")
+
+
+def test_a_time_has_one_spelling_whatever_the_unit() -> None:
+    at = datetime.datetime(2026, 1, 31, 12, 0, 5, 250_000)
+    for unit in ("ms", "us", "ns"):
+        batch = pa.RecordBatch.from_arrays([pa.array([at, None], pa.timestamp(unit))], ["at"])
+        held = cast_columns("", batch, {"at": ColumnType.BYTES})["at"]
+        assert held.to_pylist() == [b"2026-01-31T12:00:05.25", None]

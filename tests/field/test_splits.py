@@ -1,11 +1,14 @@
 """Which split a row is in: what must not be learned from what, never is."""
 
+import datetime
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
@@ -41,7 +44,8 @@ def convert_files(
     out = directory / "out"
     try:
         with beam.Pipeline() as pipeline:
-            convert(pipeline, [str(path) for path in paths], "csv", str(out), splits, None, how, files)
+            file_format = paths[0].suffix.removeprefix(".")
+            convert(pipeline, [str(path) for path in paths], file_format, str(out), splits, None, how, files)
     except Exception as error:
         raise_conversion_error(error)
         raise
@@ -100,6 +104,32 @@ def test_rows_of_one_time_stay_together(tmp_path: Path) -> None:
     text = "at,x\n" + "".join(f"2026-01-0{1 + row // 100},{row}\n" for row in range(300))
     found = split(tmp_path, text, {"train": 1, "eval": 1, "time": "at"})
     assert (len(found["train"]), len(found["eval"])) == (200, 100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [
+        (pa.timestamp("ns", "Europe/Berlin"), "2026-01-20T00:00:00"),
+        (pa.timestamp("us"), "2026-01-20T00:00:00"),
+        (pa.timestamp("s"), "2026-01-20T00:00:00"),
+        (pa.date32(), "2026-01-20"),
+        (pa.date64(), "2026-01-20"),
+    ],
+)
+def test_timestamps_and_dates_of_parquet_divide_a_table(tmp_path: Path, kind: pa.DataType, last: str) -> None:
+    days = [
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(day)
+        for day in range(30)
+    ]
+    dates = [day.date() for day in days] if pa.types.is_date(kind) else days
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"at": pa.array(dates, kind), "none": pa.array([None] * 30, kind)}), file)
+    found = convert_files(
+        tmp_path, [file], {"train": 2, "eval": 1, "time": "at"}, Reading(times=("at", "none"))
+    )
+    assert (len(found["train"]), len(found["eval"])) == (20, 10)
+    assert max(of(found["train"], "at")).decode() == last
+    assert of(found["train"], "none") == set()
 
 
 @pytest.mark.parametrize(

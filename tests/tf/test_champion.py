@@ -110,7 +110,8 @@ class Judge:
         model = artifact(standard_artifacts.Model, self.directory / "candidate")
         save_model(Path(path_utils.serving_model_dir(model.uri)), candidate)
         examples = artifact(standard_artifacts.Examples, self.directory / "examples")
-        examples.split_names = '["eval"]'
+        splits = [path.name.removeprefix("Split-") for path in Path(examples.uri).iterdir()]
+        examples.split_names = json.dumps(sorted(splits))
         outputs = {
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, self.directory / "evaluation")],
             "blessing": [artifact(standard_artifacts.ModelBlessing, self.directory / "blessing")],
@@ -253,3 +254,20 @@ off = { kind = "calibration_error", bins = 5 }
     judge.config = replace(judge.config, metrics={"off": Metric("F1Score", {"bin": 5})})
     with pytest.raises(ConfigurationError, match=r"\[metrics\] off cannot be made: .*bin"):
         evaluation_config(judge.config)
+
+
+def test_a_test_split_is_measured_once_and_gates_do_not_look_at_it(judge: Judge, tmp_path: Path) -> None:
+    test = tmp_path / "examples" / "Split-test"
+    write_examples(test)
+    records = list(tf.data.TFRecordDataset(str(test / "data.gz"), "GZIP").as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(test / "data.gz"), "GZIP") as writer:
+        for record in records:
+            example = tf.train.Example.FromString(record)
+            # Upside down: what is right on the eval split is wrong here.
+            example.features.feature["won"].int64_list.value[0] ^= 1
+            writer.write(example.SerializeToString())
+    blessed, refusals, live = judge(candidate="nowhere", live="elsewhere")
+    assert blessed and refusals == () and live is not None
+    auc = judge.verdict.whole.metrics["auc"]
+    assert auc > 0.9 and judge.verdict.test_metrics["auc"] == pytest.approx(1 - auc, abs=0.01)
+    assert judge.verdict.test_metrics["example_count"] == 600

@@ -120,6 +120,7 @@ class Reading:
         only a reviewed schema names, with "", may be missing: ExampleValidator says so.
       exact: Columns whose numbers are whole numbers if all of them are, however they are written: 7.0 is 7.
       codes: Columns whose whole numbers are texts where one of them begins with a zero, as postal codes do.
+      times: Columns whose timestamps and dates are read, as ISO 8601 texts; elsewhere such a type is refused.
       numbers: Column that must hold numbers → the kind that needs them.
     """
 
@@ -127,6 +128,7 @@ class Reading:
     columns: Mapping[str, str] | None = None
     exact: Collection[str] = ()
     codes: Collection[str] = ()
+    times: Collection[str] = ()
     numbers: Mapping[str, str] = field(default_factory=dict)
 
     def wants(self, column: str) -> bool:
@@ -137,7 +139,7 @@ class Reading:
     def decisive(self) -> list[Any]:
         """What decides, besides the files, what becomes of rows: JSON values, no order in them."""
         columns = None if self.columns is None else sorted(self.columns)
-        return [self.dialect.given(), columns, sorted(self.exact), sorted(self.codes)]
+        return [self.dialect.given(), columns, *map(sorted, (self.exact, self.codes, self.times))]
 
     def to_json(self) -> str:
         """What `from_json` reads; the same for the same reading, whatever names a column."""
@@ -146,6 +148,7 @@ class Reading:
             {
                 "dialect": self.dialect.given(), "columns": columns, "exact": sorted(self.exact),
                 "codes": sorted(self.codes),
+                "times": sorted(self.times),
                 "numbers": dict(self.numbers),
             },
             sort_keys=True,
