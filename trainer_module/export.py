@@ -8,6 +8,7 @@ app                 transformed numbers and ids → predictions: TFLite and TF.j
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -161,10 +162,10 @@ def _raw_inputs(settings: Settings, spec: Mapping[str, tf.io.VarLenFeature]) -> 
 def _with_missing(
     column: tf.Tensor, spec: tf.io.VarLenFeature | tf.io.FixedLenFeature
 ) -> tf.SparseTensor | tf.Tensor:
-    if isinstance(spec, tf.io.FixedLenFeature):
-        return tf.cast(tf.reshape(column, [-1, *spec.shape]), spec.dtype)
     if len(column.shape) == 1:
         column = column[:, tf.newaxis]
+    if isinstance(spec, tf.io.FixedLenFeature):
+        return tf.cast(tf.reshape(_of_length(column, math.prod(spec.shape)), [-1, *spec.shape]), spec.dtype)
     if column.dtype == tf.string:
         present = tf.not_equal(column, "")
     elif column.dtype.is_floating:
@@ -179,3 +180,12 @@ def _with_missing(
     if column.dtype != spec.dtype:
         values = tf.cast(values, spec.dtype)
     return tf.SparseTensor(indices, values, shape)
+
+
+def _of_length(column: tf.Tensor, places: int) -> tf.Tensor:
+    """[batch, places]: the first values, filled up with what means missing where a request has fewer."""
+    if column.dtype == tf.string:
+        missing = tf.constant("")
+    else:
+        missing = tf.constant(float("nan") if column.dtype.is_floating else MISSING_INTEGER, column.dtype)
+    return tf.concat([column, tf.fill([tf.shape(column)[0], places], missing)], axis=1)[:, :places]

@@ -65,9 +65,16 @@ class Exported:
 
 
 def export(
-    directory: Path, features: Mapping[str, Any], rows: Sequence[Row], types: Mapping[str, Any]
+    directory: Path,
+    features: Mapping[str, Any],
+    rows: Sequence[Row],
+    types: Mapping[str, Any],
+    fixed: Mapping[str, tf.io.FixedLenFeature] | None = None,
 ) -> Exported:
-    """The model of a table whose label is the column "y", 0 or 1, which is added where it is not there."""
+    """The model of a table whose label is the column "y", 0 or 1, which is added where it is not there.
+
+    `fixed` is what a schema says of columns all of whose rows have as many values.
+    """
     rows = [{"y": [place % 2], **row} for place, row in enumerate(rows)]
     types = {"y": tf.int64, **types}
     tables = {
@@ -76,6 +83,6 @@ def export(
         "model": {"embedding_dim": 2, "hidden_units": [4]},
         "training": {"epochs": 1, "global_batch_size": 8},
     }
-    table = transform(tables, rows, types=dict(types))
+    table = transform(tables, rows, types=dict(types), fixed=fixed or {})
     export_model(build_model(table.settings), table.settings, table.output, str(directory / "model"))
     return Exported(table, directory / "model", types)

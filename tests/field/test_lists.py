@@ -213,3 +213,17 @@ def test_a_warm_start_carries_lists_over(exported: Exported) -> None:
     groups = {group.name: group for group in started.groups}
     assert groups["tags"].carried == 5 + 2 + 1 and groups["tags"].dropped == 0
     assert all(group.new == group.dropped == 0 for group in started.groups if group.unit == "values")
+
+
+def test_a_column_whose_lists_all_have_one_length_is_read_as_any_other(tmp_path: Path) -> None:
+    """A reviewed schema may say so: the column is dense then."""
+    rows: list[Row] = [{"tags": [b"a", b"b", b""], "zone": [b"z%d" % (row % 3)]} for row in range(20)]
+    features = {
+        "tags": {"kind": "vocabulary", "size": 5, "multi": True, "max_length": 4},
+        "zone": {"kind": "hashed", "buckets": 9},
+    }
+    fixed = {"tags": tf.io.FixedLenFeature([3], tf.string), "zone": tf.io.FixedLenFeature([], tf.string)}
+    made = export(tmp_path, features, rows, {"tags": tf.string, "zone": tf.string}, fixed)
+    assert made.refusals(rows) == []
+    ids = ids_of(made, "tags", rows)
+    assert len({tuple(each) for each in ids}) == 1 and ids[0][2:] == [6, 6] and ids[0][0] != ids[0][1]

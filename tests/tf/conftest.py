@@ -1,9 +1,10 @@
 """A small table, transformed for real by TFT, that the tests of the learner share."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -92,12 +93,16 @@ class Transformed:
 
 
 def transform(
-    tables: dict[str, Any], rows: Sequence[Row], files: int = 1, types: dict[str, tf.DType] = TYPES
+    tables: dict[str, Any],
+    rows: Sequence[Row],
+    files: int = 1,
+    types: dict[str, tf.DType] = TYPES,
+    fixed: Mapping[str, tf.io.FixedLenFeature] = MappingProxyType({}),
 ) -> Transformed:
     """Runs the preprocessing over `rows` and writes the result as Transform does."""
     directory = tempfile.mkdtemp()
     names = {*tables["features"]} | set(Settings.from_json(tables).label.columns)
-    spec = {name: tf.io.VarLenFeature(types[name]) for name in sorted(names)}
+    spec = {name: fixed.get(name, tf.io.VarLenFeature(types[name])) for name in sorted(names)}
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     given = [{name: row[name] for name in names} for row in rows]
     with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=tempfile.mkdtemp()):

@@ -112,7 +112,8 @@ def _flat(column: Column) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """All values, the row of each, and how many rows there are."""
     if isinstance(column, tf.SparseTensor):
         return column.values, column.indices[:, 0], column.dense_shape[0]
-    shape = tf.shape(column, tf.int64)
+    lists = tf.reshape(column, [tf.shape(column)[0], -1])
+    shape = tf.shape(lists, tf.int64)
     return tf.reshape(column, [-1]), tf.repeat(tf.range(shape[0]), shape[1]), shape[0]
 
 
