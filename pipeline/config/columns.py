@@ -14,7 +14,7 @@ def named_columns(config: "Config") -> dict[str, str]:
     return {
         **dict.fromkeys(config.compared_columns, ""),
         **config.splits.columns,
-        **dict.fromkeys(config.evaluation.slices, "[evaluation] slices names"),
+        **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
         **dict.fromkeys(config.settings.label.columns, "[label] reads"),
         **{feature.name: "[features] names" for feature in config.settings.features},
     }
@@ -30,7 +30,7 @@ def reading_of(config: "Config") -> Reading:
     return Reading(
         dialect=config.source.dialect,
         columns=config.columns,
-        exact=tuple(sorted({*ids, *label_columns, *config.splits.columns})),
+        exact=tuple(sorted({*ids, *label_columns, *config.splits.columns} - {label.weight})),
         codes=tuple(sorted(feature.name for feature in features if "text" in feature.types)),
         times=tuple(filter(None, (config.splits.time, *times))),
         numbers={feature.name: feature.kind for feature in features if "text" not in feature.types},
