@@ -197,7 +197,9 @@ def _column(rows: Sequence[Row], column: str, info: TensorInfo) -> Any:
     dtype = tf.dtypes.as_dtype(info.dtype)
     missing: Any = "" if dtype == tf.string else float("nan") if dtype.is_floating else MISSING_INTEGER
     places = info.tensor_shape.dim[1].size if len(info.tensor_shape.dim) > 1 else 1
-    lists = [[*row.get(column, ())[:places], *[missing] * places][:places] for row in rows]
+    # What is missing takes no place in a list of ids; in a vector every number has its place.
+    there = [[v for v in row.get(column, ()) if v not in (missing, b"")] for row in rows]
+    lists = [[*values[:places], *[missing] * places][:places] for values in there]
     values = np.array(lists, dtype.as_numpy_dtype)
     return tf.make_tensor_proto(values if len(info.tensor_shape.dim) > 1 else values[:, 0], dtype)
 
