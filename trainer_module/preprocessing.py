@@ -26,7 +26,7 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
     """The transformation, traced by TFT.
 
     Args:
-      inputs: Raw columns by name, each at most one value a row: sparse, or dense [batch, 1].
+      inputs: Raw columns by name: sparse, of any number of values a row, or dense.
       custom_config: The tables ``features`` and ``label`` of `Settings.to_json`.
 
     Returns:

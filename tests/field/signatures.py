@@ -26,6 +26,7 @@ class Exported:
     table: Transformed
     model: Path
     types: Mapping[str, Any]
+    required: frozenset[str] = frozenset()
 
     def _ask(self, signature: str, rows: Sequence[Row]) -> dict[str, Array]:
         asked = tf.saved_model.load(str(self.model)).signatures[signature]
@@ -53,7 +54,7 @@ class Exported:
     def refusals(self, rows: Sequence[Row]) -> list[str]:
         """What the serving check has against the model, after asking all signatures with `rows`."""
         replays = make_replays(
-            "model", read_signatures(self.model), rows, self.table.settings, frozenset(), len(rows)
+            "model", read_signatures(self.model), rows, self.table.settings, self.required, len(rows)
         )
         return check_model(self.model, replays, Serving(memory_mib=8192))[1]
 
@@ -85,4 +86,4 @@ def export(
     }
     table = transform(tables, rows, types=dict(types), fixed=fixed or {})
     export_model(build_model(table.settings), table.settings, table.output, str(directory / "model"))
-    return Exported(table, directory / "model", types)
+    return Exported(table, directory / "model", types, frozenset(fixed or ()))

@@ -222,7 +222,7 @@ def test_a_column_whose_lists_all_have_one_length_is_read_as_any_other(tmp_path:
         "tags": {"kind": "vocabulary", "size": 5, "multi": True, "max_length": 4},
         "zone": {"kind": "hashed", "buckets": 9},
     }
-    fixed = {"tags": tf.io.FixedLenFeature([3], tf.string), "zone": tf.io.FixedLenFeature([], tf.string)}
+    fixed = {"tags": tf.io.FixedLenFeature([3], tf.string), "zone": tf.io.FixedLenFeature([1], tf.string)}
     made = export(tmp_path, features, rows, {"tags": tf.string, "zone": tf.string}, fixed)
     assert made.refusals(rows) == []
     ids = ids_of(made, "tags", rows)

@@ -1,4 +1,4 @@
-"""Raw columns as matrices of one value a row and column, and the label that is made of them.
+"""Raw columns as matrices of a value a row and column, or of lists side by side, and the label that is made of them.
 
 Apart from `trainer_module.preprocessing`, because a data gate counts labels, too: what is learned and
 what is counted cannot disagree, and an edited preprocessing does not repeat the gate.
