@@ -10,6 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.data_gate.label_statistics import INVALID_CLASS, label_statistics, read_columns
 from components.data_gate.merged_statistics import FeatureStatistics, counts_of, rows_and_missing
 from components.data_gate.report import DataGateError
+from components.example_gen.splits import EVAL, TEST
 from trainer_module.inputs.raw_columns import evaluate_label
 from trainer_module.label import Label
 
@@ -67,7 +68,7 @@ def _check_names(label: Label, counts: Mapping[str, Mapping[str, float]], is_who
     if label.classes:
         known, fix = set(label.classes), "which classes does not name: add it, or drop these rows"
     elif is_whole:
-        known = {name for split, names in counts.items() if split != "eval" for name in names}
+        known = {name for split, names in counts.items() if split not in (EVAL, TEST) for name in names}
         fix = "which no row of the train split is: bring more rows, or name all of them in [label] classes"
     else:
         return
