@@ -17,6 +17,7 @@ import tensorflow_transform as tft
 
 from foundation.sections import read_section
 from trainer_module.features import CATEGORICAL, NUMERIC, by_kind, read_features
+from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column, numbers_of
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT, Label
 from trainer_module.tasks import INVALID, NO_CLASS
@@ -58,14 +59,14 @@ def _label(label: Label, value: tf.Tensor) -> tf.Tensor:
     vocabulary = label.rules.class_vocabulary
     if not vocabulary:
         return value
-    counted = value
+    names = counted = escape(value)
     if label.classes:
         # Each once a batch, so that a class has an output where the training split has no row of it.
-        named = tf.constant(label.classes)
-        is_named = tf.reduce_any(tf.equal(value[:, tf.newaxis], named), axis=1)
-        counted = tf.concat([tf.where(is_named, value, ""), named], axis=0)
+        named = escape(tf.constant(label.classes))
+        is_named = tf.reduce_any(tf.equal(names[:, tf.newaxis], named), axis=1)
+        counted = tf.concat([tf.where(is_named, names, ""), named], axis=0)
     classes = tft.vocabulary(counted, vocab_filename=vocabulary)
-    ids = tft.apply_vocabulary(value, classes, default_value=INVALID)
+    ids = tft.apply_vocabulary(names, classes, default_value=INVALID)
     return tf.where(tf.equal(value, ""), tf.constant(NO_CLASS, tf.int64), ids)
 
 

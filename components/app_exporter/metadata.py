@@ -45,7 +45,9 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
     description: dict[str, Any] = {
         "format": 1,
         "task": settings.label.task,
-        "classes": [_decode(line) for line in read_terms(model / "assets" / classes)] if classes else None,
+        "classes": [_decode(unescape(line)) for line in read_terms(model / "assets" / classes)]
+        if classes
+        else None,
         NUMERIC: [],
         CATEGORICAL: [],
     }

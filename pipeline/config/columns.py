@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from components.example_gen.reading.dialect import Reading
 from foundation.sections import ConfigurationError
+from trainer_module.features import CATEGORICAL, NUMERIC
+from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
 if TYPE_CHECKING:
     from pipeline.config.loading import Config
@@ -37,12 +39,23 @@ def reading_of(config: "Config") -> Reading:
     )
 
 
-def check_source(config: "Config", where: str) -> None:
-    """Checks the source against what the other tables say of its rows and columns.
+def check_columns(config: "Config", where: str) -> None:
+    """Checks what the tables say of the rows and columns against each other.
 
     Raises:
       ConfigurationError: In one sentence that begins with `where`.
     """
+    for feature in config.settings.features:
+        if feature.name == config.settings.label.column:
+            raise ConfigurationError(
+                f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
+            )
+    for column in config.evaluation.columns:
+        if column in (NUMERIC, CATEGORICAL, TRANSFORMED_LABEL, TRANSFORMED_WEIGHT):
+            raise ConfigurationError(
+                f"{where} [evaluation] slices names '{column}', which is also what the model is given: rename the "
+                "column, or leave the slice out."
+            )
     source, splits = config.source, config.splits
     if source.has_spans and (splits.is_by_file or splits.time):
         key = "time" if splits.time else "files of each split"

@@ -27,7 +27,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
-from pipeline.config.columns import check_source, named_columns, reading_of
+from pipeline.config.columns import check_columns, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
@@ -78,7 +78,7 @@ class Config:
             "label": Table((DATASET,), ("ExampleGen", *_READ_ROWS, "Evaluator", "Pusher"), Label),
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
-            "loss": Table((DATASET,), _LEARN, read_loss),
+            "loss": Table((DATASET,), (*_LEARN, "Pusher"), read_loss),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
@@ -220,8 +220,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
 
 def _check_across(config: Config, where: str) -> None:
     """Checks that involve several sections."""
-    settings, task = config.settings, config.settings.label.task
-    rules = config.settings.label.rules
+    task, rules = config.settings.label.task, config.settings.label.rules
     if not config.source.has_spans and config.window != Window():
         raise ConfigurationError(
             f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
@@ -232,12 +231,7 @@ def _check_across(config: Config, where: str) -> None:
             f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
             "keep at least those."
         )
-    check_source(config, where)
-    for feature in settings.features:
-        if feature.name == settings.label.column:
-            raise ConfigurationError(
-                f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
-            )
+    check_columns(config, where)
     check_names(config.metrics, (*rules.metrics, *rules.plots), where)
     refuse_unknown_keys(
         config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"

@@ -231,3 +231,22 @@ def test_rows_without_a_label_are_not_read_and_not_counted_by_any_worker(workers
 def test_classes_that_are_numbers_are_called_as_they_were_written() -> None:
     ratings: Table = {"y": (tf.float32, [4.5, 4.0, 0.1, 1e-7, 16777216.0, None])}
     assert labels_of(ratings, "multiclass", column="y") == [b"4.5", b"4", b"0.1", b"1e-07", b"16777216", b""]
+
+
+def test_a_class_with_a_line_end_is_a_class_of_its_own(tmp_path: Path) -> None:
+    rows = [{"x": [float(row)], "y": [["a\nb", "a", "b\\n", "b\r"][row % 4].encode()]} for row in range(20)]
+    tables = {
+        "features": {"x": {"kind": "numeric"}},
+        "label": {"task": "multiclass", "column": "y"},
+        "training": {"global_batch_size": 4},
+    }
+    made = transform(tables, rows, types={"x": tf.float32, "y": tf.string})
+    labels = [
+        label
+        for part in read_rows(made.files, made.output.transformed_feature_spec()).as_numpy_iterator()
+        for label in part[TRANSFORMED_LABEL].tolist()
+    ]
+    assert [labels.count(each) for each in range(4)] == [5] * 4 and len(labels) == 20
+    named = {**tables, "label": {**tables["label"], "classes": ["a\nb", "a", "b\\n", "b\r", "never seen"]}}
+    made = transform(named, rows, types={"x": tf.float32, "y": tf.string})
+    assert made.output.vocabulary_size_by_name("label_classes") == 5

@@ -122,6 +122,7 @@ CHANGES = {
     "model": ["model.dropout=0.5"],
     "training": ["training.epochs=3"],
     "evaluation": ["evaluation.slices=['trip_start_day']"],
+    "loss": ["loss.kind=focal"],
     "metrics": ["metrics.hinge=tf_keras.metrics.Hinge"],
     "gates": ["gates.auc.min=0.1"],
     "drift": ["drift.window=3"],

@@ -50,11 +50,7 @@ class Vocabulary(Category):
 
         widths = [feature.width for feature in features]
         texts = texts_of(columns, [feature.length for feature in features])
-        # TFT writes a line for each term, and leaves out what would be two.
-        escaped = texts
-        for found, written in _ESCAPES:
-            escaped = tf.strings.regex_replace(escaped, found, written)
-        parts = tf.split(escaped, widths, axis=1)
+        parts = tf.split(escape(texts), widths, axis=1)
         together: dict[str, list[Any]] = {}
         for feature, part in zip(features, parts):
             together.setdefault(feature.share or feature.name, []).append(tf.reshape(part, [-1]))
@@ -89,12 +85,21 @@ _ESCAPES = ((r"\\", r"\\\\"), ("\n", r"\\n"), ("\r", r"\\r"))
 """Regular expression → how a term has it: the reader of a vocabulary also leaves out carriage returns."""
 
 
+def escape(texts: Any) -> Any:
+    """Texts as a vocabulary can hold them: TFT writes a line for each, and leaves out what would be two."""
+    import tensorflow as tf
+
+    for found, written in _ESCAPES:
+        texts = tf.strings.regex_replace(texts, found, written)
+    return texts
+
+
 def unescape(term: bytes) -> bytes:
-    """The value that a line of a feature's vocabulary stands for."""
+    """The value that a line of a vocabulary stands for."""
     return re.sub(rb"\\(.)", lambda found: {b"n": b"\n", b"r": b"\r"}.get(found[1], found[1]), term)
 
 
 def read_terms(file: Path) -> list[bytes]:
-    """The lines of a vocabulary that TFT wrote, in the order of their ids; those of a feature are escaped."""
+    """The lines of a vocabulary that TFT wrote, in the order of their ids, escaped."""
     # Not `splitlines`, for which more than a line feed ends a line.
     return file.read_bytes().removesuffix(b"\n").split(b"\n")
