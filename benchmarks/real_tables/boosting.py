@@ -32,7 +32,7 @@ def main(directory: Path) -> float:
     for column in both.select_dtypes("object").columns:
         both[column] = both[column].astype("category")
     rows, others = both[: len(train)], both[len(train) :]
-    options = {"n_estimators": 400, "num_leaves": 127, "verbose": -1}
+    options: dict[str, float] = {"n_estimators": 400, "num_leaves": 127, "verbose": -1}
     if name == "diamonds":
         model = lightgbm.LGBMRegressor(objective="l1", **options).fit(rows, train.price)
         return float(mean_absolute_error(judged.price, model.predict(others)))
