@@ -131,7 +131,7 @@ def test_rows_that_do_not_fit_the_cache_go_to_disk_and_are_all_there_in_every_pa
 
 
 def test_the_weights_make_the_mean_over_places_the_mean_over_rows() -> None:
-    assert data.row_weight(rows=90, steps=4, global_batch_size=25) == pytest.approx(100 / 90)
+    assert data.row_weight(total=90, steps=4, global_batch_size=25) == pytest.approx(100 / 90)
 
 
 @pytest.mark.parametrize(("size", "steps"), [(7, 4), (10, 2)])
