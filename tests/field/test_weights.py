@@ -1,6 +1,5 @@
 """A row's weight counts in the loss and in the metrics, and is never invented."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,15 +85,3 @@ def test_calibration_error_is_0_for_what_is_observed_and_counts_weights() -> Non
     metric.update_state([1], [[0.25]], sample_weight=[4.0])
     # Five of eight, by weight, where a quarter was said.
     assert metric.result().numpy() == pytest.approx(5 / 8 - 0.25)
-
-
-def test_a_weighted_run_shows_both_and_gates_the_weighted(tmp_path: Path) -> None:
-    from pipeline.config import load
-    from pipeline.quality import evaluation_config
-
-    config = load("taxi", "laptop", ["label.weight=trip_miles", "gates.auc.min=0.6"])
-    specs = evaluation_config(config)
-    assert [spec.example_weights.unweighted for spec in specs.metrics_specs] == [False, True]
-    gated = [any(metric.per_slice_thresholds for metric in spec.metrics) for spec in specs.metrics_specs]
-    assert gated == [True, False]
-    assert specs.model_specs[0].example_weight_key == "weight"

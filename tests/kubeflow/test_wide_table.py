@@ -140,7 +140,7 @@ def test_a_step_shows_how_its_settings_begin(package: Path) -> None:
             assert len(str(shown)) < 8 * 1024, (node, key)
     shown = spec["root"]["dag"]["tasks"]["ServingCheck"]["inputs"]["parameters"]["settings"]
     assert 'which begin with: {"features": {"' in shown["runtimeValue"]["constant"]
-    assert '"kind": "categorical", "size": 5}' in shown["runtimeValue"]["constant"]
+    assert '"kind": "categorical", "max_length": 20, ' in shown["runtimeValue"]["constant"]
 
 
 def test_a_change_of_one_column_of_2000_is_a_change_of_the_steps_that_read_it(

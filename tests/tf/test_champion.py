@@ -271,3 +271,12 @@ def test_a_test_split_is_measured_once_and_gates_do_not_look_at_it(judge: Judge,
     auc = judge.verdict.whole.metrics["auc"]
     assert auc > 0.9 and judge.verdict.test_metrics["auc"] == pytest.approx(1 - auc, abs=0.01)
     assert judge.verdict.test_metrics["example_count"] == 600
+
+
+def test_a_weighted_run_shows_both_and_gates_the_weighted() -> None:
+    loaded = config.load("taxi", "laptop", ["label.weight=trip_miles", "gates.auc.min=0.6"])
+    specs = evaluation_config(loaded)
+    assert [spec.example_weights.unweighted for spec in specs.metrics_specs] == [False, True]
+    gated = [any(metric.per_slice_thresholds for metric in spec.metrics) for spec in specs.metrics_specs]
+    assert gated == [True, False]
+    assert specs.model_specs[0].example_weight_key == "weight"
