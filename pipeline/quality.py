@@ -72,7 +72,7 @@ def _check_options(name: str, chosen: Metric) -> None:
 
 
 def _unweighted(metrics: Sequence[tfma.MetricConfig]) -> tfma.MetricsSpec:
-    spec = tfma.MetricsSpec(metrics=metrics, example_weights=tfma.ExampleWeightOptions(unweighted=True))
+    spec = tfma.MetricsSpec(metrics=metrics, example_weights=config_pb2.ExampleWeightOptions(unweighted=True))
     for metric in spec.metrics:
         metric.ClearField("per_slice_thresholds")
     return spec
