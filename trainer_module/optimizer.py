@@ -24,7 +24,8 @@ def make_optimizer(
       learning_rate: Scaled to the replicas that there are (`trainer_module.training.plan`).
       steps_per_epoch: Turns epochs into steps.
     """
-    options = {"momentum": training.momentum} if training.optimizer == "sgd" else {}
+    momentum = 0.9 if training.momentum is None else training.momentum
+    options = {"momentum": momentum} if training.optimizer == "sgd" else {}
     return _OPTIMIZERS[training.optimizer](
         learning_rate=_schedule(training, learning_rate, steps_per_epoch),
         # Of the gradients of all replicas together, and of all variables.

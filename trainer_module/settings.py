@@ -23,7 +23,7 @@ class Training:
 
     With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
-    `momentum` is SGD's; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
+    `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
     rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
@@ -34,7 +34,7 @@ class Training:
     batch_size_per_replica: int | None = None
     learning_rate: float = 0.001
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
-    momentum: float = 0.9
+    momentum: float | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
     schedule: Literal["constant", "cosine"] = "constant"
@@ -67,7 +67,14 @@ class Training:
             0 < self.learning_rate <= 10,
             f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
         )
-        require(0 <= self.momentum < 1, f"momentum is {self.momentum:g}; it must be from 0 to below 1.")
+        require(
+            self.momentum is None or self.optimizer == "sgd",
+            f'momentum means nothing to {self.optimizer}: remove it, or set optimizer = "sgd".',
+        )
+        require(
+            self.momentum is None or 0 <= self.momentum < 1,
+            f"momentum is {self.momentum}; it must be from 0 to below 1.",
+        )
         require(
             0 <= self.weight_decay < 1,
             f"weight_decay is {self.weight_decay:g}; it must be from 0 to below 1.",

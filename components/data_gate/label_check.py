@@ -44,6 +44,13 @@ def check_labels(
         )
     if label.rules.has_names:
         _check_names(label, {split: counts_of(feature) for split, feature in by_split.items()}, is_whole)
+    if is_whole and isinstance(label.class_weights, dict):
+        classes = sorted({name for feature in by_split.values() for name in counts_of(feature)})
+        if unknown := [name for name in label.class_weights if name not in classes]:
+            raise DataGateError(
+                f"[label] class_weights names '{unknown[0]}', and no row is of that class: the classes are "
+                f"{', '.join(classes[:_SHOWN])}."
+            )
     for split, feature in by_split.items():
         rows, missing = rows_and_missing(feature)
         if missing > label.max_missing * rows:

@@ -236,6 +236,10 @@ def _check_across(config: Config, where: str) -> None:
     refuse_unknown_keys(
         config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"
     )
+    if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
+        raise ConfigurationError(
+            f"{where} [evaluation] threshold means nothing to a {task} label: remove it."
+        )
     for metric, gate in config.gates.items():
         for column in gate.slice_columns:
             if column not in config.evaluation.by_name:

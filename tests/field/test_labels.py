@@ -1,5 +1,6 @@
 """A label is never believed: what has none, what is none, and what its digits are."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,13 @@ def test_a_class_with_a_line_end_is_a_class_of_its_own(tmp_path: Path) -> None:
     named = {**tables, "label": {**tables["label"], "classes": ["a\nb", "a", "b\\n", "b\r", "never seen"]}}
     made = transform(named, rows, types={"x": tf.float32, "y": tf.string})
     assert made.output.vocabulary_size_by_name("label_classes") == 5
+
+
+def test_a_weight_for_a_class_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    table: Table = {"y": (tf.string, ["yes", "no", "yes"])}
+    label = Label("binary", column="y", positive="yes", class_weights={"yes": 2.0})
+    with pytest.raises(
+        DataGateError, match=r"class_weights names 'yes', and no row is of .* classes are 0, 1"
+    ):
+        gate(tmp_path, label, table)
+    gate(tmp_path, replace(label, class_weights={"1": 2.0}), table)

@@ -107,6 +107,7 @@ def test_columns_that_are_called_like_batch_sizes_do_not_exclude_each_other(tmp_
         ("features.tips=3", "[features] tips needs a kind"),
         ("gates.auc.minimum=1", "[gates.auc] has no key 'minimum'"),
         ("gates.accuracy.min=1", "[gates] for a binary label has no key 'accuracy'"),
+        ("training.momentum=0.5", 'momentum means nothing to adam: remove it, or set optimizer = "sgd"'),
         ("evaluation.slices=['label']", "slices names 'label', which is also what the model is given"),
         ("gates.auc.slice_min.fare=0.5", "names the slice 'fare', which [evaluation] slices lacks"),
         ("gates.auc.max_drop=-1", "max_drop is -1.0; it must be 0 or more"),
