@@ -25,7 +25,7 @@ help: ## show this list
 run: .venv/.ready ## run the pipeline (DATASET=, PROFILE=, WORKDIR=, ARGS="--set ...")
 	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
-test: .venv/.ready ## run the tests of everything that runs on one machine (twenty minutes on two cores)
+test: .venv/.ready ## run the tests of everything that runs on one machine (half an hour on two cores)
 	@$(PYTHON) -m pytest tests/unit tests/tf tests/field tests/e2e $(ARGS)
 
 test-cluster: test-workers test-kubeflow test-kubernetes ## run the tests of workers, Kubeflow and Kubernetes (needs Go, root)
