@@ -83,11 +83,7 @@ def check_texts(patterns: Mapping[str, tuple[str, str]], statistics: Sequence[St
     """
     sentences = []
     for column, (kind, pattern) in patterns.items():
-        counts = Counter[str]()
-        for part in statistics:
-            for feature in part.features:
-                if name_of(feature) == column:
-                    counts.update(counts_of(feature))
+        counts = _count_texts(column, statistics)
         others = [text for text in counts if text and not re.fullmatch(pattern, text)]
         if others:
             shown = ", ".join(repr(text[:40]) for text in others[:_SHOWN])
@@ -157,14 +153,18 @@ def _share_above(limit: float, low: float, high: float) -> float:
 
 def _texts_of(column: str, statistics: Iterable[Statistics]) -> list[str]:
     """The most frequent texts of the column that are no numbers."""
-    counts: dict[str, float] = {}
+    texts = [text for text, _ in _count_texts(column, statistics).most_common() if not _is_number(text)]
+    return [repr(text[:40]) for text in texts[:_SHOWN]]
+
+
+def _count_texts(column: str, statistics: Iterable[Statistics]) -> Counter[str]:
+    """How many rows hold each of the column's most frequent texts."""
+    counts = Counter[str]()
     for part in statistics:
         for feature in part.features:
             if name_of(feature) == column:
-                for text, count in counts_of(feature).items():
-                    counts[text] = counts.get(text, 0) + count
-    texts = [text for text in sorted(counts, key=lambda text: -counts[text]) if not _is_number(text)]
-    return [repr(text[:40]) for text in texts[:_SHOWN]]
+                counts.update(counts_of(feature))
+    return counts
 
 
 def _is_number(text: str) -> bool:

@@ -44,7 +44,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         *_warm_start(training),
         *(
             ["the serving check was not asked for"]
-            if selected & {"Evaluator"} and "ServingCheck" not in selected
+            if "Evaluator" in selected and "ServingCheck" not in selected
             else []
         ),
     ]

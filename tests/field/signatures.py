@@ -1,5 +1,7 @@
 """A small table, trained on for real, and what each signature of the exported model says of its rows."""
 
+import json
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_transform.tf_metadata import schema_utils
 
+from components.app_exporter.shipped_code import ship_code
 from components.serving_check.component import check_model
 from components.serving_check.requests import make_replays, read_signatures, serialize
 from components.serving_check.settings import Serving
+from tests.debian import program
 from tests.tf.conftest import Row, Transformed, transform
 from trainer_module.export import export_model
 from trainer_module.model import build_model
@@ -57,6 +61,20 @@ class Exported:
             "model", read_signatures(self.model), rows, self.table.settings, self.required, len(rows)
         )
         return check_model(self.model, replays, Serving(memory_mib=8192))[1]
+
+    def encode_in_javascript(
+        self, described: Mapping[str, Any], rows: Sequence[Any], output: str, directory: Path
+    ) -> Any:
+        """What an app's JavaScript makes of plain rows for one of the model's inputs, by `features.json`."""
+        ship_code(self.table.settings.features, directory)
+        (directory / "data.json").write_text(json.dumps([described, rows]))
+        (directory / "check.mjs").write_text(
+            'import { readFileSync } from "node:fs";\nimport { encode } from "./encoding.mjs";\n'
+            f'const [features, rows] = JSON.parse(readFileSync("{directory}/data.json", "utf8"));\n'
+            f"console.log(JSON.stringify(encode(features, rows).{output}));\n"
+        )
+        node = [program("node", "nodejs"), str(directory / "check.mjs")]
+        return json.loads(subprocess.run(node, capture_output=True, check=True).stdout)
 
     @property
     def schema(self) -> str:

@@ -1,7 +1,5 @@
 """A list is never cut to its first value without a word, and read whole where that is asked for."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,10 @@ from components.app_exporter import tflite
 from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
-from components.app_exporter.shipped_code import ship_code
 from components.data_gate.feature_types import check_single_values, longer_lists
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, common_of
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
-from tests.debian import program
 from tests.field.signatures import Exported, export
 from tests.tf.conftest import Row
 from trainer_module.features import read_features
@@ -189,17 +185,8 @@ def test_an_app_takes_lists_in_python_javascript_and_tflite(exported: Exported, 
     raw: list[Row] = [{"tags": [b"red", b"new"], "codes": [5, 99], "ids": [7], "x": [1.5]}, {}]
     theirs = transform(raw)
     np.testing.assert_array_equal(encode(described, plain)["categorical"], theirs["categorical"])
-    ship_code(exported.table.settings.features, tmp_path)
-    (tmp_path / "data.json").write_text(json.dumps([described, plain]))
-    (tmp_path / "check.mjs").write_text(
-        'import { readFileSync } from "node:fs";\nimport { encode } from "./encoding.mjs";\n'
-        f'const [features, rows] = JSON.parse(readFileSync("{tmp_path}/data.json", "utf8"));\n'
-        "console.log(JSON.stringify(encode(features, rows).categorical));\n"
-    )
-    done = subprocess.run(
-        [program("node", "nodejs"), str(tmp_path / "check.mjs")], capture_output=True, check=True
-    )
-    np.testing.assert_array_equal(json.loads(done.stdout), theirs["categorical"])
+    javascript = exported.encode_in_javascript(described, plain, "categorical", tmp_path)
+    np.testing.assert_array_equal(javascript, theirs["categorical"])
     inputs = {"numeric": theirs["numeric"], "categorical": theirs["categorical"].astype(np.int32)}
     (tmp_path / "model.tflite").write_bytes(tflite.convert(loaded, "float32", inputs))
     answers = tflite.TFLiteModel(tmp_path / "model.tflite").predict(inputs)

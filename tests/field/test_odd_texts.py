@@ -1,7 +1,5 @@
 """Each text is a value of its own in a vocabulary, whatever characters it has."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ import tensorflow as tf
 from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
-from components.app_exporter.shipped_code import ship_code
-from tests.debian import program
 from tests.field.signatures import Exported, export
 from tests.tf.conftest import Row
 from trainer_module.features.vocabulary import read_terms, unescape
@@ -75,14 +71,5 @@ def test_an_app_agrees_in_python_and_in_javascript(exported: Exported, tmp_path:
     theirs = transform([{"text": [text], "bytes": [text]} for text in asked])["categorical"]
     plain = [{"text": text.decode(), "bytes": text.decode()} for text in asked]
     np.testing.assert_array_equal(encode(described, plain)["categorical"], theirs)
-    ship_code(exported.table.settings.features, tmp_path)
-    (tmp_path / "data.json").write_text(json.dumps([described, plain]))
-    (tmp_path / "check.mjs").write_text(
-        'import { readFileSync } from "node:fs";\nimport { encode } from "./encoding.mjs";\n'
-        f'const [features, rows] = JSON.parse(readFileSync("{tmp_path}/data.json", "utf8"));\n'
-        "console.log(JSON.stringify(encode(features, rows).categorical));\n"
-    )
-    done = subprocess.run(
-        [program("node", "nodejs"), str(tmp_path / "check.mjs")], capture_output=True, check=True
-    )
-    np.testing.assert_array_equal(json.loads(done.stdout), theirs)
+    javascript = exported.encode_in_javascript(described, plain, "categorical", tmp_path)
+    np.testing.assert_array_equal(javascript, theirs)

@@ -1,9 +1,7 @@
 """Times of any unit are one time, and a text is its words."""
 
 import datetime
-import json
 import math
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,11 @@ from components.app_exporter.encoding import encode
 from components.app_exporter.farmhash import fingerprint64
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
-from components.app_exporter.shipped_code import check_exportable, ship_code
+from components.app_exporter.shipped_code import check_exportable
 from components.data_gate.feature_types import check_texts
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, set_counts
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
-from tests.debian import program
 from tests.field.signatures import Array, Exported, export
 from tests.tf.conftest import Row
 from trainer_module.features import read_features
@@ -199,14 +196,5 @@ def test_every_signature_and_an_app_agree_on_texts(texts: Exported, tmp_path: Pa
     plain = [*({name: text for name in TEXTS} for text in SAID), {}]
     theirs = transform([*({name: [text.encode()] for name in TEXTS} for text in SAID), {}])["categorical"]
     np.testing.assert_array_equal(encode(described, plain)["categorical"], theirs)
-    ship_code(texts.table.settings.features, tmp_path)
-    (tmp_path / "data.json").write_text(json.dumps([described, plain]))
-    (tmp_path / "check.mjs").write_text(
-        'import { readFileSync } from "node:fs";\nimport { encode } from "./encoding.mjs";\n'
-        f'const [features, rows] = JSON.parse(readFileSync("{tmp_path}/data.json", "utf8"));\n'
-        "console.log(JSON.stringify(encode(features, rows).categorical));\n"
-    )
-    done = subprocess.run(
-        [program("node", "nodejs"), str(tmp_path / "check.mjs")], capture_output=True, check=True
-    )
-    np.testing.assert_array_equal(json.loads(done.stdout), theirs)
+    javascript = texts.encode_in_javascript(described, plain, "categorical", tmp_path)
+    np.testing.assert_array_equal(javascript, theirs)

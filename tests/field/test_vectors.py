@@ -1,7 +1,5 @@
 """A list of numbers reaches the model whole; what is missing in a quantity is what the dataset file says."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,11 @@ from tensorflow_metadata.proto.v0 import path_pb2
 from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
-from components.app_exporter.shipped_code import check_exportable, ship_code
+from components.app_exporter.shipped_code import check_exportable
 from components.data_gate.feature_types import check_lengths
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, common_of
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
-from tests.debian import program
 from tests.field.signatures import Array, Exported, export
 from tests.tf.conftest import Row
 from trainer_module.features import read_features
@@ -114,17 +111,8 @@ def test_every_signature_and_an_app_agree(exported: Exported, tmp_path: Path) ->
     ]  # fmt: skip
     theirs = transform(raw)["numeric"]
     np.testing.assert_allclose(encode(described, plain)["numeric"], theirs, atol=1e-5)
-    ship_code(exported.table.settings.features, tmp_path)
-    (tmp_path / "data.json").write_text(json.dumps([described, plain]))
-    (tmp_path / "check.mjs").write_text(
-        'import { readFileSync } from "node:fs";\nimport { encode } from "./encoding.mjs";\n'
-        f'const [features, rows] = JSON.parse(readFileSync("{tmp_path}/data.json", "utf8"));\n'
-        "console.log(JSON.stringify(encode(features, rows).numeric));\n"
-    )
-    done = subprocess.run(
-        [program("node", "nodejs"), str(tmp_path / "check.mjs")], capture_output=True, check=True
-    )
-    np.testing.assert_allclose(json.loads(done.stdout), theirs, atol=1e-5)
+    javascript = exported.encode_in_javascript(described, plain, "numeric", tmp_path)
+    np.testing.assert_allclose(javascript, theirs, atol=1e-5)
 
 
 def test_lists_of_another_length_are_refused_before_training() -> None:

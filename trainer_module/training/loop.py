@@ -85,7 +85,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "examples": {"train": train_split.rows, "eval": eval_split.rows},
             "seconds": time.monotonic() - started,
             "warm_start": warm,
-            "mean_predictor": _mean_predictor(job, feature_spec) if scale else None,
+            "mean_predictor": _mean_predictor(job, feature_spec, scale) if scale else None,
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
@@ -100,10 +100,12 @@ def _measure(job: Job, feature_spec: dict[str, Any]) -> Scale | None:
     return measure(labels_of(read_rows(job.train_files, feature_spec)), job.settings.link)
 
 
-def _mean_predictor(job: Job, feature_spec: dict[str, Any]) -> dict[str, float]:
+def _mean_predictor(job: Job, feature_spec: dict[str, Any], scale: Scale) -> dict[str, float]:
     """By how much the mean label of the training split misses those of the eval split."""
-    train, judged = (labels_of(read_rows(files, feature_spec)) for files in (job.train_files, job.eval_files))
-    return mean_predictor_errors(measure(train, "identity").centre, judged)
+    if job.settings.link != "identity":
+        # The scale is of the labels' logarithms.
+        scale = measure(labels_of(read_rows(job.train_files, feature_spec)), "identity")
+    return mean_predictor_errors(scale.centre, labels_of(read_rows(job.eval_files, feature_spec)))
 
 
 class _Split:
