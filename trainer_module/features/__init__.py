@@ -59,7 +59,7 @@ class Feature(ABC):
 
     @property
     def text_pattern(self) -> str | None:
-        """What texts it can read, as a regular expression of the whole text: the data gate refuses others."""
+        """What texts it can read, as RE2's regular expression of the whole text: the data gate refuses others."""
         return None
 
     @property
