@@ -90,8 +90,8 @@ def check_lengths(
         shown = [f"{size:,} in {rows:,}" for size, rows in counts.most_common(_SHOWN)]
         rest = counts.total() - sum(rows for _, rows in counts.most_common(_SHOWN))
         sentences.append(
-            f"[features] '{name}' is a vector of size {lengths[name]:,}, and {counts.total():,} rows hold lists of "
-            f"another length ({', '.join(shown)}{f', others in {rest:,}' if rest else ''}): correct size, or write "
+            f"[features] '{name}' is a vector of size {lengths[name]:,}, and {counts.total():,} row"
+            f"{'s hold lists' if counts.total() > 1 else ' holds a list'} of another length ({', '.join(shown)}{f', others in {rest:,}' if rest else ''}): correct size, or write "
             "lists of one length."
         )
     if sentences:
