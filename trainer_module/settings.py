@@ -176,6 +176,13 @@ class Settings:
         return [feature for alike in by_kind(self.features).values() for feature in alike]
 
     @property
+    def named_files(self) -> dict[str, str]:
+        """Setting → the path of a file or directory that it names and that decides what Transform makes."""
+        return {
+            f"path of [features] '{feature.name}'": feature.file for feature in self.features if feature.file
+        }
+
+    @property
     def preprocessing_modules(self) -> tuple[str, ...]:
         """The modules that the configuration chose and that decide what Transform makes."""
         chosen = {type(feature).__module__ for feature in self.features}

@@ -88,7 +88,9 @@ def _check_names(label: Label, counts: Mapping[str, Mapping[str, float]], is_who
 def _values(files: Sequence[str], label: Label, schema: schema_pb2.Schema) -> Counter[bytes] | Counter[float]:
     """How many rows have each of the label's values, before the task makes classes of them."""
     counts: Counter[Any] = Counter()
-    for values, there in read_columns(files, label, schema, lambda columns: evaluate_label(label, columns)):
+    for values, there in read_columns(
+        files, label.columns, schema, lambda columns: evaluate_label(label, columns)
+    ):
         counts.update(values[there].tolist())
     return counts
 

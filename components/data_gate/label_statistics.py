@@ -5,7 +5,7 @@ examples once more costs little beside computing their statistics.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -44,7 +44,7 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
     Returns:
       Statistics of the feature `label_name`, of the kind that `merged_statistics` adds up.
     """
-    batches = read_columns(files, label, schema, lambda columns: label.rules.value(label, columns))
+    batches = read_columns(files, label.columns, schema, lambda columns: label.rules.value(label, columns))
     feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(label)]))
     set_values = _set_classes if label.rules.has_classes else _set_numbers
     rows, missing = set_values(feature, batches)
@@ -57,15 +57,15 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
 
 def read_columns(
     files: Sequence[str],
-    label: Label,
+    names: Collection[str],
     schema: schema_pb2.Schema,
     function: Callable[[Mapping[str, Column]], Any],
 ) -> Iterator[Any]:
-    """What `function` makes of the label's columns, as arrays, batch by batch."""
+    """What `function` makes of some columns, as arrays, batch by batch."""
     spec = {
         feature.name: tf.io.VarLenFeature(_TYPES[feature.type])
         for feature in schema.feature
-        if feature.name in label.columns
+        if feature.name in names
     }
     records = tf.data.TFRecordDataset(sorted(files), "GZIP", num_parallel_reads=tf.data.AUTOTUNE)
 

@@ -34,6 +34,7 @@ def make_report(
     errors: Sequence[Anomaly],
     distances: Sequence[Distance],
     labels: Mapping[str, FeatureStatistics],
+    infinite: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     """What `REPORT` holds, as JSON values.
 
@@ -43,6 +44,7 @@ def make_report(
       errors: What differs from the schema.
       distances: All that were measured.
       labels: Split → the label's statistics; none where it could not be read.
+      infinite: Column → split → how many infinite values it has, where there are any.
 
     Raises:
       DataGateError: If the run must not go on.
@@ -59,6 +61,7 @@ def make_report(
             split: dict(zip(("rows", "missing"), rows_and_missing(feature)))
             for split, feature in labels.items()
         },
+        "infinite": {column: dict(counts) for column, counts in infinite.items()},
     }
     parts = []
     if errors:
@@ -81,6 +84,15 @@ def make_report(
     if parts:
         raise DataGateError("\n".join(parts), report)
     return report
+
+
+def describe_infinite(infinite: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A sentence for each column and split of the report's `infinite`."""
+    return [
+        f"{count:,} infinite value{'s' * (count > 1)} in '{column}' ({split}), taken as missing"
+        for column, counts in infinite.items()
+        for split, count in counts.items()
+    ]
 
 
 def drift_table(distances: Sequence[Distance]) -> str:

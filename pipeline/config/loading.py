@@ -6,7 +6,7 @@ names the file, the key and the fix. Each section's dataclass is defined where i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
     settings = Settings(
         **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss")}
     )
+    features = tuple(feature.within(dataset_file.parent) for feature in settings.features)
+    settings = replace(settings, features=features)
     config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
     _check_across(config, where)
     return config

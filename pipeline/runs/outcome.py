@@ -8,7 +8,7 @@ from typing import Any
 
 from components.app_exporter.component import PARITY
 from components.data_gate.distance import ALL_SPLITS
-from components.data_gate.report import REPORT
+from components.data_gate.report import REPORT, describe_infinite
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.run_report.training import REPORT as TRAINING_REPORT
@@ -40,6 +40,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         *_cache_notes(executions),
         *span_notes,
         *_missing_labels(gate.get("labels", {})),
+        *describe_infinite(gate.get("infinite", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
         *_warm_start(training),
         *(

@@ -310,7 +310,7 @@ def test_a_table_without_spans_is_compared_with_nothing(tmp_path: Path) -> None:
     gate = Gate(tmp_path, spans=False)
     report = gate(0, trips(1))
     labels = report.pop("labels")
-    assert report == {"span": None, "action": "fail", "anomalies": [], "drift": []}
+    assert report == {"span": None, "action": "fail", "anomalies": [], "drift": [], "infinite": {}}
     assert sum(count["rows"] for count in labels.values()) == 900
     assert not gate.history.exists()
 
