@@ -35,6 +35,7 @@ from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, make_report
 from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
+from foundation.sections import read_section
 from trainer_module.label import Label
 from trainer_module.settings import Settings
 
@@ -78,7 +79,7 @@ def DataGateStep(
     is_judged = limits.action != "off"
     if is_judged and (problems := check_comparators(reviewed)):
         raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(problems))
-    errors, label = _errors(anomalies), Label(**tables["label"])
+    errors, label = _errors(anomalies), read_section(Label, tables["label"], "[label]")
     history = Path(history_directory) if history_directory else None
     logs = Path(serving_logs) if serving_logs else None
     comparison = Comparison(reviewed, list(tables["features"]), label, limits, history, logs)
@@ -93,8 +94,8 @@ def DataGateStep(
             _LOG.warning("%s", sentence)
         files = {split: _files(examples, split) for split in by_split}
         labels = check_labels(files, label, reviewed, is_whole=not history)
-    for split, feature in labels.items():
-        by_split[split].features.append(feature)
+    for split, by_head in labels.items():
+        by_split[split].features.extend(by_head.values())
     spans: dict[int, Statistics] = {}
     distances: list[Distance] = []
     for number, name, splits in _spans(list(by_split), examples, statistics.span):

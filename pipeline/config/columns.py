@@ -45,8 +45,9 @@ def check_columns(config: "Config", where: str) -> None:
     Raises:
       ConfigurationError: In one sentence that begins with `where`.
     """
+    labels = {part.column for part in config.settings.label.parts.values()}
     for feature in config.settings.features:
-        if feature.name == config.settings.label.column:
+        if feature.name in labels:
             raise ConfigurationError(
                 f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
             )

@@ -232,10 +232,13 @@ def _check_across(config: Config, where: str) -> None:
             "keep at least those."
         )
     check_columns(config, where)
-    check_names(config.metrics, (*rules.metrics, *rules.plots), where)
-    refuse_unknown_keys(
-        config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"
-    )
+    check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
+    names = rules.metric_names(config.metrics)
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(
+            f"{where} [label] has heads of which two metrics would be called '{min(doubled)}': rename a head."
+        )
+    refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
     if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
         raise ConfigurationError(
             f"{where} [evaluation] threshold means nothing to a {task} label: remove it."

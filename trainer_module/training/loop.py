@@ -50,8 +50,9 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     transform_output = tft.TFTransformOutput(job.transform_graph)
     feature_spec = transform_output.transformed_feature_spec()
     surveys, scale, mean_predictor = _survey(job, feature_spec)
-    train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"])
-    eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"])
+    loss_weights = settings.label.loss_weights
+    train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"], loss_weights)
+    eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"], loss_weights)
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
 
@@ -125,11 +126,13 @@ class _Split:
         feature_spec: dict[str, Any],
         distribution: Distribution,
         surveyed: Survey,
+        loss_weights: Sequence[float],
     ) -> None:
         self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
         self.shard = distribution.shard
         self.rows_by_worker = self.shard.rows(surveyed.rows_by_file)
         self._weights = surveyed.weights
+        self._loss_weights = np.array(loss_weights) if len(loss_weights) > 1 else 1.0
 
     @property
     def rows(self) -> int:
@@ -146,7 +149,7 @@ class _Split:
         steps = self.steps(plan)
         # Rows that all weigh nothing stay so, whatever that is divided by.
         total = self.rows if self._weights is None else np.where(self._weights > 0, self._weights, self.rows)
-        weight = row_weight(total, steps, plan.global_batch_size)
+        weight = row_weight(total, steps, plan.global_batch_size) * self._loss_weights
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
             part = read_rows(self._files, self._feature_spec, self.shard)
