@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import unbatch_extractor
 
+from components.evaluator.group_rows import with_groups
 from trainer_module.inputs.rows import has_label, is_label
 
 UNWEIGHTED = " without weights"
@@ -30,7 +31,7 @@ def custom_extractors(**given: Any) -> list[tfma.extractors.Extractor]:
     if heads := heads_of(config):
         divide = beam.Map(partial(divide_heads, heads=heads, models=models))
         ours.append(tfma.extractors.Extractor("DivideHeads", divide))
-    return [*extractors[: place + 1], *ours, *extractors[place + 1 :]]
+    return [*extractors[: place + 1], *ours, *with_groups(extractors[place + 1 :], config, models)]
 
 
 def heads_of(config: tfma.EvalConfig) -> list[str]:

@@ -17,6 +17,7 @@ def named_columns(config: "Config") -> dict[str, str]:
         **dict.fromkeys(config.compared_columns, ""),
         **config.splits.columns,
         **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+        **{each.column: f"[metrics] {name} reads" for name, each in config.metrics.items() if each.column},
         **dict.fromkeys(config.settings.label.columns, "[label] reads"),
         **{feature.name: "[features] names" for feature in config.settings.features},
     }
