@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.app_exporter.tfjs import _order_outputs
 from components.data_gate.label_statistics import label_names
 from components.data_gate.merged_statistics import counts_of, name_of, rows_and_missing
 from components.data_gate.report import DataGateError
@@ -249,6 +250,17 @@ def test_a_head_that_is_added_keeps_the_others_weights_by_name(table: Transforme
     fresh = build_model(changed, outputs=4)
     carry_over.start_from(str(tmp_path / "model"), fresh, changed, later.output)
     assert fresh.get_layer("logits").get_weights()[-1].tolist() == [0, *old[:2].tolist(), 0]
+
+
+def test_tfjs_answers_each_head_under_its_own_name(tmp_path: Path) -> None:
+    """As the converter writes them for four heads: TF.js gives the first output the first name."""
+    places = ("Identity:0", "Identity_2:0", "Identity_10:0", "Identity_1:0")
+    file = tmp_path / "model.json"
+    file.write_text(json.dumps({"signature": {"outputs": {name: {"name": name} for name in places}}}))
+    _order_outputs(file)
+    outputs = json.loads(file.read_text())["signature"]["outputs"]
+    assert list(outputs) == ["Identity:0", "Identity_1:0", "Identity_2:0", "Identity_10:0"]
+    assert all(each["name"] == name for name, each in outputs.items())
 
 
 # The evaluation, by TFMA.
