@@ -2,7 +2,7 @@
 
 import ast
 import importlib.util
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,14 @@ def check_names(metrics: Collection[str], taken: Collection[str], where: str) ->
     for name in metrics:
         if name in taken or name == EXAMPLE_COUNT:
             raise ConfigurationError(f"{where} [metrics] '{name}' is measured already: choose another name.")
+
+
+def check_doubled(names: Sequence[str], where: str) -> None:
+    """Raises ConfigurationError where two metrics of a label with heads would have one name."""
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(
+            f"{where} [label] has heads of which two metrics would be called '{min(doubled)}': rename a head."
+        )
 
 
 def _look_up(module: str, name: str) -> tuple[bool, bool]:

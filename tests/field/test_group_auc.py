@@ -10,7 +10,7 @@ from components.evaluator.verdict import Verdict
 from foundation.sections import ConfigurationError
 from pipeline import config
 from tests.field.evaluation import HEAD, Answers, Array, evaluate
-from tests.field.test_multilabel import area
+from tests.field.test_multilabel_evaluation import area
 
 ROWS = 800
 TEXT = """

@@ -21,11 +21,10 @@ from trainer_module.distribution.strategy import Distribution
 from trainer_module.export import export_model
 from trainer_module.inputs.batches import make_batches, row_weight
 from trainer_module.inputs.rows import read_rows
-from trainer_module.inputs.survey import Survey, survey
+from trainer_module.inputs.survey import Survey, survey_splits
 from trainer_module.job import Job
 from trainer_module.model import PREDICTIONS, build_model, compile_model
 from trainer_module.optimizer import make_optimizer
-from trainer_module.standardisation import MeanPredictor, Moments, Scale
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.progress import Progress
@@ -49,7 +48,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     feature_spec = transform_output.transformed_feature_spec()
-    surveys, scale, mean_predictor = _survey(job, feature_spec)
+    surveys, scale, mean_predictor = survey_splits(job, feature_spec)
     loss_weights = settings.label.loss_weights
     train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"], loss_weights)
     eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"], loss_weights)
@@ -92,29 +91,6 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
         export_model(model, settings, transform_output, job.model_directory)
         shutil.rmtree(recovery_directory, ignore_errors=True)
-
-
-def _survey(
-    job: Job, feature_spec: dict[str, Any]
-) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
-    """One pass over the labels of each split, which are checked.
-
-    Returns:
-      What is known of each split's rows. Where the label is a number that training standardises, also the scale of
-      the training split's, and by how much their mean misses those of the eval split.
-    """
-    link, task = job.settings.link, job.settings.label.rules
-    measured = Moments(link or "identity")
-    # Of logarithms there is another mean.
-    plain = measured if link == "identity" else Moments("identity")
-    observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
-    train = survey(job.train_files, feature_spec, observers)
-    task.check_labels(train.least, train.greatest, "train")
-    mean_predictor = MeanPredictor(plain.mean)
-    evaluated = survey(job.eval_files, feature_spec, [mean_predictor.add] if link else [])
-    task.check_labels(evaluated.least, evaluated.greatest, "eval")
-    surveys = {"train": train, "eval": evaluated}
-    return (surveys, measured.scale, mean_predictor.metrics) if link else (surveys, None, None)
 
 
 class _Split:
