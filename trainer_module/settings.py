@@ -228,9 +228,13 @@ class Settings:
 
 
 def _given(section: Any) -> dict[str, Any]:
-    values = dataclasses.asdict(section)
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None
-    }
+    return _without_none(dataclasses.asdict(section))
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    def as_read(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _without_none(value)
+        return list(value) if isinstance(value, tuple) else value
+
+    return {name: as_read(value) for name, value in table.items() if value is not None}

@@ -30,6 +30,7 @@ from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, describe_infinite, make_report
 from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
+from foundation.sections import read_section
 from trainer_module.label import Label
 from trainer_module.settings import Settings
 
@@ -73,7 +74,7 @@ def DataGateStep(
     is_judged = limits.action != "off"
     if is_judged and (problems := check_comparators(reviewed)):
         raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(problems))
-    errors, label = _errors(anomalies), Label(**tables["label"])
+    errors, label = _errors(anomalies), read_section(Label, tables["label"], "[label]")
     history = Path(history_directory) if history_directory else None
     logs = Path(serving_logs) if serving_logs else None
     comparison = Comparison(reviewed, list(tables["features"]), label, limits, history, logs)
@@ -89,8 +90,8 @@ def DataGateStep(
         for sentence in [*longer_lists(tables["lists"], by_split.values()), *describe_infinite(infinite)]:
             _LOG.warning("%s", sentence)
         labels = check_labels(files, label, reviewed, is_whole=not history)
-    for split, feature in labels.items():
-        by_split[split].features.append(feature)
+    for split, by_head in labels.items():
+        by_split[split].features.extend(by_head.values())
     spans: dict[int, Statistics] = {}
     distances: list[Distance] = []
     for number, name, splits in _spans(list(by_split), examples, statistics.span):

@@ -33,7 +33,7 @@ def make_report(
     action: str,
     errors: Sequence[Anomaly],
     distances: Sequence[Distance],
-    labels: Mapping[str, FeatureStatistics],
+    labels: Mapping[str, Mapping[str, FeatureStatistics]],
     infinite: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     """What `REPORT` holds, as JSON values.
@@ -43,7 +43,7 @@ def make_report(
       action: Of [drift]: what follows when a threshold is exceeded.
       errors: What differs from the schema.
       distances: All that were measured.
-      labels: Split → the label's statistics; none where it could not be read.
+      labels: Split → head, or "" → the label's statistics; none where it could not be read.
       infinite: Column → split → how many infinite values it has, where there are any.
 
     Raises:
@@ -58,8 +58,11 @@ def make_report(
         ],
         "drift": [asdict(distance) for distance in distances],
         "labels": {
-            split: dict(zip(("rows", "missing"), rows_and_missing(feature)))
-            for split, feature in labels.items()
+            split: {
+                head: dict(zip(("rows", "missing"), rows_and_missing(feature)))
+                for head, feature in by_head.items()
+            }
+            for split, by_head in labels.items()
         },
         "infinite": {column: dict(counts) for column, counts in infinite.items()},
     }
@@ -99,7 +102,7 @@ def drift_table(distances: Sequence[Distance]) -> str:
     """A line for each distance, below the names of the columns."""
     cells = [
         (
-            each.feature if each.feature != LABEL_COLUMN else "the label",
+            each.feature.replace(LABEL_COLUMN, "the label", 1),
             each.against,
             each.metric,
             f"{each.distance:.3f}",

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
-from components.evaluator.settings import Metric, check_names, read_metrics
+from components.evaluator.settings import Metric, check_doubled, check_names, read_metrics
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import Splits
 from components.serving_check.settings import Serving
@@ -234,10 +234,10 @@ def _check_across(config: Config, where: str) -> None:
             "keep at least those."
         )
     check_columns(config, where)
-    check_names(config.metrics, (*rules.metrics, *rules.plots), where)
-    refuse_unknown_keys(
-        config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"
-    )
+    check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
+    names = rules.metric_names(config.metrics)
+    check_doubled(names, where)
+    refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
     if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
         raise ConfigurationError(
             f"{where} [evaluation] threshold means nothing to a {task} label: remove it."

@@ -139,10 +139,12 @@ def _pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
     return path if Path(path).is_dir() else None
 
 
-def _missing_labels(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _missing_labels(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:
     return [
-        f"labels: {count['missing']:,} of the {count['rows']:,} rows of the {split} split have none and were left out"
-        for split, count in counts.items()
+        f"labels{f' of {head}' if head else ''}: {count['missing']:,} of the {count['rows']:,} rows of the {split} split "
+        "have none and were left out"
+        for split, by_head in counts.items()
+        for head, count in by_head.items()
         if count["missing"]
     ]
 
