@@ -144,6 +144,7 @@ def _examples(config: Config, workspace: Workspace, now: Surroundings) -> Exampl
         conversion_fingerprint=fingerprint(
             ROOT, "components.example_gen.columnar_examples", format_module(config.source.format)
         ),
+        log=config.log_reading,
         window={"spans": window.spans, "missing": window.missing, "duplicate": window.duplicate},
         store=str(workspace.spans),
         window_end=now.window_end,
