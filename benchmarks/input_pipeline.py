@@ -82,11 +82,12 @@ def make_ours(files: list[str], graph: str, batch_size: int) -> Iterator[Any]:
     import tensorflow_transform as tft
 
     from trainer_module.inputs.batches import make_batches
-    from trainer_module.inputs.rows import count_rows, read_rows
+    from trainer_module.inputs.rows import read_rows
+    from trainer_module.inputs.survey import survey
     from trainer_module.training.plan import batches_of
 
     spec = tft.TFTransformOutput(graph).transformed_feature_spec()
-    count, rows = count_rows(files, spec), read_rows(files, spec)
+    count, rows = survey(files, spec).rows, read_rows(files, spec)
     return iter(
         make_batches(
             rows, count, batch_size, batches_of(count, batch_size), cache="memory", shuffle_rows=100_000

@@ -6,7 +6,6 @@ checkpoints and a warm start carry them.
 """
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +49,7 @@ class Restored(keras.layers.Layer):
         super().build(input_shape)
 
     def set_scale(self, scale: Scale) -> None:
-        """Takes what `measure` found."""
+        """Takes what `Moments` found."""
         self._scale.assign(scale)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -69,50 +68,74 @@ class Restored(keras.layers.Layer):
         return (linked - self._scale[0]) / self._scale[1]
 
 
-def measure(batches: Iterable[Sequence[float]], link: str) -> Scale:
-    """The scale of a split's labels, in double precision.
+class Moments:
+    """What the scale of a split's labels is measured by, in double precision, batch by batch."""
 
-    Args:
-      batches: The labels of the rows that have one.
-      link: Of `LINKS`.
+    def __init__(self, link: str) -> None:
+        """Takes what is standardised, of `LINKS`."""
+        self._link = link
+        self._rows, self._squares, self._greatest = 0, 0.0, 0.0
+        self.mean = 0.0
+        """Of the labels, or of their logarithms."""
 
-    Raises:
-      ConfigurationError: If a label has no logarithm where one is asked for.
-    """
-    rows, mean, squares, greatest = 0, 0.0, 0.0, 0.0
-    for batch in batches:
-        values = np.asarray(batch, np.float64)
-        if link != "identity" and len(values) and values.min() < 0:
+    def add(self, labels: Any) -> None:
+        """Takes the labels of some rows that have one, [rows].
+
+        Raises:
+          ConfigurationError: If a label has no logarithm where one is asked for.
+        """
+        values = np.asarray(labels, np.float64)
+        if not len(values):
+            return
+        if self._link != "identity" and values.min() < 0:
             raise ConfigurationError(
                 f"A label is {values.min():g}, and "
-                + ("[label] log" if link == "log1p" else "the loss")
+                + ("[label] log" if self._link == "log1p" else "the loss")
                 + " takes numbers from 0 on: leave it out, or drop these rows."
             )
-        values = np.log1p(values) if link == "log1p" else values
-        greatest = max(greatest, float(values.max(initial=0.0)))
+        values = np.log1p(values) if self._link == "log1p" else values
+        self._greatest = max(self._greatest, float(values.max()))
         # Chan, Golub and LeVeque (1983): the means and squares of two parts.
-        both = rows + len(values)
-        distance = float(values.mean()) - mean if len(values) else 0.0
-        squares += float(((values - values.mean()) ** 2).sum()) if len(values) else 0.0
-        squares += distance**2 * rows * len(values) / max(both, 1)
-        mean += distance * len(values) / max(both, 1)
-        rows = both
-    if link == "log":
-        # Of labels that are all 0 there is no logarithm.
-        return Scale(math.log(mean), 1.0, math.log(greatest / mean) + 1) if mean > 0 else Scale(0.0, 1.0, 1.0)
-    spread = math.sqrt(squares / rows) if squares else 1.0
-    return Scale(mean, spread, _UNLIMITED if link == "identity" else (greatest - mean) / spread + 1)
+        both = self._rows + len(values)
+        distance = float(values.mean()) - self.mean
+        self._squares += float(((values - values.mean()) ** 2).sum())
+        self._squares += distance**2 * self._rows * len(values) / both
+        self.mean += distance * len(values) / both
+        self._rows = both
+
+    @property
+    def scale(self) -> Scale:
+        """Of all labels that were taken."""
+        mean, greatest = self.mean, self._greatest
+        if self._link == "log":
+            # Of labels that are all 0 there is no logarithm.
+            return (
+                Scale(math.log(mean), 1.0, math.log(greatest / mean) + 1)
+                if mean > 0
+                else Scale(0.0, 1.0, 1.0)
+            )
+        spread = math.sqrt(self._squares / self._rows) if self._squares else 1.0
+        return Scale(mean, spread, _UNLIMITED if self._link == "identity" else (greatest - mean) / spread + 1)
 
 
-def mean_predictor_errors(mean: float, batches: Iterable[Sequence[float]]) -> dict[str, float]:
-    """What a model would reach that always predicts `mean`: the least that a trained one must beat.
+class MeanPredictor:
+    """What a model would reach that always predicts the training split's mean: the least that a trained one must beat."""
 
-    Args:
-      mean: Of the training split's labels.
-      batches: The eval split's labels.
-    """
-    errors = np.concatenate([np.abs(np.asarray(batch, np.float64) - mean) for batch in batches])
-    return {
-        "mean_absolute_error": float(errors.mean()),
-        "root_mean_squared_error": float(np.sqrt((errors**2).mean())),
-    }
+    def __init__(self, mean: float) -> None:
+        self._mean = mean
+        self._rows, self._absolute, self._squares = 0, 0.0, 0.0
+
+    def add(self, labels: Any) -> None:
+        """Takes the labels of some rows of the eval split, [rows]."""
+        errors = np.abs(np.asarray(labels, np.float64) - self._mean)
+        self._rows += len(errors)
+        self._absolute += float(errors.sum())
+        self._squares += float((errors**2).sum())
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of all labels that were taken, of which there must be one."""
+        return {
+            "mean_absolute_error": self._absolute / self._rows,
+            "root_mean_squared_error": math.sqrt(self._squares / self._rows),
+        }

@@ -12,7 +12,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.data_gate.label_check import check_labels
 from components.data_gate.report import DataGateError
 from tests.tf.conftest import transform
-from trainer_module.inputs.rows import Shard, count_rows, read_rows
+from trainer_module.inputs.rows import Shard, read_rows
+from trainer_module.inputs.survey import survey
 from trainer_module.label import TRANSFORMED_LABEL, Label
 from trainer_module.tasks import NO_CLASS
 
@@ -215,8 +216,9 @@ def test_rows_without_a_label_are_not_read_and_not_counted_by_any_worker(workers
     made = transform(CLASSES, rows, types=TYPES)
     spec = made.output.transformed_feature_spec()
     labelled = sum(bool(row["y"]) for row in rows)
-    assert count_rows(made.files, spec) == labelled
-    counted = Shard(0, workers).rows(made.files, spec)
+    known = survey(made.files, spec)
+    assert known.rows == labelled
+    counted = Shard(0, workers).rows(known.rows_by_file)
     read = [
         [
             label

@@ -15,7 +15,7 @@ from trainer_module.metrics.error_quantile import ErrorQuantile
 from trainer_module.metrics.r2 import R2
 from trainer_module.run import run_job
 from trainer_module.settings import Settings
-from trainer_module.standardisation import Restored, Scale, measure
+from trainer_module.standardisation import Moments, Restored, Scale
 
 ROWS = [
     # A price of 250,000 plus what the features tell: 3,000 for each year of age and each visit.
@@ -77,6 +77,13 @@ def test_a_label_far_from_0_is_learned_under_every_loss(
     assert min(report["history"]["val_mean_absolute_error"]) < alone["mean_absolute_error"] / 3
     young, old = predictions(model)
     assert 240_000 < young < 320_000 and 350_000 < old < 460_000
+
+
+def measure(parts: Any, link: str) -> Scale:
+    moments = Moments(link)
+    for part in parts:
+        moments.add(part)
+    return moments.scale
 
 
 def test_the_scale_is_exact_and_is_undone() -> None:

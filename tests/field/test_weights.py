@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests.tf.conftest import TABLES, TYPES, Transformed, make_rows, transform
 from trainer_module.inputs.batches import make_batches, row_weight
-from trainer_module.inputs.rows import read_rows, sum_weights
+from trainer_module.inputs.rows import read_rows
+from trainer_module.inputs.survey import survey
 from trainer_module.metrics.calibration_error import CalibrationError
 from trainer_module.metrics.multiclass_auc import MulticlassAUC
 
@@ -48,7 +49,7 @@ def test_given_class_weights_multiply_the_rows_own() -> None:
 def test_weights_reach_the_loss_and_their_mean_is_1() -> None:
     table = weighted(weight="held")
     spec = table.output.transformed_feature_spec()
-    total = sum_weights(table.files, spec)
+    total = survey(table.files, spec).weights
     assert total == pytest.approx(25.0)
     steps = 4
     for options in ({"cache": "memory"}, {"cache": "none"}):

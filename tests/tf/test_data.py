@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import tensorflow as tf
 from foundation.sections import ConfigurationError
 from trainer_module.inputs import batches as data
 from trainer_module.inputs.rows import Shard, read_rows
+from trainer_module.inputs.survey import survey
 from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.standardisation import MeanPredictor, Moments
 from trainer_module.tasks import find_task
 from trainer_module.training.plan import steps_of_pass
 
@@ -39,12 +42,32 @@ def write(directory: Path, sizes: list[int]) -> list[str]:
     return files
 
 
+LABELS = {kind: {TRANSFORMED_LABEL: tf.io.FixedLenFeature([], kind)} for kind in (tf.int64, tf.float32)}
+
+
+def write_labels(directory: Path, parts: list[list[Any]], kind: tf.DType) -> list[str]:
+    """Files of rows that are labels alone."""
+    files = []
+    for index, labels in enumerate(parts):
+        files.append(str(directory / f"labels-{index}.gz"))
+        with tf.io.TFRecordWriter(files[-1], "GZIP") as writer:
+            for label in labels:
+                feature = (
+                    tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+                    if kind == tf.int64
+                    else tf.train.Feature(float_list=tf.train.FloatList(value=[label]))
+                )
+                features = tf.train.Features(feature={TRANSFORMED_LABEL: feature})
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    return files
+
+
 def passes(
     files: list[str], shard: Shard, steps: int, batch_size: int, count: int, cache: str
 ) -> list[Counter[float]]:
     """How often each row counts in each pass of one worker."""
     rows = read_rows(files, SPEC, shard)
-    here = shard.rows(files, SPEC)[shard.index]
+    here = shard.rows(survey(files, SPEC).rows_by_file)[shard.index]
     stream = iter(data.make_batches(rows, here, batch_size, steps, cache=cache, shuffle_rows=1000, seed=1))
     seen = []
     for _ in range(count):
@@ -64,7 +87,7 @@ def test_trap_2_every_row_is_seen_once_a_pass_for_any_files_and_workers(
     tmp_path: Path, sizes: list[int], workers: int, cache: str
 ) -> None:
     files = write(tmp_path, sizes)
-    by_worker = Shard(0, workers).rows(files, SPEC)
+    by_worker = Shard(0, workers).rows(survey(files, SPEC).rows_by_file)
     assert sum(by_worker) == sum(sizes)
     steps = steps_of_pass(by_worker, batch_size=8, local_replicas=1)
     everyone = [passes(files, Shard(index, workers), steps, 8, 3, cache) for index in range(workers)]
@@ -152,14 +175,34 @@ def test_caches_hold_the_same_rows_in_file_order(tmp_path: Path, cache: str, siz
         ([1, -2, 0], "binary", "labels that are no class"),
     ],
 )
-def test_a_split_from_which_nothing_can_be_learned(labels: list[float], task: str, expected: str) -> None:
-    rows = tf.data.Dataset.from_tensor_slices({TRANSFORMED_LABEL: tf.constant(labels)}).batch(2)
+def test_a_split_from_which_nothing_can_be_learned(
+    tmp_path: Path, labels: list[int], task: str, expected: str
+) -> None:
+    known = survey(write_labels(tmp_path, [labels], tf.int64), LABELS[tf.int64])
     with pytest.raises(ConfigurationError, match=expected):
-        find_task(task).check_labels(data.labels_of(rows), "eval")
+        find_task(task).check_labels(known.least, known.greatest, "eval")
 
 
-def test_two_classes_or_equal_numbers_are_enough() -> None:
-    rows = tf.data.Dataset.from_tensor_slices({TRANSFORMED_LABEL: [0, 1]}).batch(1)
-    find_task("binary").check_labels(data.labels_of(rows), "eval")
-    equal = tf.data.Dataset.from_tensors({TRANSFORMED_LABEL: [2.0, 2.0]})
-    find_task("regression").check_labels(data.labels_of(equal), "eval")
+def test_two_classes_or_equal_numbers_are_enough(tmp_path: Path) -> None:
+    for kind, task, labels in ((tf.int64, "binary", [0, 1]), (tf.float32, "regression", [2.0, 2.0])):
+        known = survey(write_labels(tmp_path, [labels], kind), LABELS[kind])
+        find_task(task).check_labels(known.least, known.greatest, "eval")
+
+
+def test_one_pass_finds_what_training_must_know_of_all_rows_with_a_label(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    parts = [random.normal(250_000, 80_000, rows).astype(np.float32) for rows in (3000, 1, 1700)]
+    for part in parts:
+        part[::7] = np.nan
+    files = write_labels(tmp_path, [part.tolist() for part in parts], tf.float32)
+    moments, alone = Moments("identity"), MeanPredictor(240_000.0)
+    known = survey(files, LABELS[tf.float32], [moments.add, alone.add])
+    values = np.concatenate(parts).astype(np.float64)
+    values = values[~np.isnan(values)]
+    assert known.rows_by_file == tuple(int((~np.isnan(part)).sum()) for part in parts)
+    assert (known.least[0], known.greatest[0]) == (values.min(), values.max()) and known.weights is None
+    assert moments.scale[:2] == pytest.approx((values.mean(), values.std()), rel=1e-12)
+    errors = np.abs(values - 240_000)
+    assert alone.metrics == pytest.approx(
+        {"mean_absolute_error": errors.mean(), "root_mean_squared_error": np.sqrt((errors**2).mean())}
+    )

@@ -1,7 +1,6 @@
 """Rows as batches for `fit` and `evaluate`, from memory, from disk or from the files again."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,22 +147,18 @@ def _fill_columns(rows: tf.data.Dataset, count: int) -> dict[str, np.ndarray[Any
     return columns
 
 
-def row_weight(total: float, steps: int, global_batch_size: int) -> float:
+def row_weight(total: Any, steps: int, global_batch_size: int) -> Any:
     """The weight with which the mean over all places of a pass is the mean over its rows.
 
     Keras divides the loss of a batch by its size, empty places included.
 
     Args:
-      total: The sum of the rows' own weights; their number where they have none.
+      total: The sum of the rows' own weights, their number where they have none; of each output where these have
+        weights of their own, [outputs].
       steps: Of a pass.
       global_batch_size: Places in a step.
     """
     return steps * global_batch_size / total
-
-
-def labels_of(rows: tf.data.Dataset) -> Iterator[list[float]]:
-    """The labels of each batch of `rows`, as `make_batches` yields them."""
-    return (_split_label(row, tf.ones(size_of(row)))[1].numpy().tolist() for row in rows)
 
 
 def _fill_up(row: Row, batch_size: int, weight: float) -> _Batch:

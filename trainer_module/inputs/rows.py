@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
+from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.tasks import NO_CLASS
 
 PARSE_BATCH = 1024
@@ -35,14 +35,16 @@ class Shard:
         """
         return len(files) % self.count == 0
 
-    def rows(self, files: Sequence[str], feature_spec: FeatureSpec) -> list[int]:
-        """Rows that each worker's part has, in the order of the workers."""
-        if self.by_file(files):
-            return [
-                count_rows(sorted(files)[worker :: self.count], feature_spec) for worker in range(self.count)
-            ]
-        total = count_rows(files, feature_spec)
-        return [(total + self.count - 1 - worker) // self.count for worker in range(self.count)]
+    def rows(self, rows_by_file: Sequence[int]) -> list[int]:
+        """Rows that each worker's part has, in the order of the workers.
+
+        Args:
+          rows_by_file: Rows with a label that each file has, in the order of the files' names.
+        """
+        workers = range(self.count)
+        if len(rows_by_file) % self.count == 0:
+            return [sum(rows_by_file[worker :: self.count]) for worker in workers]
+        return [(sum(rows_by_file) + self.count - 1 - worker) // self.count for worker in workers]
 
 
 def read_rows(files: Sequence[str], feature_spec: FeatureSpec, shard: Shard = Shard()) -> tf.data.Dataset:
@@ -68,30 +70,18 @@ def read_rows(files: Sequence[str], feature_spec: FeatureSpec, shard: Shard = Sh
     return _read_labelled(files, feature_spec).scan(tf.constant(0, tf.int64), take)
 
 
-def count_rows(files: Sequence[str], feature_spec: FeatureSpec) -> int:
-    """Number of rows that `read_rows` reads: what turns epochs into steps (trap 10)."""
-    # One column tells.
-    name = TRANSFORMED_LABEL if TRANSFORMED_LABEL in feature_spec else next(iter(feature_spec))
-    rows = _read_labelled(files, {name: feature_spec[name]})
-    sizes = rows.map(lambda row: tf.cast(size_of(row), tf.int64))
-    return int(sizes.reduce(tf.constant(0, tf.int64), tf.add).numpy())
-
-
-def sum_weights(files: Sequence[str], feature_spec: FeatureSpec) -> float | None:
-    """The sum of the weights of the rows that `read_rows` reads; None where all rows count the same."""
-    if TRANSFORMED_WEIGHT not in feature_spec:
-        return None
-    spec = {name: feature_spec[name] for name in (TRANSFORMED_LABEL, TRANSFORMED_WEIGHT)}
-    sums = _read_labelled(files, spec).map(
-        lambda row: tf.reduce_sum(tf.cast(row[TRANSFORMED_WEIGHT], tf.float64))
-    )
-    return float(sums.reduce(tf.constant(0, tf.float64), tf.add).numpy())
-
-
 def is_label(labels: Any) -> Any:
     """Which of transformed labels, a tensor or an array, are one: neither `NO_CLASS` nor NaN."""
     kind = np.dtype(getattr(labels.dtype, "as_numpy_dtype", labels.dtype)).kind
     return labels == labels if kind == "f" else labels != NO_CLASS
+
+
+def has_label(labels: Any) -> Any:
+    """Which rows of transformed labels, [rows] or [rows, heads], have one, if only one of several, [rows]."""
+    there = is_label(labels)
+    if len(labels.shape) == 1:
+        return there
+    return tf.reduce_any(there, axis=1) if tf.is_tensor(labels) else there.any(axis=1)
 
 
 def size_of(row: Row) -> tf.Tensor:
@@ -105,7 +95,7 @@ def _read_labelled(files: Sequence[str], feature_spec: FeatureSpec) -> tf.data.D
         row = tf.io.parse_example(serialized, feature_spec)
         if TRANSFORMED_LABEL not in row:
             return row
-        there = is_label(row[TRANSFORMED_LABEL])
+        there = has_label(row[TRANSFORMED_LABEL])
         # Copying the rows costs more than looking whether there is a reason to.
         return tf.cond(
             tf.reduce_all(there),

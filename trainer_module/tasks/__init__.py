@@ -110,35 +110,32 @@ class Task(ABC):
           predictions: Array [rows, outputs].
         """
 
-    def check_labels(self, batches: Iterable[Sequence[float]], split: str) -> None:
-        """Refuses a split from which nothing can be learned or judged; reads no more than it needs.
+    def check_labels(self, least: Iterable[float], greatest: Iterable[float], split: str) -> None:
+        """Refuses a split from which nothing can be learned or judged.
 
         Args:
-          batches: The transformed labels of the rows that have one.
+          least: The least label of each output among the rows that have one; infinity where none has.
+          greatest: The greatest, or minus infinity.
           split: What the split is called.
 
         Raises:
           ConfigurationError: If no row has a label, one is `INVALID`, or all are of one class.
         """
-        seen: set[float] = set()
-        for labels in batches:
-            seen.update(labels)
-            if self.has_classes and INVALID in seen:
+        for low, high in zip(least, greatest):
+            if self.has_classes and low == INVALID:
                 raise ConfigurationError(
                     f"The {split} split has labels that are no class of the task: run from the data gate, which "
                     "names them."
                 )
-            if len(seen) > 1:
-                return
-        if not seen:
-            raise ConfigurationError(
-                f"The {split} split has no row with a label: bring more rows, or change [splits]."
-            )
-        if self.has_classes:
-            raise ConfigurationError(
-                f"Every label in the {split} split is of class {seen.pop():g}: there is nothing to tell apart; "
-                "check the label expression and the data."
-            )
+            if low > high:
+                raise ConfigurationError(
+                    f"The {split} split has no row with a label: bring more rows, or change [splits]."
+                )
+            if self.has_classes and low == high:
+                raise ConfigurationError(
+                    f"Every label in the {split} split is of class {low:g}: there is nothing to tell apart; "
+                    "check the label expression and the data."
+                )
 
 
 def find_task(name: str) -> Task:

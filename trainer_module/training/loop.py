@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -18,12 +19,13 @@ from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.export import export_model
-from trainer_module.inputs.batches import labels_of, make_batches, row_weight
-from trainer_module.inputs.rows import read_rows, sum_weights
+from trainer_module.inputs.batches import make_batches, row_weight
+from trainer_module.inputs.rows import read_rows
+from trainer_module.inputs.survey import Survey, survey
 from trainer_module.job import Job
 from trainer_module.model import PREDICTIONS, build_model, compile_model
 from trainer_module.optimizer import make_optimizer
-from trainer_module.standardisation import Scale, mean_predictor_errors, measure
+from trainer_module.standardisation import MeanPredictor, Moments, Scale
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.progress import Progress
@@ -47,11 +49,9 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     feature_spec = transform_output.transformed_feature_spec()
-    for split, files in (("train", job.train_files), ("eval", job.eval_files)):
-        settings.label.rules.check_labels(labels_of(read_rows(files, feature_spec)), split)
-    scale = _measure(job, feature_spec)
-    train_split = _Split(job.train_files, feature_spec, distribution)
-    eval_split = _Split(job.eval_files, feature_spec, distribution)
+    surveys, scale, mean_predictor = _survey(job, feature_spec)
+    train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"])
+    eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"])
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
 
@@ -85,7 +85,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "examples": {"train": train_split.rows, "eval": eval_split.rows},
             "seconds": time.monotonic() - started,
             "warm_start": warm,
-            "mean_predictor": _mean_predictor(job, feature_spec, scale) if scale else None,
+            "mean_predictor": mean_predictor,
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
@@ -93,31 +93,43 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
-def _measure(job: Job, feature_spec: dict[str, Any]) -> Scale | None:
-    """The scale of the training split's labels, where they are numbers that training standardises."""
-    if not job.settings.link:
-        return None
-    return measure(labels_of(read_rows(job.train_files, feature_spec)), job.settings.link)
+def _survey(
+    job: Job, feature_spec: dict[str, Any]
+) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
+    """One pass over the labels of each split, which are checked.
 
-
-def _mean_predictor(job: Job, feature_spec: dict[str, Any], scale: Scale) -> dict[str, float]:
-    """By how much the mean label of the training split misses those of the eval split."""
-    if job.settings.link != "identity":
-        # The scale is of the labels' logarithms.
-        scale = measure(labels_of(read_rows(job.train_files, feature_spec)), "identity")
-    return mean_predictor_errors(scale.centre, labels_of(read_rows(job.eval_files, feature_spec)))
+    Returns:
+      What is known of each split's rows. Where the label is a number that training standardises, also the scale of
+      the training split's, and by how much their mean misses those of the eval split.
+    """
+    link, task = job.settings.link, job.settings.label.rules
+    measured = Moments(link or "identity")
+    # Of logarithms there is another mean.
+    plain = measured if link == "identity" else Moments("identity")
+    observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
+    train = survey(job.train_files, feature_spec, observers)
+    task.check_labels(train.least, train.greatest, "train")
+    mean_predictor = MeanPredictor(plain.mean)
+    evaluated = survey(job.eval_files, feature_spec, [mean_predictor.add] if link else [])
+    task.check_labels(evaluated.least, evaluated.greatest, "eval")
+    surveys = {"train": train, "eval": evaluated}
+    return (surveys, measured.scale, mean_predictor.metrics) if link else (surveys, None, None)
 
 
 class _Split:
     """A split of the examples, and this worker's part of it."""
 
     def __init__(
-        self, files: Sequence[str], feature_spec: dict[str, Any], distribution: Distribution
+        self,
+        files: Sequence[str],
+        feature_spec: dict[str, Any],
+        distribution: Distribution,
+        surveyed: Survey,
     ) -> None:
         self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
         self.shard = distribution.shard
-        self.rows_by_worker = self.shard.rows(files, feature_spec)
-        self._weights = sum_weights(files, feature_spec)
+        self.rows_by_worker = self.shard.rows(surveyed.rows_by_file)
+        self._weights = surveyed.weights
 
     @property
     def rows(self) -> int:
@@ -132,7 +144,9 @@ class _Split:
     def batches(self, plan: Plan, **options: Any) -> Any:
         """What the strategy's replicas of this process read; `options` are those of `make_batches`."""
         steps = self.steps(plan)
-        weight = row_weight(self._weights or self.rows, steps, plan.global_batch_size)
+        # Rows that all weigh nothing stay so, whatever that is divided by.
+        total = self.rows if self._weights is None else np.where(self._weights > 0, self._weights, self.rows)
+        weight = row_weight(total, steps, plan.global_batch_size)
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
             part = read_rows(self._files, self._feature_spec, self.shard)
