@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from foundation.sections import require
-from trainer_module.features import Feature
+from trainer_module.features import Feature, Keys, request_name
+from trainer_module.features.vocabulary import term_keys
+
+_BUCKETS = 10000
+"""Where the dataset file gives neither `buckets` nor `size`."""
 
 
 @dataclass(frozen=True)
 class Text(Feature):
-    """Words in lower case, each hashed into `buckets` ids, of which the model pools the embeddings.
+    """Words in lower case, each with an id, of which the model pools the embeddings.
 
     A word is what stands between characters that are no letters, digits or combining marks of any script. With `ngrams` = 2
     or 3, two or three neighbours are a word, too. The first `max_length` words are read, the n-grams after all words.
     A text without a word is missing.
+
+    Ids are hashes into `buckets`, or, with `size`, those of the most frequent words of the training split that are
+    there `min_count` times; all other words then share `oov_buckets` ids by hash.
     """
 
-    buckets: int = 10000
+    buckets: int | None = None
+    size: int | None = None
+    min_count: int = 1
+    oov_buckets: int = 1
     max_length: int = 50
     ngrams: int = 1
     pooling: Literal["mean", "sum", "max"] = "mean"  # type: ignore[assignment]
@@ -25,14 +35,36 @@ class Text(Feature):
     types = ("text",)
 
     def __post_init__(self) -> None:
-        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
+        require(
+            None in (self.buckets, self.size),
+            "has both buckets, for hashed words, and size, for a vocabulary: remove one of them.",
+        )
+        require(self.hash_buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
+        require(self.size is None or self.size >= 1, f"size is {self.size}; it must be at least 1.")
+        for name in ("min_count", "oov_buckets"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} is {value}; it must be at least 1.")
+            require(
+                self.size is not None or value == 1,
+                f"{name} is of a vocabulary: add size, the number of its words.",
+            )
         require(self.max_length >= 1, f"max_length is {self.max_length}; it must be at least 1.")
         require(1 <= self.ngrams <= 5, f"ngrams is {self.ngrams}; it must be from 1 to 5.")
 
     @property
+    def hash_buckets(self) -> int:
+        """How many ids hashed words have."""
+        return _BUCKETS if self.buckets is None else self.buckets
+
+    @property
     def ids(self) -> int:
-        """The hash buckets and missing."""
-        return self.buckets + 1
+        """The hash buckets, or known words and out-of-vocabulary buckets, and missing."""
+        return (self.hash_buckets if self.size is None else self.size + self.oov_buckets) + 1
+
+    @property
+    def vocabulary(self) -> str | None:
+        """Named for the column; None where words are hashed."""
+        return None if self.size is None else request_name(self.name)
 
     @property
     def width(self) -> int:
@@ -54,7 +86,28 @@ class Text(Feature):
                 found = tf.strings.ngrams(found, list(range(1, feature.ngrams + 1)), separator=" ")
             shape = [None, feature.max_length]
             words.append(tf.ensure_shape(found.to_tensor("", shape=shape), shape))
-        ids = [
-            tf.strings.to_hash_bucket_fast(some, feature.buckets) for feature, some in zip(features, words)
-        ]
+        ids = [feature._ids_of(some) for feature, some in zip(features, words)]
         return with_missing(features, tf.concat(ids, axis=1), tf.equal(tf.concat(words, axis=1), ""))
+
+    def _ids_of(self, words: Any) -> Any:
+        """int64 of the shape of `words`, string [batch, max_length] with empty texts behind the last word."""
+        import tensorflow as tf
+        import tensorflow_transform as tft
+
+        if self.size is None:
+            return tf.strings.to_hash_bucket_fast(words, self.hash_buckets)
+        # What is counted is what is read: neither empty places nor words behind the last that is read.
+        known = tft.vocabulary(
+            tf.reshape(words, [-1]),
+            top_k=self.size,
+            # TFT warns of a threshold that leaves nothing out.
+            frequency_threshold=self.min_count if self.min_count > 1 else None,
+            vocab_filename=self.vocabulary,
+        )
+        return tft.apply_vocabulary(words, known, num_oov_buckets=self.oov_buckets)
+
+    def id_keys(self, terms: Sequence[bytes]) -> Keys:
+        """Of a vocabulary the word itself, so that a warm start finds it wherever it stands."""
+        if self.size is None:
+            return super().id_keys(terms)
+        return term_keys(self, self.size, self.oov_buckets, terms)

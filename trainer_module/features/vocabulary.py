@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.sections import require
-from trainer_module.features import Category, Keys, request_name
+from trainer_module.features import Category, Feature, Keys, request_name
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,17 @@ class Vocabulary(Category):
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""
-        name = (self.name, self.kind)
-        # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
-        known = [(*name, "term", unescape(term)) for term in terms[: self.size]]
-        others = [(*name, "other", self.oov_buckets, i) for i in range(self.oov_buckets)]
-        unused = [None] * (self.size - len(known))
-        return [*known, *others, *unused, self.missing_key]
+        return term_keys(self, self.size, self.oov_buckets, terms)
+
+
+def term_keys(feature: Feature, size: int, oov_buckets: int, terms: Sequence[bytes]) -> Keys:
+    """What the ids of a feature with `size` terms stand for: `Feature.id_keys`."""
+    name = (feature.name, feature.kind)
+    # TFT's lookup puts the out-of-vocabulary ids right behind the terms that it found.
+    known = [(*name, "term", unescape(term)) for term in terms[:size]]
+    others = [(*name, "other", oov_buckets, i) for i in range(oov_buckets)]
+    unused = [None] * (size - len(known))
+    return [*known, *others, *unused, feature.missing_key]
 
 
 _ESCAPES = ((r"\\", r"\\\\"), ("\n", r"\\n"), ("\r", r"\\r"))

@@ -1,13 +1,14 @@
-"""A text as the hashes of its words."""
+"""A text as its words: each its place among the frequent ones, or its hash."""
 
 import unicodedata
 from typing import Any
 
 
 def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
-    """How many ids there are, and how many words are read."""
+    """The words in the order of their ids, how many ids others share, and how many words of a text are read."""
     return {
-        "buckets": feature.buckets,
+        "values": terms,
+        "buckets": feature.oov_buckets if feature.vocabulary else feature.hash_buckets,
         "ngrams": feature.ngrams,
         "words": feature.max_length,
         "missing": [feature.ids - 1] * feature.max_length,
@@ -16,6 +17,12 @@ def describe(feature: Any, crossings: Any, terms: Any) -> dict[str, Any]:
 
 def encoder(entry: Any, fingerprint64: Any) -> Any:
     """Letters, digits and combining marks of any script make words; n-grams follow all words."""
+    known = {word: place for place, word in enumerate(entry["values"])}
+
+    def id_of(word: str) -> int:
+        if word in known:
+            return known[word]
+        return len(known) + int(fingerprint64(word.encode()) % entry["buckets"])
 
     def encode(value: Any) -> list[int]:
         kept = (char if unicodedata.category(char)[0] in "LNM" else " " for char in str(value).lower())
@@ -25,7 +32,7 @@ def encoder(entry: Any, fingerprint64: Any) -> Any:
             for size in range(1, entry["ngrams"] + 1)
             for at in range(len(words) - size + 1)
         ][: entry["words"]]
-        ids = [fingerprint64(gram.encode()) % entry["buckets"] for gram in grams]
+        ids = [id_of(gram) for gram in grams]
         return ids + entry["missing"][len(ids) :]
 
     return encode
