@@ -164,6 +164,11 @@ class Settings:
             fix = "add the table [log]" if self.log is None else "remove [log], or choose another task"
             kind = "a behaviour log" if self.log is None else "a table of rows"
             raise ConfigurationError(f"[label] task '{task}' is learned from {kind}: {fix}.")
+        if self.model.reads_log != self.label.rules.reads_log:
+            raise ConfigurationError(
+                f"[model] kind is '{self.model.kind}', which cannot learn the task '{task}': choose another kind"
+                f"{', such as two_tower' if self.log else ''}."
+            )
         if self.log is None:
             return
         if self.features and not self.log.items:

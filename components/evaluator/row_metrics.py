@@ -49,7 +49,7 @@ def judge(
         for failure in record.failures
     }
     judged = {key: each for key, each in metrics.items() if not key or _rows(each) >= min_slice_rows}
-    gates = tuple(_judge_gate(gate, metrics, judged, failures) for gate in _gates(config))
+    gates = tuple(_judge_gate(gate, metrics, judged, failures) for gate in read_gates(config))
     threshold = _threshold(config)
     order = sorted(metrics, key=lambda key: (len(key), [column for column, _ in key], _natural(key)))
     # The bootstrap counts rows: it says nothing of a metric in which they weigh differently.
@@ -173,7 +173,7 @@ def _intervals(
     return {name: interval for name, interval in measured.items() if interval and name in each.metrics}
 
 
-def _gates(config: tfma.EvalConfig) -> Iterator[Gate]:
+def read_gates(config: tfma.EvalConfig) -> Iterator[Gate]:
     """What the evaluation's configuration asks for, in its order."""
     for metric in (metric for specs in config.metrics_specs for metric in specs.metrics):
         name = json.loads(metric.config)["name"]

@@ -15,7 +15,7 @@ from components.data_gate.settings import Drift
 from components.evaluator.settings import Metric, check_names, read_metrics
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
-from components.example_gen.splits import Splits
+from components.example_gen.splits import TRAIN, Splits
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -38,7 +38,7 @@ from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
 from trainer_module.label import Label
-from trainer_module.log import Log, read_log
+from trainer_module.log import ITEMS, Log, read_log
 from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings, Training, check_training
@@ -113,6 +113,11 @@ class Config:
     def reading(self) -> Reading:
         """What the source's format needs to know besides the files."""
         return reading_of(self)
+
+    @property
+    def learned_splits(self) -> list[str]:
+        """The splits that vocabularies and models are made of: of a log, its items too."""
+        return [TRAIN, *([ITEMS] if self.settings.log else [])]
 
     @property
     def log_reading(self) -> LogReading | None:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer_module.inputs.rows import PARSE_BATCH, FeatureSpec, has_label, is_label
+from trainer_module.inputs.rows import PARSE_BATCH, FeatureSpec, has_label, is_label, parse_rows
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
 Array = NDArray[Any]
@@ -81,7 +81,7 @@ def _read(files: Sequence[str], spec: FeatureSpec) -> Any:
         .enumerate()
         .interleave(batches, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .map(
-            lambda number, serialized: (number, tf.io.parse_example(serialized, spec)),
+            lambda number, serialized: (number, parse_rows(serialized, spec)),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .prefetch(tf.data.AUTOTUNE)

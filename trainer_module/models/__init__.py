@@ -42,6 +42,8 @@ class Inputs:
 class Model(ABC):
     """Subclasses add their settings as fields, with defaults, and check them in ``__post_init__``."""
 
+    reads_log: ClassVar[bool] = False
+    """Whether it is a model of sequences; it then has `build_network` (`trainer_module.models.two_tower`)."""
     tables: ClassVar[tuple[str, ...]] = ()
     """Variables with a row for each id of each feature, of which a warm start speaks feature by feature."""
 

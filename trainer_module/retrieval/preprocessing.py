@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from trainer_module import preprocessing
 from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, read_log
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, read_log
 
 VOCABULARY = "items"
 """TFT's asset with the items in the order of their numbers, escaped."""
@@ -29,31 +29,35 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features``, ``label`` and ``log`` of `Settings.to_json`.
 
     Returns:
-      `ITEM`, `TIME` and `BASKET`: int64 [batch, `Log.length`], `FIRST_TARGET`: int64 [batch]; and, of an
-      item's example, `preprocessing.NUMERIC` and `preprocessing.CATEGORICAL`, where there are such features.
+      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; and
+      `NUMERIC` and `CATEGORICAL` of items, where there are such features.
     """
     log = read_log(custom_config["log"], "[log]")
     assert log is not None
     items = inputs[ITEM]
     names = tf.SparseTensor(items.indices, escape(items.values), items.dense_shape)
-    vocabulary = tft.vocabulary(names.values, vocab_filename=VOCABULARY)
+    # Of the items' examples, which have no user: they name every item once. Those of the sequences, some millions
+    # that pass through Python one by one, took most of the step.
+    rows = inputs[USER].indices[:, 0]
+    users = tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, names.dense_shape[0])
+    is_item = tf.equal(tf.gather(users, names.indices[:, 0]), 0)
+    vocabulary = tft.vocabulary(tf.boolean_mask(names.values, is_item), vocab_filename=VOCABULARY)
     numbers = tft.apply_vocabulary(names, vocabulary, default_value=UNKNOWN)
     first = tf.sparse.to_dense(inputs[FIRST_TARGET])
     features = preprocessing.preprocessing_fn(inputs, custom_config) if custom_config["features"] else {}
     return {
-        ITEM: _to_length(numbers, log.length, PADDING),
-        TIME: _to_length(inputs[TIME], log.length, 0),
-        BASKET: _to_length(inputs[BASKET], log.length, 0),
+        ITEM: _cut(numbers, log.length),
+        TIME: _cut(inputs[TIME], log.length),
+        BASKET: _cut(inputs[BASKET], log.length),
         FIRST_TARGET: tf.reduce_sum(first, axis=1),
         **features,
     }
 
 
-def _to_length(column: tf.SparseTensor, length: int, padding: int) -> tf.Tensor:
-    """int64 [batch, length]: the first values, and `padding` behind them."""
+def _cut(column: tf.SparseTensor, length: int) -> tf.SparseTensor:
+    """The first values of each row, at most `length`."""
     there = column.indices[:, 1] < length
-    shape = tf.stack([column.dense_shape[0], tf.constant(length, tf.int64)])
-    kept = tf.SparseTensor(
+    shape = tf.stack([column.dense_shape[0], tf.minimum(column.dense_shape[1], length)])
+    return tf.SparseTensor(
         tf.boolean_mask(column.indices, there), tf.boolean_mask(column.values, there), shape
     )
-    return tf.ensure_shape(tf.sparse.to_dense(kept, padding), [None, length])

@@ -1,6 +1,6 @@
 """What comes next: of all items, those that a user is likely to take, from what the user did before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trainer_module.tasks import Task
@@ -37,7 +37,7 @@ class Retrieval(Task):
         """None: what is predicted are events."""
         raise NotImplementedError
 
-    def check_labels(self, batches: Iterable[Sequence[float]], split: str) -> None:
+    def check_labels(self, least: Any, greatest: Any, split: str) -> None:
         """Sequences have no labels."""
 
     def quality(self, labels: Any, predictions: Any) -> float:

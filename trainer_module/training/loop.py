@@ -18,12 +18,12 @@ from foundation.replacing import replace_file
 from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
-from trainer_module.export import export_model
 from trainer_module.inputs.batches import make_batches, row_weight
 from trainer_module.inputs.rows import read_rows
 from trainer_module.inputs.survey import Survey, survey
 from trainer_module.job import Job
-from trainer_module.model import PREDICTIONS, build_model, compile_model
+from trainer_module.learner import Learner, make_learner
+from trainer_module.model import PREDICTIONS
 from trainer_module.optimizer import make_optimizer
 from trainer_module.standardisation import MeanPredictor, Moments, Scale
 from trainer_module.training import autograph
@@ -48,9 +48,10 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     settings, is_chief = job.settings, distribution.cluster.is_chief
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
-    feature_spec = transform_output.transformed_feature_spec()
-    surveys, scale, mean_predictor = _survey(job, feature_spec)
-    train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"])
+    learner = make_learner(job, transform_output)
+    feature_spec = learner.feature_spec
+    surveys, scale, mean_predictor = _survey(job, learner)
+    train_split = _Split(learner.train_files, feature_spec, distribution, surveys["train"])
     eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"])
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
@@ -60,11 +61,11 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     steps_per_execution = min(settings.training.steps_per_execution, plan.steps_per_epoch)
     callbacks = _callbacks(job, distribution, plan, steps_per_execution, best)
     with precision.policy(chosen.policy), distribution.strategy.scope():
-        model = build_model(settings, settings.label.rules.outputs(transform_output))
+        model = learner.build()
         if scale:
             model.get_layer(PREDICTIONS).set_scale(scale)
         optimizer = make_optimizer(settings.training, plan.learning_rate, plan.steps_per_epoch)
-        compile_model(model, settings, optimizer, steps_per_execution)
+        learner.compile(model, optimizer, steps_per_execution)
         warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
         best.set_model(model)
@@ -89,12 +90,12 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
-        export_model(model, settings, transform_output, job.model_directory)
+        learner.export(model)
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
 def _survey(
-    job: Job, feature_spec: dict[str, Any]
+    job: Job, learner: Learner
 ) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
     """One pass over the labels of each split, which are checked.
 
@@ -107,10 +108,10 @@ def _survey(
     # Of logarithms there is another mean.
     plain = measured if link == "identity" else Moments("identity")
     observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
-    train = survey(job.train_files, feature_spec, observers)
+    train = survey(learner.train_files, learner.feature_spec, observers)
     task.check_labels(train.least, train.greatest, "train")
     mean_predictor = MeanPredictor(plain.mean)
-    evaluated = survey(job.eval_files, feature_spec, [mean_predictor.add] if link else [])
+    evaluated = survey(job.eval_files, learner.feature_spec, [mean_predictor.add] if link else [])
     task.check_labels(evaluated.least, evaluated.greatest, "eval")
     surveys = {"train": train, "eval": evaluated}
     return (surveys, measured.scale, mean_predictor.metrics) if link else (surveys, None, None)

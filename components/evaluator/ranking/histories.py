@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import tensorflow as tf
 from numpy.typing import NDArray
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
@@ -87,6 +88,30 @@ def read_histories(files: Sequence[str], catalogue: pa.Array) -> Histories:
     )
 
 
+def read_features(files: Sequence[str], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Columns of the items' examples, by item; `ITEM` as pa.binary(), others as pa.string()."""
+    parts: dict[str, list[pa.Array]] = {name: [] for name in columns}
+    for batch in _batches(files):
+        size = len(batch[ITEM])
+        for name in columns:
+            column = batch.get(name)
+            if name == ITEM:
+                parts[name].append(column.flatten().cast(pa.binary()))
+            else:
+                parts[name].append(pa.nulls(size, pa.string()) if column is None else _first(column))
+    return {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
+
+
+def _first(column: pa.Array) -> pa.Array:
+    """The first value of each list, as a text."""
+    lengths = np.asarray(pa.compute.list_value_length(column).fill_null(0), np.int64)
+    starts = np.cumsum(lengths) - lengths
+    values = column.flatten().take(pa.array(starts, mask=lengths == 0))
+    if pa.types.is_large_binary(values.type):
+        return pa.array([value if value is None else value.decode(errors="replace") for value in values.to_pylist()], pa.string())
+    return values.cast(pa.string())
+
+
 def _batches(files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     decoder = ExamplesToRecordBatchDecoder()
     for records in tf.data.TFRecordDataset(sorted(files), "GZIP").batch(_BATCH).as_numpy_iterator():
@@ -94,19 +119,40 @@ def _batches(files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         yield dict(zip(batch.schema.names, batch.columns))
 
 
-def targets_of(histories: Histories, width: int = 0) -> tuple[Numbers, Numbers]:
-    """[sequences, places] of the distinct targets, -1 behind them, -2 for one that the catalogue lacks; and how many.
+@dataclass(frozen=True)
+class Targets:
+    """The distinct targets of some sequences, those of one sequence behind each other.
 
-    What the catalogue lacks cannot be recommended, and counts as a target all the same.
+    Attributes:
+      rows: int64 [targets], ascending: the sequence.
+      events: int64 [targets]: the first event that it is.
+      items: int64 [targets]: number in the catalogue, -1 for one that it lacks: it cannot be recommended, and counts
+        all the same.
+      is_repeat: bool [targets]: whether the sequence has it before.
     """
+
+    rows: Numbers
+    events: Numbers
+    items: Numbers
+    is_repeat: NDArray[np.bool_]
+
+    def where(self, wanted: NDArray[np.bool_]) -> "Targets":
+        """Some of them."""
+        return Targets(self.rows[wanted], self.events[wanted], self.items[wanted], self.is_repeat[wanted])
+
+
+def targets_of(histories: Histories) -> Targets:
+    """The distinct targets of each sequence."""
+    owner, size = histories.owner, int(histories.items.max(initial=0)) + 1
     chosen = np.flatnonzero(histories.is_target)
-    owner, items = histories.owner[chosen], histories.items[chosen]
+    known = histories.items[chosen] >= 0
+    pairs = owner[chosen] * size + histories.items[chosen]
+    _, first = np.unique(pairs[known], return_index=True)
     # Each that the catalogue lacks is one of its own.
-    key = np.where(items >= 0, items, -2 - np.arange(len(items)))
-    pairs = np.unique(np.stack([owner, key]), axis=1) if len(owner) else np.zeros((2, 0), np.int64)
-    owner, key = pairs
-    counts = np.bincount(owner, minlength=len(histories))
-    first = np.cumsum(counts) - counts
-    matrix = np.full((len(histories), max(width, int(counts.max(initial=1)))), -1, np.int64)
-    matrix[owner, np.arange(len(owner)) - first[owner]] = np.maximum(key, -2)
-    return matrix, counts
+    kept = np.sort(np.concatenate([np.flatnonzero(known)[first], np.flatnonzero(~known)]))
+    context = ~histories.is_target & (histories.items >= 0)
+    seen = np.unique(owner[context] * size + histories.items[context])
+    events = chosen[kept]
+    return Targets(
+        owner[events], events, histories.items[events], known[kept] & np.isin(pairs[kept], seen)
+    )

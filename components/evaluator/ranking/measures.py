@@ -5,6 +5,7 @@ the order of models (Krichene and Rendle, "On Sampled Metrics for Item Recommend
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,52 +17,60 @@ Floats = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 
 
-def ranks_of(scores: NDArray[np.float32], targets: NDArray[np.int64]) -> Ranks:
+def ranks_of(scores: NDArray[np.float32], rows: NDArray[np.int64], items: NDArray[np.int64]) -> Ranks:
     """The rank of each target among all items, from 1.
 
     Ties count against the target: a model that gives every item one score gets the last rank, not the first.
 
     Args:
       scores: [rows, items]; minus infinity for what may not be recommended.
-      targets: [rows, places] of items; negative for none.
+      rows: [targets], ascending: of `scores`.
+      items: [targets]; negative for one that the catalogue lacks.
 
     Returns:
-      [rows, places]; `NO_RANK` where there is no target, or none that may be recommended.
+      [targets]; `NO_RANK` for what may not, or cannot, be recommended.
     """
-    ranks = np.full(targets.shape, NO_RANK)
-    for row, wanted in enumerate(targets):
-        (places,) = np.nonzero(wanted >= 0)
-        own = scores[row, wanted[places]]
-        at_least = np.count_nonzero(scores[row] >= own[:, np.newaxis], axis=1)
-        ranks[row, places] = np.where(np.isfinite(own), at_least, NO_RANK)
-    return ranks
+    ranks = np.full(len(items), NO_RANK)
+    starts = np.searchsorted(rows, np.arange(len(scores) + 1))
+    for row, (start, end) in enumerate(zip(starts[:-1], starts[1:])):
+        own = scores[row, np.maximum(items[start:end], 0)]
+        ranks[start:end] = np.count_nonzero(scores[row] >= own[:, np.newaxis], axis=1)
+        ranks[start:end][~np.isfinite(own)] = NO_RANK
+    return np.where(items >= 0, ranks, NO_RANK)
 
 
-def recall(ranks: Ranks, counts: NDArray[np.int64], k: int) -> Floats:
-    """The share of a row's targets, or of k where it has more, that are among its first k.
+def recall(ranks: Ranks, rows: NDArray[np.int64], size: int, k: int) -> Floats:
+    """[size]: the share of a row's targets, or of k where it has more, that are among its first k.
 
     Args:
-      ranks: [rows, places].
-      counts: [rows]: how many targets each row has, those without a rank included.
+      ranks: [targets].
+      rows: [targets]: which row each is of.
+      size: How many rows there are.
       k: How many are recommended.
     """
-    return np.count_nonzero(ranks <= k, axis=1) / np.clip(counts, 1, k)
+    return _sums(ranks <= k, rows, size) / np.clip(np.bincount(rows, minlength=size), 1, k)
 
 
-def ndcg(ranks: Ranks, counts: NDArray[np.int64], k: int) -> Floats:
-    """Normalised discounted cumulative gain of the first k: a target at rank r gains 1 / log2(r + 1).
+def ndcg(ranks: Ranks, rows: NDArray[np.int64], size: int, k: int) -> Floats:
+    """[size]: normalised discounted cumulative gain of the first k: a target at rank r gains 1 / log2(r + 1).
 
     Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with gains of 0 and 1. The
     ideal, 1, has as many targets as there are, at most k, in the first places.
     """
-    gains = np.where(ranks <= k, 1 / np.log2(1.0 + np.minimum(ranks, k)), 0.0).sum(axis=1)
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
-    return gains / np.maximum(ideal[np.minimum(counts, k)], 1e-12) * (counts > 0)
+    gains = _sums(np.where(ranks <= k, 1 / np.log2(1.0 + np.minimum(ranks, k)), 0.0), rows, size)
+    ideal = np.concatenate([[1.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+    return gains / ideal[np.minimum(np.bincount(rows, minlength=size), k)]
 
 
-def reciprocal_rank(ranks: Ranks) -> Floats:
-    """One over the rank of a row's best target."""
-    return 1 / ranks.min(axis=1, initial=NO_RANK)
+def reciprocal_rank(ranks: Ranks, rows: NDArray[np.int64], size: int) -> Floats:
+    """[size]: one over the rank of a row's best target."""
+    best = np.zeros(size)
+    np.maximum.at(best, rows, np.where(ranks == NO_RANK, 0.0, 1 / ranks))
+    return best
+
+
+def _sums(values: NDArray[Any], rows: NDArray[np.int64], size: int) -> Floats:
+    return np.bincount(rows, values.astype(np.float64), minlength=size)
 
 
 def mean_interval(values: Floats) -> tuple[float, float]:

@@ -1,0 +1,49 @@
+"""Users and items as vectors, whose product says how well they go together.
+
+A user is a function of a history and an item one of its number and its features, so that a user or an item that
+training has not seen has a vector, too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from foundation.sections import require
+from trainer_module.models import Inputs, Keys, Model
+
+if TYPE_CHECKING:
+    from trainer_module.retrieval.catalogue import Catalogue
+    from trainer_module.settings import Settings
+
+
+@dataclass(frozen=True)
+class TwoTower(Model):
+    """Sizes of the network."""
+
+    dimension: int = 64
+
+    reads_log = True
+
+    def __post_init__(self) -> None:
+        require(self.dimension >= 1, f"dimension is {self.dimension}; it must be at least 1.")
+
+    @property
+    def width(self) -> int:
+        """Of the vectors."""
+        return self.dimension
+
+    def build(self, inputs: Inputs, outputs: int) -> Any:
+        """Not of rows."""
+        raise NotImplementedError
+
+    def build_network(self, settings: "Settings", catalogue: "Catalogue") -> Any:
+        """The layer that training calls with sequences, and signatures with histories."""
+        from trainer_module.retrieval.network import Network
+
+        return Network(self, settings, catalogue, name="network")
+
+    def axes(
+        self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys
+    ) -> dict[str, tuple[Keys, ...]]:
+        """Of no variable yet."""
+        return {}
