@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -15,6 +15,9 @@ from trainer_module.settings import Settings
 
 class Learner:
     """Builds, compiles and exports the model of a job."""
+
+    mask: ClassVar[str] = ""
+    """Name of the model's input that tells rows from places beyond them; see `make_batches`."""
 
     def __init__(self, job: Job, transform_output: tft.TFTransformOutput) -> None:
         """`transform_output` is what the job's examples were made by."""

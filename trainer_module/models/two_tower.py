@@ -18,14 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TwoTower(Model):
-    """Sizes of the network."""
+    """Sizes of the network.
+
+    Attributes:
+      dimension: Of the vectors.
+      negatives: How many items are drawn by how often they are taken, besides those of a batch, for its targets to be
+        told apart from.
+    """
 
     dimension: int = 64
+    negatives: int = 2048
 
     reads_log = True
 
     def __post_init__(self) -> None:
         require(self.dimension >= 1, f"dimension is {self.dimension}; it must be at least 1.")
+        require(self.negatives >= 1, f"negatives is {self.negatives}; it must be at least 1.")
 
     @property
     def width(self) -> int:
@@ -40,7 +48,10 @@ class TwoTower(Model):
         """The layer that training calls with sequences, and signatures with histories."""
         from trainer_module.retrieval.network import Network
 
-        return Network(self, settings, catalogue, name="network")
+        log = settings.log
+        assert log is not None
+        features = [(feature.ids, feature.width) for feature in settings.categorical]
+        return Network(self.dimension, self.negatives, log.repeats, features, catalogue, name="network")
 
     def axes(
         self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys

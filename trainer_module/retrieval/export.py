@@ -52,6 +52,7 @@ def export_recommender(
         length = tf.TensorShape([None, log.length])
         network.build({ITEM: length, TIME: length, BASKET: length, FIRST_TARGET: tf.TensorShape([None])})
         network.set_weights(trained.get_layer("network").get_weights())
+        network.freeze()
         return _archive(network, log, str(transform_output.vocabulary_file_by_name(VOCABULARY)), catalogue.size)
 
     write_archive(make, settings, directory)

@@ -9,16 +9,18 @@ import tf_keras as keras
 from trainer_module.learner import Learner
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, ITEMS, TIME, Log
 from trainer_module.retrieval.catalogue import Catalogue, read_catalogue, sequence_spec
+from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.export import export_recommender
 from trainer_module.retrieval.preprocessing import VOCABULARY
 
 
-SEQUENCE = (ITEM, TIME, BASKET, FIRST_TARGET)
-"""What the model reads of a sequence."""
 
 
 class RetrievalLearner(Learner):
     """See the module."""
+
+    # Rows that only fill a batch up would be learned from, as targets and as what targets are told apart from.
+    mask = IS_ROW
 
     @property
     def _log(self) -> Log:
@@ -52,10 +54,10 @@ class RetrievalLearner(Learner):
     def build(self) -> keras.Model:
         """A model from a batch of sequences to the loss of each."""
         network = self.settings.model.build_network(self.settings, self.catalogue)
-        inputs = {
-            name: keras.Input(() if name == FIRST_TARGET else (self._log.length,), dtype="int64", name=name)
-            for name in SEQUENCE
-        }
+        lists = (ITEM, TIME, BASKET)
+        inputs = {name: keras.Input((self._log.length,), dtype="int64", name=name) for name in lists}
+        inputs[FIRST_TARGET] = keras.Input((), dtype="int64", name=FIRST_TARGET)
+        inputs[IS_ROW] = keras.Input((), dtype="float32", name=IS_ROW)
         return keras.Model(inputs, network(inputs), name="model")
 
     def compile(

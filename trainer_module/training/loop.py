@@ -49,10 +49,9 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     learner = make_learner(job, transform_output)
-    feature_spec = learner.feature_spec
     surveys, scale, mean_predictor = _survey(job, learner)
-    train_split = _Split(learner.train_files, feature_spec, distribution, surveys["train"])
-    eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"])
+    train_split = _Split(learner.train_files, learner, distribution, surveys["train"])
+    eval_split = _Split(job.eval_files, learner, distribution, surveys["eval"])
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
 
@@ -123,11 +122,11 @@ class _Split:
     def __init__(
         self,
         files: Sequence[str],
-        feature_spec: dict[str, Any],
+        learner: Learner,
         distribution: Distribution,
         surveyed: Survey,
     ) -> None:
-        self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
+        self._files, self._learner, self._distribution = files, learner, distribution
         self.shard = distribution.shard
         self.rows_by_worker = self.shard.rows(surveyed.rows_by_file)
         self._weights = surveyed.weights
@@ -150,9 +149,11 @@ class _Split:
         weight = row_weight(total, steps, plan.global_batch_size)
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
-            part = read_rows(self._files, self._feature_spec, self.shard)
+            part = read_rows(self._files, self._learner.feature_spec, self.shard)
             count, places = self.rows_by_worker[self.shard.index], steps * self._distribution.local_replicas
-            return make_batches(part, count, plan.batch_size_per_replica, places, weight=weight, **options)
+            return make_batches(
+                part, count, plan.batch_size_per_replica, places, weight=weight, mask=self._learner.mask, **options
+            )
 
         return self._distribution.strategy.distribute_datasets_from_function(make)
 
