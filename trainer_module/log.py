@@ -18,6 +18,9 @@ Events of one basket have one number, and none of them is known when another is 
 `FIRST_TARGET` are only context."""
 EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET)
 
+VOCABULARY = "items"
+"""TFT's asset with the items in the order of their numbers, escaped."""
+
 ITEMS = "items"
 """The split with an example for each item of the item table: `ITEM` of one value, and the item's features."""
 

@@ -176,6 +176,11 @@ class Settings:
                 "[features] are those of the item table, and [log] names none: give items the pattern of its files."
             )
         for feature in self.features:
+            if feature.share:
+                raise ConfigurationError(
+                    f"[features] '{feature.name}' has share, which items cannot: remove it, and the feature has a "
+                    "vocabulary of its own."
+                )
             if feature.name in (*EVENTS, self.log.item):
                 raise ConfigurationError(
                     f"[features] '{feature.name}' is what an example of a log calls its own: remove it, or rename the "

@@ -106,7 +106,9 @@ class Executor(executor.Executor):
             min_slice_rows=int(exec_properties[MIN_SLICE_ROWS]),
         )
         verdict = getattr(importlib.import_module(module), name)(request)
-        self._leave(verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict)
+        self._leave(
+            verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict
+        )
 
     def _leave(
         self,

@@ -28,5 +28,3 @@ class Request:
     slices: Sequence[str]
     gates: Sequence[Gate]
     min_slice_rows: int
-
-

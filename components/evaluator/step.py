@@ -6,7 +6,8 @@ from components.step import Step
 
 
 def _metric_modules(config: Any) -> tuple[str, ...]:
-    paths = [*config.settings.label.rules.metrics.values(), *(each.path for each in config.metrics.values())]
+    rules = config.settings.label.rules
+    paths = [rules.evaluation, *rules.metrics.values(), *(each.path for each in config.metrics.values())]
     return tuple(path.rpartition(".")[0] for path in paths if "." in path)
 
 

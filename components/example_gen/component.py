@@ -63,7 +63,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = json.loads(exec_properties["window"])
         self._log = LogReading.from_json(exec_properties["log"])
         items = self._log.log.items if self._log else ""
-        window = find_window(directory, pattern, splits, settings["spans"], exec_properties["window_end"], items)
+        window = find_window(
+            directory, pattern, splits, settings["spans"], exec_properties["window_end"], items
+        )
         if window is None:
             raise SpanError(
                 f"{directory} has no file that matches '{pattern}': add one, or correct [source]."

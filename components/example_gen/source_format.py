@@ -103,18 +103,16 @@ class SourceFormat(Protocol):
           ConversionError: If the block cannot be read.
         """
 
-    def read_columns(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
+    def read_columns(
+        self, block: Block, types: Mapping[str, ColumnType]
+    ) -> Iterator[Mapping[str, Any]] | None:
         """The same rows as columns, for a behaviour log, whose rows become no examples.
 
-        A format that has columns at hand gives them; otherwise they are read out of the examples.
-
         Returns:
-          By name pa.int64(), pa.float64() or pa.binary(), with nulls, equally long.
+          By name pa.int64(), pa.float64() or pa.binary(), with nulls, equally long; None of a format that has no
+          columns at hand: they are read out of its examples.
         """
-        from components.example_gen.arrow_columns import decode_examples
-
-        for rows in self.read_examples(block, types):
-            yield decode_examples(rows)
+        return None
 
     def find_text(self, block: Block, column: str) -> Place | None:
         """The first value of a column in a block that is no number, of a column that holds texts; None for none.

@@ -52,7 +52,12 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
         replays += [
             _replay(model_name, RECOMMEND, case, asked),
             _replay(model_name, RANKS, case, {"examples": _names([serialize(row) for row in chosen])}),
-            _replay(model_name, "serving_default", case, {"examples": _names([serialize(_context(row)) for row in chosen])}),
+            _replay(
+                model_name,
+                "serving_default",
+                case,
+                {"examples": _names([serialize(_context(row)) for row in chosen])},
+            ),
             _replay(model_name, EMBED_USER, case, history),
             _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
         ]
@@ -112,7 +117,9 @@ def _check_list(replay: Replay, served: Answer) -> list[str]:
         f"more than the {k} that were asked for": lambda row, given: len(given) > k,
         "an item twice": lambda row, given: len(set(given)) < len(given),
         "an item that was excluded": lambda row, given: bool(excluded[row] & set(given)),
-        "an item that was not to choose among": lambda row, given: bool(allowed) and not set(given) <= allowed,
+        "an item that was not to choose among": lambda row, given: (
+            bool(allowed) and not set(given) <= allowed
+        ),
     }
     lists = [[name for name in row if name] for row in items.tolist()]
     return [
@@ -151,7 +158,6 @@ def _history(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "items": _texts([context[ITEM] for context in contexts]),
         "times": times,
-        "now": np.array([row[TIME][row[FIRST_TARGET][0]] for row in rows], np.int64),
     }
 
 

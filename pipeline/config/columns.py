@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from foundation.sections import ConfigurationError
+from pipeline.config.dataset import Evaluation
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
@@ -64,7 +65,11 @@ def log_reading_of(config: "Config") -> LogReading | None:
     exact = [feature.name for feature in features if "decimal" not in feature.types]
     items = Reading(
         dialect=config.source.dialect,
-        columns={**dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"), **log.item_columns, **named},
+        columns={
+            **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+            **log.item_columns,
+            **named,
+        },
         exact=(log.item, *exact),
         codes=(log.item, *texts),
         times=tuple(feature.name for feature in features if "time" in feature.types),
@@ -95,6 +100,14 @@ def _check_log(config: "Config", where: str) -> None:
     if log.split == "leave_last_out" and (splits.time or len(splits.names) > 2):
         raise ConfigurationError(
             f'{where} [log] split is "leave_last_out", which has no time and no test split: remove [splits].'
+        )
+    if config.app.formats:
+        raise ConfigurationError(
+            f"{where} the dataset is a log, and no app can have a recommender yet: set [app] formats = []."
+        )
+    if config.metrics or config.evaluation.threshold != Evaluation().threshold:
+        raise ConfigurationError(
+            f"{where} [metrics] and [evaluation] threshold are of rows: a log's rankings have their own."
         )
     if source.has_spans:
         raise ConfigurationError(

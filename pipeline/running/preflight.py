@@ -75,7 +75,9 @@ def find_window(config: Config, directory: Path) -> Window:
     """
     source, items = config.source, config.settings.log.items if config.settings.log else ""
     with _as_data_errors():
-        window = find_files(directory, source.files, config.splits, config.window.spans, config.window.end, items)
+        window = find_files(
+            directory, source.files, config.splits, config.window.spans, config.window.end, items
+        )
         if window is None:
             what = "span" if source.has_spans else "file"
             raise DataError(

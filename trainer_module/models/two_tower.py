@@ -6,14 +6,10 @@ training has not seen has a vector, too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foundation.sections import require
 from trainer_module.models import Inputs, Keys, Model
-
-if TYPE_CHECKING:
-    from trainer_module.retrieval.catalogue import Catalogue
-    from trainer_module.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,7 @@ class TwoTower(Model):
     negatives: int = 2048
 
     reads_log = True
+    tables = ("network/items", "network/features")
 
     def __post_init__(self) -> None:
         require(self.dimension >= 1, f"dimension is {self.dimension}; it must be at least 1.")
@@ -44,8 +41,8 @@ class TwoTower(Model):
         """Not of rows."""
         raise NotImplementedError
 
-    def build_network(self, settings: "Settings", catalogue: "Catalogue") -> Any:
-        """The layer that training calls with sequences, and signatures with histories."""
+    def build_network(self, settings: Any, catalogue: Any) -> Any:
+        """See the base class."""
         from trainer_module.retrieval.network import Network
 
         log = settings.log
@@ -56,5 +53,14 @@ class TwoTower(Model):
     def axes(
         self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys
     ) -> dict[str, tuple[Keys, ...]]:
-        """Of no variable yet."""
-        return {}
+        """Of what has a row for each item or each value of a feature."""
+        dimensions: Keys = [("dimension", self.dimension, i) for i in range(self.dimension)]
+        values = [key for keys in rows.values() for key in keys]
+        return {
+            "network/items": (outputs, dimensions),
+            "network/bias": (outputs,),
+            "network/repeat_items": (outputs,),
+            "network/features": (values, dimensions),
+            "network/repeat_features": (values,),
+            "network/numbers": (numbers, dimensions),
+        }

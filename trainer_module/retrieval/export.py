@@ -18,10 +18,10 @@ import tf_keras as keras
 
 from trainer_module.export import Archive, Tensors, write_archive
 from trainer_module.features.vocabulary import escape
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.catalogue import Catalogue
-from trainer_module.retrieval.preprocessing import PADDING, UNKNOWN, VOCABULARY
+from trainer_module.retrieval.preprocessing import PADDING, UNKNOWN
 from trainer_module.settings import Settings
 
 _DAY = 86_400_000.0
@@ -50,17 +50,21 @@ def export_recommender(
         log = settings.log
         assert log is not None
         length = tf.TensorShape([None, log.length])
-        network.build({ITEM: length, TIME: length, BASKET: length, FIRST_TARGET: tf.TensorShape([None])})
-        network.set_weights(trained.get_layer("network").get_weights())
-        network.freeze()
-        return _archive(network, log, str(transform_output.vocabulary_file_by_name(VOCABULARY)), catalogue.size)
+        with tf.name_scope(network.name):
+            # As Keras names them where a model calls the layer: a later training finds them by their names.
+            network.build({ITEM: length, TIME: length, BASKET: length, FIRST_TARGET: tf.TensorShape([None])})
+        network.set_weights(trained.get_layer(network.name).get_weights())
+        return _archive(
+            network, log, str(transform_output.vocabulary_file_by_name(VOCABULARY)), catalogue.size
+        )
 
     write_archive(make, settings, directory)
 
 
 def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     archive = Archive()
-    archive.model_variables = network.variables
+    archive.model_variables = list(network.variables)
+    archive.catalogue = network.freeze()
     line, whole = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
     archive.numbers = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(vocabulary, tf.string, whole, tf.int64, line), UNKNOWN
@@ -73,9 +77,13 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     history = {
         "items": texts,
         "times": whole_numbers,
-        "now": tf.TensorSpec([None], tf.int64),
     }
-    asked = {**history, "exclude": texts, "among": tf.TensorSpec([None], tf.string), "k": tf.TensorSpec([], tf.int32)}
+    asked = {
+        **history,
+        "exclude": texts,
+        "among": tf.TensorSpec([None], tf.string),
+        "k": tf.TensorSpec([], tf.int32),
+    }
     serialized = tf.TensorSpec([None], tf.string, name="examples")
 
     @tf.function(input_signature=[_named(asked)])
@@ -118,7 +126,13 @@ class _Answers:
     def __init__(
         self, network: Any, log: Log, numbers: Callable[..., Any], names: Callable[..., Any], items: int
     ) -> None:
-        self._network, self._log, self._numbers, self._names, self._items = network, log, numbers, names, items
+        self._network, self._log, self._numbers, self._names, self._items = (
+            network,
+            log,
+            numbers,
+            names,
+            items,
+        )
         self._k_max = min(signatures.K_MAX, items)
 
     def lookup(self, names: tf.Tensor) -> tf.Tensor:
@@ -127,22 +141,22 @@ class _Answers:
         return tf.where(tf.equal(names, ""), tf.constant(PADDING, tf.int64), numbers)
 
     def history(self, request: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """The latest `Log.history` events before now: int64 [batch, places], and how many days ago each was.
+        """The latest `Log.history` events: int64 [batch, places], and how many days before the last each was.
 
         They lie at the end, in their order; `PADDING` is before them.
         """
-        ids = self.lookup(request["items"])
-        return self._latest(ids, request["times"], request["now"])
+        return self._latest(self.lookup(request["items"]), request["times"])
 
-    def _latest(self, ids: tf.Tensor, times: tf.Tensor, now: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # Strictly earlier, as in training.
-        there = (ids >= 0) & (times < now[:, tf.newaxis])
+    def _latest(self, ids: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # One place more, as nothing can be looked for among none.
+        ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=PADDING)
+        times = tf.pad(times, [[0, 0], [1, 0]])
+        there = ids >= 0
         order = tf.argsort(tf.cast(there, tf.int32), axis=1, stable=True)[:, -self._log.history :]
-        ids = tf.where(there, ids, PADDING)
-        ages = tf.cast(now[:, tf.newaxis] - times, tf.float32) / _DAY
-        return tf.gather(ids, order, batch_dims=1), tf.gather(
-            tf.where(there, ages, 0.0), order, batch_dims=1
-        )
+        times = tf.where(there, times, 0)
+        ages = tf.cast(tf.reduce_max(times, axis=1, keepdims=True) - times, tf.float32) / _DAY
+        ids, ages = tf.where(there, ids, PADDING), tf.where(there, ages, 0.0)
+        return tf.gather(ids, order, batch_dims=1), tf.gather(ages, order, batch_dims=1)
 
     def _scores(self, ids: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """float32 [batch, items]; minus infinity for what may not be recommended again."""
@@ -181,21 +195,17 @@ class _Answers:
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
         parsed = _parse(examples)
-        now = tf.reduce_max(parsed[TIME], axis=1, keepdims=True) + 1
-        ids = self.lookup(parsed[ITEM])
-        return self._top(self._scores(*self._latest(ids, parsed[TIME], now[:, 0])), tf.constant(self._k_max))
+        history = self._latest(self.lookup(parsed[ITEM]), parsed[TIME])
+        return self._top(self._scores(*history), tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
         parsed = _parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         place = tf.range(tf.shape(ids, tf.int64)[1])
-        is_context = place < first
         basket = tf.gather(parsed[BASKET], first, batch_dims=1)
-        is_context &= parsed[BASKET] < basket
-        now = tf.gather(parsed[TIME], first, batch_dims=1)
-        times = tf.where(is_context, tf.minimum(parsed[TIME], now - 1), now)
-        scores = self._scores(*self._latest(ids, times, now[:, 0]))
+        is_context = (place < first) & (parsed[BASKET] < basket)
+        scores = self._scores(*self._latest(tf.where(is_context, ids, PADDING), parsed[TIME]))
         is_target = (place >= first) & (ids >= 0)
 
         def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
@@ -205,7 +215,9 @@ class _Answers:
             at_least = tf.where(tf.math.is_finite(own), at_least, 0)
             return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
 
-        ranks = tf.map_fn(of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64))
+        ranks = tf.map_fn(
+            of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64)
+        )
         return {signatures.RANKS: ranks, **self._top(scores, tf.constant(self._k_max))}
 
 

@@ -7,13 +7,10 @@ from typing import Any
 import tf_keras as keras
 
 from trainer_module.learner import Learner
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, ITEMS, TIME, Log
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, ITEMS, TIME, VOCABULARY, Log
 from trainer_module.retrieval.catalogue import Catalogue, read_catalogue, sequence_spec
-from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.export import export_recommender
-from trainer_module.retrieval.preprocessing import VOCABULARY
-
-
+from trainer_module.retrieval.network import IS_ROW
 
 
 class RetrievalLearner(Learner):
@@ -77,5 +74,3 @@ def _given(labels: Any, losses: Any) -> Any:
     """The losses that the model computed: a sequence has targets and no label."""
     del labels
     return losses
-
-

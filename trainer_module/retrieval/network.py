@@ -39,7 +39,8 @@ class Queries:
 
     Attributes:
       before: int32 [batch, queries]: how many events of the sequence are known then.
-      days: float32 [batch, queries]: when that is, on the clock of the events' days.
+      days: float32 [batch, queries]: when the last of them was, from which ages are counted: not from the moment
+        itself, which training knows and a request can only guess.
     """
 
     before: tf.Tensor
@@ -66,7 +67,15 @@ class Memory:
 class Network(keras.layers.Layer):
     """Called with sequences it gives the loss of each; `score` ranks the catalogue for histories."""
 
-    def __init__(self, dimension: int, negatives: int, repeats: bool, features: Sequence[tuple[int, int]], catalogue: Catalogue, **options: Any) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        negatives: int,
+        repeats: bool,
+        features: Sequence[tuple[int, int]],
+        catalogue: Catalogue,
+        **options: Any,
+    ) -> None:
         """Takes the vectors' size, how many items are drawn beside the batch's, whether items of the history may follow
         again, (ids, columns) of each feature with ids, and the catalogue."""
         super().__init__(**options)
@@ -79,23 +88,27 @@ class Network(keras.layers.Layer):
         """Tables of items and of their features, and what makes users of items."""
         del input_shape
         items, dimension, memories = self._catalogue.size, self._dimension, len(DECAYS)
-        small = keras.initializers.RandomNormal(stddev=0.01)
-        self._items = self.add_weight("items", [items, dimension], initializer=small)
+        self._items = self.add_weight("items", [items, dimension], initializer=_small())
         rows = max(1, sum(self._sizes))
-        self._features = self.add_weight("features", [rows, dimension], initializer=small)
+        self._features = self.add_weight("features", [rows, dimension], initializer=_small())
         self._numbers = self.add_weight(
-            "numbers", [max(1, self._catalogue.numbers.shape[1]), dimension], initializer=small
+            "numbers", [max(1, self._catalogue.numbers.shape[1]), dimension], initializer=_small()
         )
         counts = self._catalogue.counts + 0.5
         popular = np.log(counts / counts.sum()).astype(np.float32)
         self._bias = self.add_weight("bias", [items], initializer=keras.initializers.Constant(popular))
+        self._repeat_items = self.add_weight("repeat_items", [items], initializer="zeros")
         self._repeat_features = self.add_weight("repeat_features", [rows], initializer="zeros")
         self._memory_weights = self.add_weight(
-            "memory_weights", [memories], initializer=keras.initializers.Constant([-3.0, -3.0, -2.0, -1.0, 0.0, 0.0])
+            "memory_weights",
+            [memories],
+            initializer=keras.initializers.Constant([-3.0, -3.0, -2.0, -1.0, 0.0, 0.0]),
         )
         self._repeat = self.add_weight("repeat", [2], initializer=keras.initializers.Constant([1.0, -2.0]))
-        self._user = self.add_weight("user", [dimension], initializer=small)
-        self._project = self.add_weight("project", [memories * (dimension + 1), dimension], initializer="glorot_uniform")
+        self._user = self.add_weight("user", [dimension], initializer=_small())
+        self._project = self.add_weight(
+            "project", [memories * (dimension + 1), dimension], initializer="glorot_uniform"
+        )
         self._expand = self.add_weight("expand", [dimension, 4 * dimension], initializer="glorot_uniform")
         self._shrink = self.add_weight("shrink", [4 * dimension, dimension], initializer="zeros")
         offsets = np.repeat(np.cumsum(self._sizes) - self._sizes, self._widths)
@@ -121,9 +134,15 @@ class Network(keras.layers.Layer):
         """
         items = tf.where(inputs[IS_ROW][:, tf.newaxis] > 0, inputs[ITEM], -1)
         size, length = tf.shape(items)[0], items.shape[1]
-        rows, places = (tf.cast(each, tf.int32) for each in tf.unstack(
-            tf.where((items >= 0) & (tf.range(length, dtype=tf.int64) >= inputs[FIRST_TARGET][:, tf.newaxis])), axis=1
-        ))
+        rows, places = (
+            tf.cast(each, tf.int32)
+            for each in tf.unstack(
+                tf.where(
+                    (items >= 0) & (tf.range(length, dtype=tf.int64) >= inputs[FIRST_TARGET][:, tf.newaxis])
+                ),
+                axis=1,
+            )
+        )
         days = tf.cast(inputs[TIME] - tf.reduce_max(inputs[TIME], axis=1, keepdims=True), tf.float32) / _DAY
         queries, flat, query = _queries(inputs[BASKET], days, rows, places)
         embedded = self.vectors(items)
@@ -151,21 +170,23 @@ class Network(keras.layers.Layer):
         of_row = tf.math.unsorted_segment_sum(losses, rows, size)
         return of_row * tf.cast(size, tf.float32) / tf.maximum(tf.reduce_sum(weights), 1.0)
 
-    def _remember(
-        self, items: tf.Tensor, embedded: tf.Tensor, days: tf.Tensor, queries: Queries
-    ) -> Memory:
+    def _remember(self, items: tf.Tensor, embedded: tf.Tensor, days: tf.Tensor, queries: Queries) -> Memory:
         size, length, asked = tf.shape(items)[0], tf.shape(items)[1], tf.shape(queries.before)[1]
         memories, place = len(DECAYS), tf.range(length)
         known = (place < queries.before[:, :, tf.newaxis]) & (items >= 0)[:, tf.newaxis]
         ages = tf.maximum(queries.days[:, :, tf.newaxis] - days[:, tf.newaxis], 0.0)
         # [batch, queries, memories, events]
-        weights = tf.exp(-ages[:, :, tf.newaxis] / tf.reshape(DECAYS, [-1, 1])) * tf.cast(known, tf.float32)[:, :, tf.newaxis]
+        weights = (
+            tf.exp(-ages[:, :, tf.newaxis] / tf.reshape(DECAYS, [-1, 1]))
+            * tf.cast(known, tf.float32)[:, :, tf.newaxis]
+        )
         totals = tf.reduce_sum(weights, axis=3)
         by_memory = tf.reshape(weights, [size, asked * memories, length])
         pooled = tf.reshape(tf.matmul(by_memory, embedded), [size, asked, memories, self._dimension])
         pooled /= totals[..., tf.newaxis] + 0.01
         joined = tf.concat(
-            [tf.reshape(pooled * 4.0, [size, asked, memories * self._dimension]), tf.math.log1p(totals)], axis=2
+            [tf.reshape(pooled * 4.0, [size, asked, memories * self._dimension]), tf.math.log1p(totals)],
+            axis=2,
         )
         users = tf.tensordot(joined, self._project, 1) + self._user
         users += tf.tensordot(tf.nn.gelu(tf.tensordot(users, self._expand, 1)), self._shrink, 1)
@@ -178,9 +199,11 @@ class Network(keras.layers.Layer):
         counts = tf.stop_gradient(counts)
         weighed = tf.tensordot(counts, tf.nn.softplus(self._memory_weights), 1)
         repeated = self._repeat[0] * tf.math.log(weighed + _LEAST_COUNT) + self._repeat[1]
+        numbers = tf.maximum(items, 0)
+        liking = tf.gather(self._repeat_items, numbers)
         if self._rows.shape[1]:
-            rows = tf.gather(self._rows, tf.maximum(items, 0))
-            repeated += tf.reduce_sum(tf.gather(self._repeat_features, rows), axis=2)[:, tf.newaxis]
+            liking += tf.reduce_sum(tf.gather(self._repeat_features, tf.gather(self._rows, numbers)), axis=2)
+        repeated += liking[:, tf.newaxis]
         return Memory(users, repeated, known & (first == place)[:, tf.newaxis], first)
 
     def _score_candidates(
@@ -197,7 +220,9 @@ class Network(keras.layers.Layer):
         scores = tf.matmul(users, self.vectors(drawn.items), transpose_b=True)
         scores += tf.gather(self._bias, drawn.items) - drawn.log_chance
         # Where each candidate is in each sequence first; behind its end where it is not.
-        numbered = tf.scatter_nd(drawn.items[:, tf.newaxis], tf.range(1, tf.size(drawn.items) + 1), [self._catalogue.size])
+        numbered = tf.scatter_nd(
+            drawn.items[:, tf.newaxis], tf.range(1, tf.size(drawn.items) + 1), [self._catalogue.size]
+        )
         of_event = tf.where(items >= 0, tf.gather(numbered, tf.maximum(items, 0)), 0)
         size, length = tf.shape(items)[0], tf.shape(items)[1]
         cells = tf.stack([tf.repeat(tf.range(size), length), tf.reshape(of_event, [-1])], axis=1)
@@ -210,13 +235,14 @@ class Network(keras.layers.Layer):
         )
         return tf.where(is_known | (is_own > 0), _LOWEST, scores)
 
-    def freeze(self) -> None:
-        """Keeps the vectors of all items, which requests are compared with."""
+    def freeze(self) -> tf.Variable:
+        """Keeps the vectors of all items, which histories are compared with, and returns them."""
         every = self.vectors(tf.range(self._catalogue.size, dtype=tf.int64))
         self._every = tf.Variable(every, trainable=False, name="catalogue")
+        return self._every
 
     def embed_users(self, items: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, dimension] of histories: int64 [batch, places], negative for none, and days ago."""
+        """float32 [batch, dimension] of histories: int64 [batch, places], negative for none, and days before the last."""
         return self._remember_all(items, ages).users[:, 0]
 
     def score(self, items: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
@@ -233,6 +259,11 @@ class Network(keras.layers.Layer):
         size = tf.shape(items)[0]
         everything = tf.fill([size, 1], tf.shape(items)[1])
         return self._remember(items, self.vectors(items), -ages, Queries(everything, tf.zeros([size, 1])))
+
+
+def _small() -> keras.initializers.Initializer:
+    # A new one for each variable: one initializer gives all of its variables the same values.
+    return keras.initializers.RandomNormal(stddev=0.01)
 
 
 def _queries(
@@ -257,10 +288,8 @@ def _queries(
     flat = row * width + column
     # Baskets are numbered as they come: as many events are before one as there are of lesser numbers.
     lesser = tf.gather(tf.cast(baskets, tf.int32), row) < basket[:, tf.newaxis]
-    place = tf.range(length)
     is_first = tf.argmax(tf.cast(~lesser, tf.int32), axis=1, output_type=tf.int32)
-    del place
-    day = tf.gather_nd(days, tf.stack([row, is_first], axis=1))
+    day = tf.gather_nd(days, tf.stack([row, tf.maximum(is_first - 1, 0)], axis=1))
     shape = [size * width]
     before = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], is_first, shape), [size, width])
     asked = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], day, shape), [size, width])

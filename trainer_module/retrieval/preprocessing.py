@@ -13,10 +13,8 @@ import tensorflow_transform as tft
 from trainer_module import preprocessing
 from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, read_log
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, read_log
 
-VOCABULARY = "items"
-"""TFT's asset with the items in the order of their numbers, escaped."""
 PADDING, UNKNOWN = -1, -2
 """In place of an item: behind a sequence's end, and one that the vocabulary lacks."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from trainer_module.log import VOCABULARY
 from trainer_module.tasks import Task
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ class Retrieval(Task):
     needs_label = False
     reads_log = True
     has_classes = False
+    # A class is an item.
+    class_vocabulary = VOCABULARY
     activation = None
     preprocessing = "trainer_module.retrieval.preprocessing.preprocessing_fn"
     learner = "trainer_module.retrieval.learner.RetrievalLearner"

@@ -93,9 +93,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
-def _survey(
-    job: Job, learner: Learner
-) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
+def _survey(job: Job, learner: Learner) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
     """One pass over the labels of each split, which are checked.
 
     Returns:
@@ -152,7 +150,13 @@ class _Split:
             part = read_rows(self._files, self._learner.feature_spec, self.shard)
             count, places = self.rows_by_worker[self.shard.index], steps * self._distribution.local_replicas
             return make_batches(
-                part, count, plan.batch_size_per_replica, places, weight=weight, mask=self._learner.mask, **options
+                part,
+                count,
+                plan.batch_size_per_replica,
+                places,
+                weight=weight,
+                mask=self._learner.mask,
+                **options,
             )
 
         return self._distribution.strategy.distribute_datasets_from_function(make)

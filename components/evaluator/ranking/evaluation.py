@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import Score, gather_training, make_baselines
-from components.evaluator.ranking.histories import Histories, Targets, read_features, read_histories, targets_of
+from components.evaluator.ranking.histories import (
+    Histories,
+    Targets,
+    read_features,
+    read_histories,
+    targets_of,
+)
 from components.evaluator.ranking.slices import Part, make_parts
 from components.evaluator.request import Request
 from components.evaluator.settings import EXAMPLE_COUNT
@@ -61,7 +67,9 @@ def evaluate(request: Request) -> Verdict:
         if live:
             live["lift"] = live[MAIN] / max(beside[best][MAIN], 1e-9)
         for name, of_baseline in beside.items():
-            metrics |= {f"{name}_{metric}": value for metric, value in of_baseline.items() if metric != EXAMPLE_COUNT}
+            metrics |= {
+                f"{name}_{metric}": value for metric, value in of_baseline.items() if metric != EXAMPLE_COUNT
+            }
         if not key:
             metrics |= _spread(ranked[""][1], training.counts, len(catalogue))
             if live:

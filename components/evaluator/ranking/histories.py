@@ -94,11 +94,10 @@ def read_features(files: Sequence[str], columns: Sequence[str]) -> dict[str, pa.
     for batch in _batches(files):
         size = len(batch[ITEM])
         for name in columns:
-            column = batch.get(name)
             if name == ITEM:
-                parts[name].append(column.flatten().cast(pa.binary()))
+                parts[name].append(batch[name].flatten().cast(pa.binary()))
             else:
-                parts[name].append(pa.nulls(size, pa.string()) if column is None else _first(column))
+                parts[name].append(_first(batch[name]) if name in batch else pa.nulls(size, pa.string()))
     return {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
 
 
@@ -108,7 +107,10 @@ def _first(column: pa.Array) -> pa.Array:
     starts = np.cumsum(lengths) - lengths
     values = column.flatten().take(pa.array(starts, mask=lengths == 0))
     if pa.types.is_large_binary(values.type):
-        return pa.array([value if value is None else value.decode(errors="replace") for value in values.to_pylist()], pa.string())
+        return pa.array(
+            [value if value is None else value.decode(errors="replace") for value in values.to_pylist()],
+            pa.string(),
+        )
     return values.cast(pa.string())
 
 
@@ -153,6 +155,4 @@ def targets_of(histories: Histories) -> Targets:
     context = ~histories.is_target & (histories.items >= 0)
     seen = np.unique(owner[context] * size + histories.items[context])
     events = chosen[kept]
-    return Targets(
-        owner[events], events, histories.items[events], known[kept] & np.isin(pairs[kept], seen)
-    )
+    return Targets(owner[events], events, histories.items[events], known[kept] & np.isin(pairs[kept], seen))

@@ -4,6 +4,7 @@ Nothing is sampled: a rank is a place in the whole catalogue. Metrics over a sam
 the order of models (Krichene and Rendle, "On Sampled Metrics for Item Recommendation", 2020).
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def ranks_of(scores: NDArray[np.float32], rows: NDArray[np.int64], items: NDArra
     """
     ranks = np.full(len(items), NO_RANK)
     starts = np.searchsorted(rows, np.arange(len(scores) + 1))
-    for row, (start, end) in enumerate(zip(starts[:-1], starts[1:])):
+    for row, (start, end) in enumerate(itertools.pairwise(starts)):
         own = scores[row, np.maximum(items[start:end], 0)]
         ranks[start:end] = np.count_nonzero(scores[row] >= own[:, np.newaxis], axis=1)
         ranks[start:end][~np.isfinite(own)] = NO_RANK
@@ -70,7 +71,8 @@ def reciprocal_rank(ranks: Ranks, rows: NDArray[np.int64], size: int) -> Floats:
 
 
 def _sums(values: NDArray[Any], rows: NDArray[np.int64], size: int) -> Floats:
-    return np.bincount(rows, values.astype(np.float64), minlength=size)
+    sums: Floats = np.bincount(rows, values.astype(np.float64), minlength=size).astype(np.float64)
+    return sums
 
 
 def mean_interval(values: Floats) -> tuple[float, float]:

@@ -47,7 +47,11 @@ def read_events(
     there = _filled(users) & _filled(items) & is_time
     counts = _where(log, columns, size)
     past = times <= now
-    for reason, wanted in ((UNIDENTIFIED, there), (NOT_WHERE, ~there | counts), (FUTURE, ~there | ~counts | past)):
+    for reason, wanted in (
+        (UNIDENTIFIED, there),
+        (NOT_WHERE, ~there | counts),
+        (FUTURE, ~there | ~counts | past),
+    ):
         dropped[reason] += int(np.sum(~wanted))
     return keep(events, there & counts & past), +dropped
 
@@ -101,7 +105,9 @@ def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[n
         return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
     is_text = pa.types.is_binary(column.type)
     if is_text != (unit == "iso"):
-        held, fix = ("texts", 'time_unit = "iso"') if is_text else ("numbers", 'time_unit to "s", "ms", "us" or "ns"')
+        held, fix = (
+            ("texts", 'time_unit = "iso"') if is_text else ("numbers", 'time_unit to "s", "ms", "us" or "ns"')
+        )
         raise ConversionError(f"{file}: column '{name}' holds {held}: set [log] {fix}.")
     if unit == "iso":
         times, there = _parse_texts(file, name, column)
@@ -125,9 +131,7 @@ def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[n
     return times, there
 
 
-def _parse_texts(
-    file: str, name: str, column: pa.Array
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _parse_texts(file: str, name: str, column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     there = _filled(column)
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     texts = pc.if_else(pa.array(there), texts, pa.scalar(None, pa.string()))
@@ -138,7 +142,8 @@ def _parse_texts(
         zoned = pc.if_else(has_zone, texts, pa.scalar(None, pa.string()))
         plain = pc.if_else(has_zone, pa.scalar(None, pa.string()), texts)
         moments = pc.coalesce(
-            zoned.cast(pa.timestamp("ms", "UTC")).cast(pa.int64()), plain.cast(pa.timestamp("ms")).cast(pa.int64())
+            zoned.cast(pa.timestamp("ms", "UTC")).cast(pa.int64()),
+            plain.cast(pa.timestamp("ms")).cast(pa.int64()),
         )
     except pa.ArrowInvalid as error:
         raise ConversionError(

@@ -4,7 +4,6 @@ A worker holds a block of the log or the events of some users, never the log. A 
 events. The item table is held by every worker.
 """
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.arrow_columns import decode_examples
 from components.example_gen.behaviour_log.columns import drop_items, read_events, to_milliseconds
-from components.example_gen.behaviour_log.items import Items, add_logged, merge_items, read_items, to_examples, without_features
+from components.example_gen.behaviour_log.items import (
+    Items,
+    add_logged,
+    merge_items,
+    read_items,
+    to_examples,
+    without_features,
+)
 from components.example_gen.behaviour_log.sequences import EVAL, TEST, TRAIN, Events, keep, make_sequences
 from components.example_gen.column_types import ColumnType, merge, widen
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, add_counts, shards, write_json
@@ -26,7 +33,13 @@ from components.example_gen.encoding import encode_rows
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.row_splits import Sample, merge_samples, starts_of
-from components.example_gen.source_format import Block, ConversionError, check_columns, source_format
+from components.example_gen.source_format import (
+    Block,
+    ConversionError,
+    SourceFormat,
+    check_columns,
+    source_format,
+)
 from components.example_gen.splits import Splits
 from trainer_module.log import ITEM, ITEMS, USER, Log
 
@@ -75,16 +88,20 @@ def convert_log(
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it.
     """
     files.check()
-    work = _Work(files.file_format, files.log_reading, files.item_reading, destination, log, now, _parts(files.log))
+    work = _Work(
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, _parts(files.log)
+    )
     items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
     table = beam.pvalue.AsSingleton(items)
     blocks, types = _blocks(pipeline, "Log", files.file_format, files.log, files.log_reading)
-    read = blocks | "ReadEvents" >> beam.ParDo(work.read_block, beam.pvalue.AsSingleton(types), table).with_outputs(
-        "counts", "sample", main="events"
-    )
+    read = blocks | "ReadEvents" >> beam.ParDo(
+        work.read_block, beam.pvalue.AsSingleton(types), table
+    ).with_outputs("counts", "sample", main="events")
     starts = _starts(read.sample, splits, log)
-    made = read.events | "ByUser" >> beam.GroupByKey() | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs(
-        "logged", main="counts"
+    made = (
+        read.events
+        | "ByUser" >> beam.GroupByKey()
+        | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs("logged", main="counts")
     )
     _ = (
         made.logged
@@ -137,7 +154,9 @@ def _starts(samples: Any, splits: Splits, log: Log) -> Any:
     if splits.eval_from is not None:
         return {name: to_milliseconds(time, log) for name, time in given.items() if time is not None}
     return beam.pvalue.AsSingleton(
-        samples | "MergeTimes" >> beam.CombineGlobally(merge_samples) | "FindStarts" >> beam.Map(starts_of, splits)
+        samples
+        | "MergeTimes" >> beam.CombineGlobally(merge_samples)
+        | "FindStarts" >> beam.Map(starts_of, splits)
     )
 
 
@@ -160,19 +179,21 @@ class _Work:
     def read_item_block(self, block: Block, types: Mapping[str, ColumnType]) -> Items:
         """The items of a block of their table."""
         source = source_format(self.file_format, self.item_reading)
-        return merge_items([read_items(columns, self.log) for columns in source.read_columns(block, types)])
+        return merge_items([read_items(columns, self.log) for columns in _read(source, block, types)])
 
     def read_block(self, block: Block, types: Mapping[str, ColumnType], items: Items) -> Iterator[Any]:
         """The events of a block, (part of the users, events); how many rows were none, and some of the times."""
         source = source_format(self.file_format, self.log_reading)
         # Of its first row: in the order of files, blocks and rows, whoever reads them.
         place = (block.file_number << 44) + (block.number << 28)
-        for columns in source.read_columns(block, types):
+        for columns in _read(source, block, types):
             events, dropped = read_events(block.file, columns, place, self.log, self.now)
             events, excluded = drop_items(events, items.excluded)
             size = len(columns[self.log.user])
             place += size
-            yield beam.pvalue.TaggedOutput("counts", Counter({"rows": size, "events": len(events.times)}) + dropped + excluded)
+            yield beam.pvalue.TaggedOutput(
+                "counts", Counter({"rows": size, "events": len(events.times)}) + dropped + excluded
+            )
             yield beam.pvalue.TaggedOutput("sample", _sample(events.times))
             part = _part_of(events.users, self.parts)
             for number in range(self.parts):
@@ -189,9 +210,10 @@ class _Work:
         counts: Counter[str] = Counter()
         with shards(self.destination, f"data_tfrecord-00000-{number:05d}.gz") as write:
             for split, columns in made.items():
-                counts[f"{split} sequences"] += len(columns[USER])
-                columns |= without_features(items, len(columns[USER]))
-                for row in encode_rows(columns, typed_when_missing=True).to_pylist():
+                size = len(columns[USER])
+                counts[f"{split} sequences"] += size
+                rows = encode_rows({**columns, **without_features(items, size)}, typed_when_missing=True)
+                for row in rows.to_pylist():
                     write(split, row)
         yield counts
         if TRAIN in made:
@@ -222,6 +244,11 @@ class _Work:
         write_json({split: counts[f"{split} sequences"] for split in splits.names}, self.destination, ROWS)
         write_json(dict(counts), self.destination, COUNTS)
         write_json({}, self.destination, COLUMN_TYPES)
+
+
+def _read(source: SourceFormat, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
+    columns = source.read_columns(block, types)
+    return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
 
 
 def _sample(times: Any) -> Sample:

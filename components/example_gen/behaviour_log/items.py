@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 from components.example_gen.source_format import ConversionError
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
 
-DOUBLED, UNLISTED = "items that the item table has several times", "items of the log that the item table lacks"
+DOUBLED, UNLISTED = (
+    "items that the item table has several times",
+    "items of the log that the item table lacks",
+)
 
 
 def _none() -> pa.Array:
@@ -83,7 +86,9 @@ def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
     counts = Counter({UNLISTED: len(unlisted)}) if has_table else Counter()
     added = merge_items([items, Items(unlisted, counts=counts)])
     if not len(added.identifiers):
-        raise ConversionError("The log has no item to recommend: bring more rows, or change [log] where or exclude.")
+        raise ConversionError(
+            "The log has no item to recommend: bring more rows, or change [log] where or exclude."
+        )
     return added
 
 
