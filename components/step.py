@@ -18,6 +18,8 @@ class Step:
       code: Dotted names of the modules that are its code, with all they import; empty for TFX's own code.
       chosen: Modules that the configuration names and the code runs, which no import statement shows.
       files: Paths, from the project's root, of files that are its code and not Python.
+      named_files: Setting → path of a file or directory outside the artifact store that it names and the code reads.
+        What lies there is part of the fingerprint of the code, and on a cluster the step is never cached.
       is_wanted: Whether the run's graph has the step.
       on_cluster_only: Whether it is a step on Kubeflow Pipelines alone, after all others.
       never_cached: Whether it looks at directories: what lies in them is not in KFP's cache key.
@@ -31,6 +33,7 @@ class Step:
     code: tuple[str, ...] = ()
     chosen: Callable[[Any], tuple[str, ...]] = lambda _: ()
     files: tuple[str, ...] = ()
+    named_files: Callable[[Any], Mapping[str, str]] = lambda _: {}
     is_wanted: Callable[[Any], bool] = lambda _: True
     on_cluster_only: bool = False
     never_cached: bool = False

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,25 @@ def step_fingerprint(step: Step, config: Config, *also: str, root: Path = ROOT) 
     `also` names modules that it runs besides those that `step` declares and `config` chooses.
     """
     modules = (*step.code, *step.chosen(config), *filter(None, also))
-    return fingerprint(root, *modules, files=step.files) if modules else ""
+    code = fingerprint(root, *modules, files=step.files) if modules else ""
+    contents = content_digests(step.named_files(config))
+    return hashlib.sha256(json.dumps([code, contents]).encode()).hexdigest()[:16] if contents else code
+
+
+def content_digests(named: Mapping[str, str]) -> dict[str, str]:
+    """Setting → a hash of the file, or of all files below the directory, that it names; "" where there is none."""
+    return {setting: _content_digest(Path(path)) for setting, path in named.items()}
+
+
+def _content_digest(path: Path) -> str:
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(path)} {file.stat().st_size} ".encode())
+        with file.open("rb") as content:
+            while part := content.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()[:16] if files else ""
 
 
 def add_code(parameters: dict[str, Any], step: Step, config: Config) -> None:

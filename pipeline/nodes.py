@@ -19,6 +19,7 @@ _WITHOUT_FOLDER = (
         after="DataGate",
         code=("trainer_module.preprocessing",),
         chosen=lambda config: config.settings.preprocessing_modules,
+        named_files=lambda config: config.settings.named_files,
     ),
 )
 

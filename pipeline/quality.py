@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import tensorflow_model_analysis as tfma
 import tf_keras as keras
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluator.labelled_rows import UNWEIGHTED
 from components.evaluator.row_metrics import THRESHOLD
 from components.evaluator.settings import EXAMPLE_COUNT, Metric
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.config.dataset import Evaluation, Gate
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
+from trainer_module.tasks import named
 
 
 def evaluation_config(config: Config) -> tfma.EvalConfig:
@@ -24,40 +26,73 @@ def evaluation_config(config: Config) -> tfma.EvalConfig:
     Thresholds against the baseline are ignored by TFMA where there is no baseline.
     """
     evaluation = config.evaluation
-    task, is_weighted = config.settings.label.rules, config.settings.label.is_weighted
+    label = config.settings.label
+    task = label.rules
     gates = {metric: Gate(**bounds) for metric, bounds in task.gates.items()} | config.gates
-    metrics = [_metric("ExampleCount", name=EXAMPLE_COUNT)]
     own = {name: Metric(path) for name, path in task.metrics.items()}
     if evaluation.threshold != THRESHOLD:
         for name, option in task.at_threshold.items():
             own[name] = replace(own[name], options={option: evaluation.threshold})
     for name, chosen in config.metrics.items():
         _check_options(name, chosen)
-    for name, chosen in (own | config.metrics).items():
-        metric = _metric(chosen.path, name=name, **chosen.options)
-        if name in gates:
-            _apply(gates[name], metric, evaluation)
-        metrics.append(metric)
-    plots = [_metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()]
+    counted = {EXAMPLE_COUNT: Metric("ExampleCount")}
+    specs = []
+    if task.heads:
+        # Rows with weights of each head have none of their own.
+        specs.append(_unweighted(_metrics("", counted, {}, evaluation)))
+        of_all = {"heads": list(task.heads)}
+        overall = {name: Metric(path, of_all) for name, path in task.overall_metrics.items()}
+        specs.append(_spec(_metrics("", overall, gates, evaluation)))
+    for head, part in label.parts.items():
+        metrics = _metrics(head, counted | own | config.metrics, gates, evaluation)
+        plots = [
+            _metric(class_path, name=name, **options) for name, (class_path, options) in task.plots.items()
+        ]
+        outputs = [head] if head else []
+        specs.append(_spec([*metrics, *plots], outputs))
+        if part.is_weighted:
+            # The same without the rows' weights, for comparison; gates ask about the weighted ones.
+            specs.append(
+                _spec(metrics, [head + UNWEIGHTED], without_gates=True) if head else _unweighted(metrics)
+            )
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
                 signature_name="serving_default",
                 preprocessing_function_names=["transform_features"],
                 label_key=TRANSFORMED_LABEL,
-                example_weight_key=TRANSFORMED_WEIGHT if is_weighted else None,
+                example_weight_key=TRANSFORMED_WEIGHT if label.has_weights else None,
             )
         ],
         slicing_specs=[
             tfma.SlicingSpec(),
             *(tfma.SlicingSpec(feature_keys=columns) for columns in evaluation.by_name.values()),
         ],
-        metrics_specs=[
-            tfma.MetricsSpec(metrics=[*metrics, *plots]),
-            # The same without the rows' weights, for comparison; gates ask about the weighted ones.
-            *([_unweighted(metrics)] if is_weighted else []),
-        ],
+        metrics_specs=specs,
     )
+
+
+def _metrics(
+    head: str, chosen: Mapping[str, Metric], gates: Mapping[str, Gate], evaluation: Evaluation
+) -> list[tfma.MetricConfig]:
+    """Metrics of a head, or of the only one, with what gates ask of them."""
+    metrics = []
+    for own_name, each in chosen.items():
+        name = named(head, own_name)
+        metric = _metric(each.path, name=name, **each.options)
+        if name in gates:
+            _apply(gates[name], metric, evaluation)
+        metrics.append(metric)
+    return metrics
+
+
+def _spec(
+    metrics: Sequence[tfma.MetricConfig], outputs: Sequence[str] = (), without_gates: bool = False
+) -> tfma.MetricsSpec:
+    spec = tfma.MetricsSpec(metrics=metrics, output_names=outputs)
+    for metric in spec.metrics if without_gates else ():
+        metric.ClearField("per_slice_thresholds")
+    return spec
 
 
 def _check_options(name: str, chosen: Metric) -> None:
@@ -72,9 +107,8 @@ def _check_options(name: str, chosen: Metric) -> None:
 
 
 def _unweighted(metrics: Sequence[tfma.MetricConfig]) -> tfma.MetricsSpec:
-    spec = tfma.MetricsSpec(metrics=metrics, example_weights=config_pb2.ExampleWeightOptions(unweighted=True))
-    for metric in spec.metrics:
-        metric.ClearField("per_slice_thresholds")
+    spec = _spec(metrics, without_gates=True)
+    spec.example_weights.unweighted = True
     return spec
 
 

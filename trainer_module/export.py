@@ -4,6 +4,9 @@ serving_default     serialized tf.Example → predictions: TF Serving's Classify
 predict_raw         one tensor for each raw column → predictions: REST and gRPC clients
 transform_features  serialized tf.Example → transformed features and, where it is there, the label
 app                 transformed numbers and ids → predictions: TFLite and TF.js, built-in ops only
+
+Predictions are one output, `PREDICTIONS`, float32 [batch, outputs]; of several heads they are one output for each,
+by its name, float32 [batch, 1].
 """
 
 import json
@@ -105,7 +108,13 @@ def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFT
         if CATEGORICAL in inputs:
             # TF.js has no 64-bit integers.
             inputs[CATEGORICAL] = tf.cast(inputs[CATEGORICAL], tf.int32)
-        return {PREDICTIONS: model(inputs, training=False)}
+        predictions = model(inputs, training=False)
+        heads = settings.label.rules.heads
+        return (
+            dict(zip(heads, tf.split(predictions, len(heads), axis=1)))
+            if heads
+            else {PREDICTIONS: predictions}
+        )
 
     serialized = tf.TensorSpec([None], tf.string, name=_serialized_name(raw_spec))
 

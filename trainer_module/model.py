@@ -8,6 +8,8 @@ from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.models import Inputs
 from trainer_module.settings import Settings
 from trainer_module.standardisation import Restored
+from trainer_module.tasks import named
+from trainer_module.training.heads import HeadMetric, by_head
 
 PREDICTIONS = "predictions"
 """Name of the model's output: float32 [batch, outputs]."""
@@ -18,7 +20,7 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
 
     Args:
       settings: Features, model and task.
-      outputs: 1, or the number of classes of a multiclass label.
+      outputs: 1, or the number of classes of a multiclass label, or of heads.
       id_type: Of the ids: "int64" to train, because on a GPU TensorFlow handles 32-bit integers in the
         host's memory (finding equal ids for the sparse gradient of every step among them), "int32" to
         export, because TF.js has no 64-bit integers.
@@ -57,11 +59,15 @@ def compile_model(
 ) -> None:
     """Loss and metrics for the task; with loss scaling where the policy asks for it."""
     task = settings.label.rules
-    shown = [getattr(keras.metrics, task.metrics[name])(name=name) for name in task.training_metrics]
+    shown: list[keras.metrics.Metric] = []
+    for place, head in enumerate(task.parts):
+        for name in task.training_metrics:
+            metric = getattr(keras.metrics, task.metrics[name])(name=named(head, name))
+            shown.append(HeadMetric(metric, place) if head else metric)
     model.compile(
         # Keras wraps it in a LossScaleOptimizer by itself under mixed_float16.
         optimizer=optimizer,
-        loss=_loss(model, settings),
+        loss=by_head(_loss(model, settings)) if task.heads else _loss(model, settings),
         # Weighted, because batches are filled up with rows of weight 0.
         weighted_metrics=shown,
         steps_per_execution=steps_per_execution,

@@ -19,6 +19,7 @@ from foundation.sections import read_section
 from trainer_module.features import CATEGORICAL, NUMERIC, by_kind, read_features
 from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column, numbers_of
+from trainer_module.inputs.rows import is_label
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT, Label
 from trainer_module.tasks import INVALID, NO_CLASS
 
@@ -50,8 +51,8 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
     if label.columns:
         value = label.rules.value(label, inputs)
         transformed[TRANSFORMED_LABEL] = _label(label, value)
-        if label.is_weighted:
-            transformed[TRANSFORMED_WEIGHT] = _weight(label, inputs, value)
+        if label.has_weights:
+            transformed[TRANSFORMED_WEIGHT] = _weights(label, inputs, value)
     return transformed
 
 
@@ -68,6 +69,17 @@ def _label(label: Label, value: tf.Tensor) -> tf.Tensor:
     classes = tft.vocabulary(counted, vocab_filename=vocabulary)
     ids = tft.apply_vocabulary(names, classes, default_value=INVALID)
     return tf.where(tf.equal(value, ""), tf.constant(NO_CLASS, tf.int64), ids)
+
+
+def _weights(label: Label, inputs: Mapping[str, Column], value: tf.Tensor) -> tf.Tensor:
+    """float32 of the label's shape: of several heads each row's weight for each, 0 where it lacks that label."""
+    if not label.heads:
+        return _weight(label, inputs, value)
+    of_heads = [
+        tf.where(is_label(of_head), _weight(part, inputs, of_head), 0.0)
+        for part, of_head in zip(label.parts.values(), tf.unstack(value, axis=1))
+    ]
+    return tf.stack(of_heads, axis=1)
 
 
 def _weight(label: Label, inputs: Mapping[str, Column], value: tf.Tensor) -> tf.Tensor:

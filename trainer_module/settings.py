@@ -209,6 +209,13 @@ class Settings:
         return [feature for alike in by_kind(self.features).values() for feature in alike]
 
     @property
+    def named_files(self) -> dict[str, str]:
+        """Setting → the path of a file or directory that it names and that decides what Transform makes."""
+        return {
+            f"path of [features] '{feature.name}'": feature.file for feature in self.features if feature.file
+        }
+
+    @property
     def preprocessing_modules(self) -> tuple[str, ...]:
         """The modules that the configuration chose and that decide what Transform makes."""
         chosen = {type(feature).__module__ for feature in self.features}
@@ -258,9 +265,13 @@ class Settings:
 
 
 def _given(section: Any) -> dict[str, Any]:
-    values = dataclasses.asdict(section)
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None
-    }
+    return _without_none(dataclasses.asdict(section))
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    def as_read(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _without_none(value)
+        return list(value) if isinstance(value, tuple) else value
+
+    return {name: as_read(value) for name, value in table.items() if value is not None}

@@ -28,7 +28,6 @@ from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL
-from trainer_module.model import PREDICTIONS
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -167,5 +166,6 @@ def refuse_losses(report: Mapping[str, Any], max_quality_drop: float) -> None:
 def _ask(loaded: Any, inputs: Mapping[str, np.ndarray[Any, Any]]) -> Answers:
     signature = loaded.signatures["app"]
     one = {name: tf.constant(values[:1]) for name, values in inputs.items()}
-    predictions = signature(**{name: tf.constant(values) for name, values in inputs.items()})[PREDICTIONS]
-    return Answers(predictions.numpy(), 0, tflite.median_milliseconds(lambda: signature(**one)))
+    answers = signature(**{name: tf.constant(values) for name, values in inputs.items()})
+    predictions = np.concatenate([answers[name].numpy() for name in sorted(answers)], axis=1)
+    return Answers(predictions, 0, tflite.median_milliseconds(lambda: signature(**one)))

@@ -48,6 +48,7 @@ def describe(model: Path, transform: Transform, settings: Settings, rows: Sequen
         "classes": [_decode(unescape(line)) for line in read_terms(model / "assets" / classes)]
         if classes
         else None,
+        **({"heads": list(heads)} if (heads := settings.label.rules.heads) else {}),
         NUMERIC: [],
         CATEGORICAL: [],
     }

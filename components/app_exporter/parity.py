@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_module.inputs.rows import is_label
+from trainer_module.inputs.rows import has_label
 from trainer_module.tasks import Task
 
 Array = np.ndarray[Any, Any]
@@ -26,11 +26,11 @@ def compare(task: Task, labels: Array, original: Answers, variants: Mapping[str,
 
     Args:
       task: The label's, whose `quality` decides.
-      labels: [rows]; quality is of those rows that have one.
+      labels: [rows], or [rows, heads]; quality is of those rows that have one.
       original: The SavedModel's answers, [rows, outputs].
       variants: The same by name.
     """
-    labelled = is_label(labels)
+    labelled = has_label(labels)
 
     def quality(answers: Answers) -> float:
         return task.quality(labels[labelled], answers.predictions[labelled])

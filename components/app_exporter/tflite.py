@@ -51,6 +51,10 @@ class TFLiteModel:
     def __init__(self, model: Path) -> None:
         self._interpreter = tf.lite.Interpreter(str(model), num_threads=1)
         self._rows = 0
+        # Several heads are outputs of a column each: side by side in the order of their names.
+        (signature,) = self._interpreter.get_signature_list()
+        outputs = self._interpreter.get_signature_runner(signature).get_output_details()
+        self._outputs = [outputs[name]["index"] for name in sorted(outputs)]
 
     def predict(self, inputs: Inputs) -> np.ndarray[Any, Any]:
         """Predictions, [rows, outputs], for any number of rows."""
@@ -76,8 +80,7 @@ class TFLiteModel:
         for name, values in inputs.items():
             self._interpreter.set_tensor(places[name], values)
         self._interpreter.invoke()
-        (output,) = self._interpreter.get_output_details()
-        return np.asarray(self._interpreter.get_tensor(output["index"]))
+        return np.concatenate([self._interpreter.get_tensor(place) for place in self._outputs], axis=1)
 
 
 def _name(detail: Mapping[str, Any]) -> str:

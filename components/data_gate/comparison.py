@@ -10,7 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.data_gate import statistics_history
 from components.data_gate.distance import ALL_SPLITS, PREVIOUS, SERVING, Distance
 from components.data_gate.drift import measure
-from components.data_gate.label_statistics import label_name
+from components.data_gate.label_statistics import label_names
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import drift_table
 from components.data_gate.serving_logs import serving_statistics
@@ -35,11 +35,11 @@ class Comparison:
 
     def measure(self, span: int, split: str, new: Statistics) -> list[Distance]:
         """Every distance of a span; `split` is what `Distance.split` calls it."""
-        limits, label = self.limits, label_name(self.label)
+        limits, labels = self.limits, label_names(self.label)
         distances: list[Distance] = []
         if past := self._past(span):
             columns = sorted({*self.features, *self.label.columns})
-            distances += measure(new, merge_statistics(past), self.schema, PREVIOUS, columns, limits, label)
+            distances += measure(new, merge_statistics(past), self.schema, PREVIOUS, columns, limits, labels)
         # Requests are today's: older spans may differ from them.
         if self.serving_logs and split == ALL_SPLITS:
             requests = serving_statistics(self.serving_logs, self.schema, self.features)
@@ -47,7 +47,7 @@ class Comparison:
                 logging.info("%s holds no requests yet: there is nothing to compare with.", self.serving_logs)
             else:
                 logging.info("Skew against %d logged requests", requests.num_examples)
-                distances += measure(new, requests, self.schema, SERVING, self.features, limits, label)
+                distances += measure(new, requests, self.schema, SERVING, self.features, limits, labels)
         distances = [replace(distance, split=split) for distance in distances]
         if distances:
             logging.info("Distances to what the data was:\n%s", drift_table(distances))

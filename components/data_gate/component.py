@@ -20,21 +20,17 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 
 from components.data_gate import statistics_history
+from components.data_gate.cell_check import check_lengths, check_texts, count_infinite
 from components.data_gate.comparison import Comparison
 from components.data_gate.distance import ALL_SPLITS, Distance
 from components.data_gate.drift import check_comparators
-from components.data_gate.feature_types import (
-    check_feature_types,
-    check_lengths,
-    check_single_values,
-    check_texts,
-    longer_lists,
-)
+from components.data_gate.feature_types import check_feature_types, check_single_values, longer_lists
 from components.data_gate.label_check import check_labels
 from components.data_gate.merged_statistics import Statistics, merge_statistics
-from components.data_gate.report import REPORT, Anomaly, DataGateError, make_report
+from components.data_gate.report import REPORT, Anomaly, DataGateError, describe_infinite, make_report
 from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
+from foundation.sections import read_section
 from trainer_module.label import Label
 from trainer_module.settings import Settings
 
@@ -62,7 +58,7 @@ def DataGateStep(
       anomalies: What ExampleValidator found in them.
       schema: Its comparators name the distances that are measured, and their thresholds.
       examples: What the statistics are of.
-      report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels"}, see `make_report`.
+      report: Gets `REPORT`: {"span", "action", "anomalies", "drift", "labels", "infinite"}, see `make_report`.
       columns: `features`, see `check_feature_types`, `single`, see `check_single_values`, `lists`, see `longer_lists`,
         `vectors`, see `check_lengths`, `texts`, see `check_texts`, and `label`, the table of
         `Settings.to_json`, as JSON text.
@@ -78,23 +74,24 @@ def DataGateStep(
     is_judged = limits.action != "off"
     if is_judged and (problems := check_comparators(reviewed)):
         raise DataGateError("The schema asks for what cannot be measured:\n  " + "\n  ".join(problems))
-    errors, label = _errors(anomalies), Label(**tables["label"])
+    errors, label = _errors(anomalies), read_section(Label, tables["label"], "[label]")
     history = Path(history_directory) if history_directory else None
     logs = Path(serving_logs) if serving_logs else None
     comparison = Comparison(reviewed, list(tables["features"]), label, limits, history, logs)
-    labels = {}
+    labels, infinite = {}, {}
     # Columns that are not what the schema says cannot be read by it.
     if not errors:
         check_feature_types(tables["features"], reviewed, by_split.values())
         check_single_values(tables["single"], by_split.values())
-        check_lengths(tables["vectors"], by_split.values())
-        check_texts(tables["texts"], list(by_split.values()))
-        for sentence in longer_lists(tables["lists"], by_split.values()):
-            _LOG.warning("%s", sentence)
         files = {split: _files(examples, split) for split in by_split}
+        check_lengths(tables["vectors"], by_split, files, reviewed)
+        check_texts(tables["texts"], files, reviewed)
+        infinite = count_infinite({*tables["features"], *label.columns}, by_split, files, reviewed)
+        for sentence in [*longer_lists(tables["lists"], by_split.values()), *describe_infinite(infinite)]:
+            _LOG.warning("%s", sentence)
         labels = check_labels(files, label, reviewed, is_whole=not history)
-    for split, feature in labels.items():
-        by_split[split].features.append(feature)
+    for split, by_head in labels.items():
+        by_split[split].features.extend(by_head.values())
     spans: dict[int, Statistics] = {}
     distances: list[Distance] = []
     for number, name, splits in _spans(list(by_split), examples, statistics.span):
@@ -102,7 +99,8 @@ def DataGateStep(
         spans[number] = new
         if is_judged:
             distances += comparison.measure(number, name, new)
-    written = make_report(statistics.span if history else None, limits.action, errors, distances, labels)
+    newest = statistics.span if history else None
+    written = make_report(newest, limits.action, errors, distances, labels, infinite)
     (Path(report.uri) / REPORT).write_text(json.dumps(written, indent=1) + "\n")
     if history:
         for number, new in spans.items():

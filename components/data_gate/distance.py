@@ -8,7 +8,7 @@ SERVING = "serving"
 """What new data is compared with: the requests of the serving logs."""
 
 LABEL_COLUMN = "(label)"
-"""What the label is called among the columns."""
+"""What the label is called among the columns; the name of one of several heads follows it."""
 
 ALL_SPLITS = "all"
 """All splits of the newest span, or of a table; an older span is a split of its own, under its name."""
@@ -19,7 +19,7 @@ class Distance:
     """One measured distance.
 
     Attributes:
-      feature: The column, or `LABEL_COLUMN`.
+      feature: The column, or `LABEL_COLUMN`, with the name of the head behind it where there are several.
       metric: "linf" (in [0, 1]), "js" (bits, in [0, 1]), "difference", or "missing" (change of the
         share of rows without a value).
       distance: Above `threshold` it is drift.

@@ -5,12 +5,12 @@ over the shares of a text column's values, Jensen-Shannon divergence over a numb
 values are no part of either, so a column that vanishes would pass; their share is compared here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from components.data_gate.distance import LABEL_COLUMN, PREVIOUS, SERVING, Distance
+from components.data_gate.distance import PREVIOUS, SERVING, Distance
 from components.data_gate.drift_description import describe_missing, describe_numbers, describe_texts
 from components.data_gate.histograms import align
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, name_of, rows_with_value
@@ -57,7 +57,7 @@ def measure(
     against: str,
     columns: Sequence[str],
     limits: Drift,
-    label: str,
+    labels: Mapping[str, str],
 ) -> list[Distance]:
     """Every distance that is to be looked at, the greatest in terms of its threshold first.
 
@@ -68,7 +68,7 @@ def measure(
       against: `PREVIOUS`, for drift comparators, or `SERVING`, for skew comparators.
       columns: Whose missing values are compared.
       limits: Thresholds for missing values and for the label.
-      label: `label_name`; compared where both statistics have it.
+      labels: `label_names`, each with what the distance is called; compared where both statistics have it.
     """
     now, before = _Columns(new), _Columns(other)
     distances = [
@@ -77,14 +77,17 @@ def measure(
         if now.share(name) or before.share(name)
     ]
     candidates = list(schema.feature)
-    if label in now.by_name:
-        candidates.append(_label_feature(now.by_name[label], label, limits.label_shift))
+    candidates += [
+        _label_feature(now.by_name[label], label, limits.label_shift)
+        for label in labels
+        if label in now.by_name
+    ]
     for name, measurement in _measurements(candidates, now, before, against):
         pair = now.by_name[name], before.by_name[name]
         describe = describe_texts if pair[0].HasField("string_stats") else describe_numbers
         distances.append(
             Distance(
-                feature=LABEL_COLUMN if name == label else name,
+                feature=labels.get(name, name),
                 metric=_METRICS.get(measurement.type, "unknown"),
                 distance=measurement.value,
                 threshold=measurement.threshold,

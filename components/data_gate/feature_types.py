@@ -1,6 +1,5 @@
 """Whether every feature's column holds what its kind can read, said by the column before Transform meets it."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -66,57 +65,6 @@ def check_single_values(readers: Mapping[str, tuple[str, str]], statistics: Iter
         f"{reader}, which reads one value a row, and the column holds lists of up to {longest[column]:,} values: {fix}."
         for column, (reader, fix) in readers.items()
         if longest.get(column, 0) > 1
-    ]
-    if sentences:
-        raise DataGateError("\n".join(sentences))
-
-
-def check_texts(patterns: Mapping[str, tuple[str, str]], statistics: Sequence[Statistics]) -> None:
-    """Refuses texts that a kind cannot read, as far as they are among the most frequent of a split.
-
-    Args:
-      patterns: Column → its kind, and a regular expression of the texts that the kind reads.
-      statistics: Of every split.
-
-    Raises:
-      DataGateError: With a sentence for each column that has others.
-    """
-    sentences = []
-    for column, (kind, pattern) in patterns.items():
-        counts = _count_texts(column, statistics)
-        others = [text for text in counts if text and not re.fullmatch(pattern, text)]
-        if others:
-            shown = ", ".join(repr(text[:40]) for text in others[:_SHOWN])
-            rows = sum(int(counts[text]) for text in others)
-            sentences.append(
-                f"[features] '{column}' is {kind}, which cannot read {shown} (in {rows:,} rows): write them otherwise, or "
-                "leave the cells empty."
-            )
-    if sentences:
-        raise DataGateError("\n".join(sentences))
-
-
-def check_lengths(lengths: Mapping[str, int], statistics: Iterable[Statistics]) -> None:
-    """Refuses lists of another length than they are to have.
-
-    Args:
-      lengths: Column → how many values each row has.
-      statistics: Of every split, which tell the least and the greatest length.
-
-    Raises:
-      DataGateError: With a sentence for each column; empty lists are missing and no reason.
-    """
-    found: dict[str, set[int]] = {}
-    for part in statistics:
-        for feature in part.features:
-            common = common_of(feature)
-            found.setdefault(name_of(feature), set()).update((common.min_num_values, common.max_num_values))
-    sentences = [
-        f"[features] '{column}' is a vector of size {length:,}, and the column holds lists of "
-        f"{' to '.join(f'{each:,}' for each in sorted({min(others), max(others)}))} values: correct size, or write lists of "
-        "one length."
-        for column, length in lengths.items()
-        if (others := found.get(column, set()) - {0}) - {length}
     ]
     if sentences:
         raise DataGateError("\n".join(sentences))

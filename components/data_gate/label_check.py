@@ -20,8 +20,8 @@ _SHOWN = 5
 
 def check_labels(
     files: Mapping[str, Sequence[str]], label: Label, schema: schema_pb2.Schema, is_whole: bool
-) -> dict[str, FeatureStatistics]:
-    """The label's statistics in each split, of which every row's value is one that the task can learn.
+) -> dict[str, dict[str, FeatureStatistics]]:
+    """The statistics in each split of the label, or of each of its heads, whose every value the task can learn.
 
     Args:
       files: Split → gzip TFRecords of raw tf.Examples.
@@ -37,28 +37,42 @@ def check_labels(
         return {}
     _check_types(label, schema)
     by_split = {split: label_statistics(some, label, schema) for split, some in files.items()}
+    for head, part in label.parts.items():
+        counted = {split: by_head[head] for split, by_head in by_split.items()}
+        _check_part(head, part, files, counted, schema, is_whole)
+    return by_split
+
+
+def _check_part(
+    head: str,
+    label: Label,
+    files: Mapping[str, Sequence[str]],
+    by_split: Mapping[str, FeatureStatistics],
+    schema: schema_pb2.Schema,
+    is_whole: bool,
+) -> None:
+    """The same of the label of one head, or of the only one, whose name is ""."""
+    table = f"[label.heads.{head}]" if head else "[label]"
     if any(INVALID_CLASS in counts_of(feature) for feature in by_split.values()):
         values = sum((_values(some, label, schema) for some in files.values()), Counter())
-        raise DataGateError(
-            f"[label] {_named(label)} is {_listed(values)}: {label.rules.fix(_written(max(values)))}."
-        )
+        fix = label.rules.fix(_written(max(values))).replace("[label]", table)
+        raise DataGateError(f"{table} {_named(label)} is {_listed(values)}: {fix}.")
     if label.rules.has_names:
         _check_names(label, {split: counts_of(feature) for split, feature in by_split.items()}, is_whole)
     if is_whole and isinstance(label.class_weights, dict):
         classes = sorted({name for feature in by_split.values() for name in counts_of(feature)})
         if unknown := [name for name in label.class_weights if name not in classes]:
             raise DataGateError(
-                f"[label] class_weights names '{unknown[0]}', and no row is of that class: the classes are "
+                f"{table} class_weights names '{unknown[0]}', and no row is of that class: the classes are "
                 f"{', '.join(classes[:_SHOWN])}."
             )
     for split, feature in by_split.items():
         rows, missing = rows_and_missing(feature)
         if missing > label.max_missing * rows:
             raise DataGateError(
-                f"[label] {_named(label)} is missing in {missing:,} of the {rows:,} rows of the {split} split, and "
+                f"{table} {_named(label)} is missing in {missing:,} of the {rows:,} rows of the {split} split, and "
                 f"max_missing allows {label.max_missing:.0%}: bring rows with a label, or allow more."
             )
-    return by_split
 
 
 def _check_types(label: Label, schema: schema_pb2.Schema) -> None:
@@ -88,7 +102,9 @@ def _check_names(label: Label, counts: Mapping[str, Mapping[str, float]], is_who
 def _values(files: Sequence[str], label: Label, schema: schema_pb2.Schema) -> Counter[bytes] | Counter[float]:
     """How many rows have each of the label's values, before the task makes classes of them."""
     counts: Counter[Any] = Counter()
-    for values, there in read_columns(files, label, schema, lambda columns: evaluate_label(label, columns)):
+    for values, there in read_columns(
+        files, label.columns, schema, lambda columns: evaluate_label(label, columns)
+    ):
         counts.update(values[there].tolist())
     return counts
 

@@ -5,7 +5,7 @@ examples once more costs little beside computing their statistics.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,13 +28,22 @@ INVALID_CLASS = "(no class)"
 _BUCKETS = 100
 
 
-def label_name(label: Label) -> str:
+def label_name(label: Label, head: str = "") -> str:
     """The label's name in statistics: of its own for each definition, as only equal ones compare."""
-    return f"{LABEL_COLUMN} {label.task} {label.expression or label.column}"
+    definition = f"{label.task} {label.expression or label.column}"
+    # Two heads may read one column.
+    return f"{LABEL_COLUMN} {head} {definition} {label.positive}" if head else f"{LABEL_COLUMN} {definition}"
 
 
-def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Schema) -> FeatureStatistics:
-    """Counts the classes, or takes the histogram of a number.
+def label_names(label: Label) -> dict[str, str]:
+    """The names in statistics of a label, or of each of its heads → what they are called in distances."""
+    return {label_name(part, head): f"{LABEL_COLUMN} {head}".rstrip() for head, part in label.parts.items()}
+
+
+def label_statistics(
+    files: Sequence[str], label: Label, schema: schema_pb2.Schema
+) -> dict[str, FeatureStatistics]:
+    """Counts the classes, or takes the histogram of a number, of every head in one pass.
 
     Args:
       files: gzip TFRecords of raw tf.Examples.
@@ -42,30 +51,39 @@ def label_statistics(files: Sequence[str], label: Label, schema: schema_pb2.Sche
       schema: Tells the types of the label's columns.
 
     Returns:
-      Statistics of the feature `label_name`, of the kind that `merged_statistics` adds up.
+      Head, or "" → statistics of the feature `label_name`, of the kind that `merged_statistics` adds up.
     """
-    batches = read_columns(files, label, schema, lambda columns: label.rules.value(label, columns))
-    feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(label)]))
-    set_values = _set_classes if label.rules.has_classes else _set_numbers
-    rows, missing = set_values(feature, batches)
-    common = common_of(feature)
-    common.num_non_missing = common.tot_num_values = rows
-    common.num_missing = missing
-    common.min_num_values = common.max_num_values = 1
-    return feature
+    parts = label.parts
+    kind = _Classes if label.rules.has_classes else _Numbers
+    counted = [kind() for _ in parts]
+    for values in read_columns(
+        files, label.columns, schema, lambda columns: label.rules.value(label, columns)
+    ):
+        for each, column in zip(counted, values.reshape(len(values), len(parts)).T):
+            each.add(column)
+    statistics = {}
+    for (head, part), each in zip(parts.items(), counted):
+        feature = FeatureStatistics(path=path_pb2.Path(step=[label_name(part, head)]))
+        rows, missing = each.describe(feature)
+        common = common_of(feature)
+        common.num_non_missing = common.tot_num_values = rows
+        common.num_missing = missing
+        common.min_num_values = common.max_num_values = 1
+        statistics[head] = feature
+    return statistics
 
 
 def read_columns(
     files: Sequence[str],
-    label: Label,
+    names: Collection[str],
     schema: schema_pb2.Schema,
     function: Callable[[Mapping[str, Column]], Any],
 ) -> Iterator[Any]:
-    """What `function` makes of the label's columns, as arrays, batch by batch."""
+    """What `function` makes of some columns, as arrays, batch by batch."""
     spec = {
         feature.name: tf.io.VarLenFeature(_TYPES[feature.type])
         for feature in schema.feature
-        if feature.name in label.columns
+        if feature.name in names
     }
     records = tf.data.TFRecordDataset(sorted(files), "GZIP", num_parallel_reads=tf.data.AUTOTUNE)
 
@@ -77,34 +95,49 @@ def read_columns(
     return records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _set_numbers(feature: FeatureStatistics, batches: Iterable[NDArray[np.float32]]) -> tuple[int, int]:
-    """Returns how many rows have a label and how many lack one."""
-    feature.type = FeatureStatistics.FLOAT
-    numbers, values = feature.num_stats, np.concatenate([np.zeros(0, np.float32), *batches])
-    numbers.SetInParent()
-    present = np.sort(values[~np.isnan(values)]).astype(np.float64)
-    if len(present):
-        numbers.mean, numbers.median = float(present.mean()), float(np.median(present))
-        numbers.min, numbers.max = float(present[0]), float(present[-1])
-        numbers.num_zeros = int((present == 0).sum())
-        edges = np.quantile(present, np.linspace(0, 1, _BUCKETS + 1), method="inverted_cdf")
-        histogram = numbers.histograms.add(type=Histogram.QUANTILES)
-        for low, high in pairwise(edges.tolist()):
-            histogram.buckets.add(low_value=low, high_value=high, sample_count=len(present) / _BUCKETS)
-    return len(present), len(values) - len(present)
+class _Numbers:
+    """All values, whose quantiles are told at the end."""
+
+    def __init__(self) -> None:
+        self._values = [np.zeros(0, np.float32)]
+
+    def add(self, batch: NDArray[Any]) -> None:
+        self._values.append(batch)
+
+    def describe(self, feature: FeatureStatistics) -> tuple[int, int]:
+        """Returns how many rows have a label and how many lack one."""
+        feature.type = FeatureStatistics.FLOAT
+        numbers, values = feature.num_stats, np.concatenate(self._values)
+        numbers.SetInParent()
+        present = np.sort(values[~np.isnan(values)]).astype(np.float64)
+        if len(present):
+            numbers.mean, numbers.median = float(present.mean()), float(np.median(present))
+            numbers.min, numbers.max = float(present[0]), float(present[-1])
+            numbers.num_zeros = int((present == 0).sum())
+            edges = np.quantile(present, np.linspace(0, 1, _BUCKETS + 1), method="inverted_cdf")
+            histogram = numbers.histograms.add(type=Histogram.QUANTILES)
+            for low, high in pairwise(edges.tolist()):
+                histogram.buckets.add(low_value=low, high_value=high, sample_count=len(present) / _BUCKETS)
+        return len(present), len(values) - len(present)
 
 
-def _set_classes(feature: FeatureStatistics, batches: Iterable[NDArray[Any]]) -> tuple[int, int]:
-    """Returns how many rows have a label and how many lack one."""
-    feature.type = FeatureStatistics.STRING
-    counts: Counter[str] = Counter()
-    for batch in batches:
+class _Classes:
+    """How many rows are of each class."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, batch: NDArray[Any]) -> None:
         for name, count in zip(*(each.tolist() for each in np.unique(batch, return_counts=True))):
-            counts[_class_name(name)] += count
-    missing = counts.pop("", 0)
-    feature.string_stats.unique = len(counts)
-    set_counts(feature.string_stats, counts)
-    return sum(counts.values()), missing
+            self._counts[_class_name(name)] += count
+
+    def describe(self, feature: FeatureStatistics) -> tuple[int, int]:
+        """Returns how many rows have a label and how many lack one."""
+        feature.type = FeatureStatistics.STRING
+        missing = self._counts.pop("", 0)
+        feature.string_stats.unique = len(self._counts)
+        set_counts(feature.string_stats, self._counts)
+        return sum(self._counts.values()), missing
 
 
 def _class_name(value: bytes | int) -> str:

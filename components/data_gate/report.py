@@ -33,7 +33,8 @@ def make_report(
     action: str,
     errors: Sequence[Anomaly],
     distances: Sequence[Distance],
-    labels: Mapping[str, FeatureStatistics],
+    labels: Mapping[str, Mapping[str, FeatureStatistics]],
+    infinite: Mapping[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     """What `REPORT` holds, as JSON values.
 
@@ -42,7 +43,8 @@ def make_report(
       action: Of [drift]: what follows when a threshold is exceeded.
       errors: What differs from the schema.
       distances: All that were measured.
-      labels: Split → the label's statistics; none where it could not be read.
+      labels: Split → head, or "" → the label's statistics; none where it could not be read.
+      infinite: Column → split → how many infinite values it has, where there are any.
 
     Raises:
       DataGateError: If the run must not go on.
@@ -56,9 +58,13 @@ def make_report(
         ],
         "drift": [asdict(distance) for distance in distances],
         "labels": {
-            split: dict(zip(("rows", "missing"), rows_and_missing(feature)))
-            for split, feature in labels.items()
+            split: {
+                head: dict(zip(("rows", "missing"), rows_and_missing(feature)))
+                for head, feature in by_head.items()
+            }
+            for split, by_head in labels.items()
         },
+        "infinite": {column: dict(counts) for column, counts in infinite.items()},
     }
     parts = []
     if errors:
@@ -83,11 +89,20 @@ def make_report(
     return report
 
 
+def describe_infinite(infinite: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A sentence for each column and split of the report's `infinite`."""
+    return [
+        f"{count:,} infinite value{'s' * (count > 1)} in '{column}' ({split}), taken as missing"
+        for column, counts in infinite.items()
+        for split, count in counts.items()
+    ]
+
+
 def drift_table(distances: Sequence[Distance]) -> str:
     """A line for each distance, below the names of the columns."""
     cells = [
         (
-            each.feature if each.feature != LABEL_COLUMN else "the label",
+            each.feature.replace(LABEL_COLUMN, "the label", 1),
             each.against,
             each.metric,
             f"{each.distance:.3f}",

@@ -29,8 +29,9 @@ from tfx.types.standard_component_specs import (
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator import labelled_rows
+from components.evaluator.gates import read_gates
 from components.evaluator.request import Request
-from components.evaluator.row_metrics import judge, read_gates, read_metrics
+from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.verdict import Verdict, write_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST

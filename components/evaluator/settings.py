@@ -2,7 +2,7 @@
 
 import ast
 import importlib.util
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ EXAMPLE_COUNT = "example_count"
 """What the Evaluator measures whatever the task."""
 
 _OURS = "trainer_module.metrics"
+_GROUPED = f"{_OURS}.group_auc.GroupAUC"
 _LIBRARIES = ("keras", "tf_keras", "tensorflow", "tensorflow_model_analysis")
 
 
@@ -23,6 +24,11 @@ class Metric:
 
     path: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def column(self) -> str | None:
+        """The column that it reads besides label and prediction: that of its groups."""
+        return self.options.get("group") if self.path == _GROUPED else None
 
 
 def read_metrics(table: Any, where: str) -> dict[str, Metric]:
@@ -42,6 +48,10 @@ def read_metrics(table: Any, where: str) -> dict[str, Metric]:
         options = dict(entry) if isinstance(entry, Mapping) else {"kind": entry}
         kind = options.pop("kind", None)
         metrics[name] = Metric(_find_class(kind, f"{where} {name} is {kind!r}"), options)
+        if metrics[name].path == _GROUPED and not isinstance(options.get("group"), str):
+            raise ConfigurationError(
+                f'{where} {name} needs the column that names the groups, for example group = "user".'
+            )
     return metrics
 
 
@@ -87,7 +97,9 @@ def _classes(module: str) -> list[str]:
     spec = importlib.util.find_spec(module)
     assert spec and spec.origin
     return [
-        node.name for node in ast.parse(Path(spec.origin).read_bytes()).body if isinstance(node, ast.ClassDef)
+        node.name
+        for node in ast.parse(Path(spec.origin).read_bytes()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
 
 
@@ -96,6 +108,14 @@ def check_names(metrics: Collection[str], taken: Collection[str], where: str) ->
     for name in metrics:
         if name in taken or name == EXAMPLE_COUNT:
             raise ConfigurationError(f"{where} [metrics] '{name}' is measured already: choose another name.")
+
+
+def check_doubled(names: Sequence[str], where: str) -> None:
+    """Raises ConfigurationError where two metrics of a label with heads would have one name."""
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(
+            f"{where} [label] has heads of which two metrics would be called '{min(doubled)}': rename a head."
+        )
 
 
 def _look_up(module: str, name: str) -> tuple[bool, bool]:

@@ -6,8 +6,9 @@ from components.step import Step
 
 
 def _metric_modules(config: Any) -> tuple[str, ...]:
-    rules = config.settings.label.rules
-    paths = [rules.evaluation, *rules.metrics.values(), *(each.path for each in config.metrics.values())]
+    task = config.settings.label.rules
+    own = (*task.metrics.values(), *task.overall_metrics.values(), task.evaluation)
+    paths = [*own, *(each.path for each in config.metrics.values())]
     return tuple(path.rpartition(".")[0] for path in paths if "." in path)
 
 

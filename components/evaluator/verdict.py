@@ -170,6 +170,8 @@ class Verdict:
     """Why it did not pass, one sentence each."""
     curves: dict[str, Curves] = field(default_factory=dict)
     """"candidate" and "baseline", where the task has curves."""
+    head_curves: dict[str, dict[str, Curves]] = field(default_factory=dict)
+    """The same of each head of a model that has several."""
     more_is_better: bool | None = None
     """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     test_metrics: dict[str, float] = field(default_factory=dict)

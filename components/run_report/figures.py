@@ -46,6 +46,13 @@ def rate_curve(title: str, unit: str, values: Sequence[float]) -> Markup:
     )
 
 
+def of_head(head: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics of one of several heads, by their names without the head's."""
+    return {
+        name.removeprefix(f"{head}_"): value for name, value in metrics.items() if name.startswith(f"{head}_")
+    }
+
+
 def roc(curves: Mapping[str, Curves], metrics: Mapping[str, float]) -> Markup:
     """True against false positive rate, beside the live model's."""
     description = f"Area under the curve {number(metrics.get('auc'))}; the diagonal is guessing."

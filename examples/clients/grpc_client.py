@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         except grpc.RpcError as error:
             print(f"{options.server} answered {error.code().name}: {error.details()}", file=sys.stderr)
             return 1
-    print(json.dumps(tf.make_ndarray(response.outputs["predictions"]).tolist()))
+    answers = {name: tf.make_ndarray(values).tolist() for name, values in response.outputs.items()}
+    # As REST says it: a single output has no name there, and several heads have theirs.
+    print(json.dumps(answers.get("predictions", answers)))
     return 0
 
 

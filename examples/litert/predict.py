@@ -41,18 +41,9 @@ def load_encoding(path: Path):
 
 
 def predict(model: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Predictions, [rows, outputs]."""
-    interpreter = Interpreter(str(model))
-    places = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
-    for name, values in inputs.items():
-        (place,) = (index for tensor, index in places.items() if name in tensor)
-        interpreter.resize_tensor_input(place, values.shape)
-    interpreter.allocate_tensors()
-    for name, values in inputs.items():
-        (place,) = (index for tensor, index in places.items() if name in tensor)
-        interpreter.set_tensor(place, values)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    """Predictions, [rows, outputs]; of several heads a column for each, in the order of `heads` in features.json."""
+    answers = Interpreter(str(model)).get_signature_runner()(**inputs)
+    return np.concatenate([answers[name] for name in sorted(answers)], axis=1)
 
 
 if __name__ == "__main__":

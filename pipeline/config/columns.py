@@ -24,6 +24,7 @@ def named_columns(config: "Config") -> dict[str, str]:
         **dict.fromkeys(config.compared_columns, ""),
         **config.splits.columns,
         **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+        **{each.column: f"[metrics] {name} reads" for name, each in config.metrics.items() if each.column},
         **dict.fromkeys(config.settings.label.columns, "[label] reads"),
         **{feature.name: "[features] names" for feature in config.settings.features},
     }
@@ -122,8 +123,9 @@ def check_columns(config: "Config", where: str) -> None:
       ConfigurationError: In one sentence that begins with `where`.
     """
     _check_log(config, where)
+    labels = {part.column for part in config.settings.label.parts.values()}
     for feature in config.settings.features:
-        if feature.name == config.settings.label.column:
+        if feature.name in labels:
             raise ConfigurationError(
                 f"{where} [features] '{feature.name}' is the label column itself: remove the feature."
             )

@@ -6,13 +6,13 @@ names the file, the key and the fix. Each section's dataclass is defined where i
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
-from components.evaluator.settings import Metric, check_names, read_metrics
+from components.evaluator.settings import Metric, check_doubled, check_names, read_metrics
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
@@ -226,6 +226,8 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
     settings = Settings(
         **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss", "log")}
     )
+    features = tuple(feature.within(dataset_file.parent) for feature in settings.features)
+    settings = replace(settings, features=features)
     config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
     _check_across(config, where)
     return config
@@ -245,10 +247,10 @@ def _check_across(config: Config, where: str) -> None:
             "keep at least those."
         )
     check_columns(config, where)
-    check_names(config.metrics, (*rules.metrics, *rules.plots), where)
-    refuse_unknown_keys(
-        config.gates, (*rules.metrics, *config.metrics), f"{where} [gates] for a {task} label"
-    )
+    check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
+    names = rules.metric_names(config.metrics)
+    check_doubled(names, where)
+    refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
     if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
         raise ConfigurationError(
             f"{where} [evaluation] threshold means nothing to a {task} label: remove it."

@@ -77,7 +77,8 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
         TRAINING: kubeflow.training_directory or "",
         SERVING_LOGS: str(config.serving_logs or ""),
     }
-    return {setting: known[setting] for setting in STEPS[node].directories(config)}
+    named = {setting: known[setting] for setting in STEPS[node].directories(config)}
+    return {**named, **STEPS[node].named_files(config)}
 
 
 def _volumes(kubeflow: Kubeflow, directories: Mapping[str, str]) -> dict[str, str]:

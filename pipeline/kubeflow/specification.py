@@ -41,7 +41,8 @@ def complete(
     for node, task in documents.tasks(spec).items():
         component, step = spec["components"][node], steps[node]
         variables = _pack_settings(task)
-        _set_retries_and_caching(node, task, step)
+        is_cached = not STEPS[node].never_cached and not STEPS[node].named_files(config)
+        _set_retries_and_caching(task, step, is_cached)
         container = documents.executors(spec)[documents.executor_label(node)].get("container")
         if container:
             outputs = component.get("outputDefinitions", {})
@@ -69,8 +70,8 @@ def _pack_settings(task: Document) -> dict[str, str]:
     return variables
 
 
-def _set_retries_and_caching(node: str, task: Document, step: Step) -> None:
-    if STEPS[node].never_cached:
+def _set_retries_and_caching(task: Document, step: Step, is_cached: bool) -> None:
+    if not is_cached:
         task.pop("cachingOptions", None)
     if step.retries:
         # All four fields: an unset factor reaches Argo as "0".

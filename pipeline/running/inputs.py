@@ -13,7 +13,7 @@ from components.example_gen import span_store
 from components.example_gen.source_format import source_format
 from foundation import registry
 from pipeline.config import ROOT, Config
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import content_digests, fingerprint
 from pipeline.nodes import STEPS
 from pipeline.running import preflight
 from pipeline.workspace import Workspace
@@ -79,7 +79,8 @@ def _configuration(config: Config) -> str:
         if field.name == "name" or any(table.steps for table in field.metadata.values())
     }
     schema = config.schema_file.read_text() if config.schema_file else None
-    return _digest([decisive, schema])
+    contents = content_digests(config.settings.named_files)
+    return _digest([decisive, schema, *([contents] if contents else [])])
 
 
 def _digest(value: object) -> str:

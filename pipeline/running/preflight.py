@@ -111,7 +111,7 @@ def _check_files(source: SourceFormat, files: Sequence[Path]) -> None:
 
 
 def check_paths(config: Config) -> None:
-    """Refuses a schema file or a directory of logged requests that is named and not there.
+    """Refuses a schema file, a directory of logged requests, or a feature's file, that is named and not there.
 
     Raises:
       ConfigurationError: With what to do.
@@ -125,6 +125,8 @@ def check_paths(config: Config) -> None:
         raise ConfigurationError(
             f"[drift] serving_logs {config.serving_logs} is not a directory: correct the path, or remove the key."
         )
+    for feature in config.settings.features:
+        feature.check_file()
 
 
 def state_of(directory: Path | None) -> str:

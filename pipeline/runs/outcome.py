@@ -8,7 +8,7 @@ from typing import Any
 
 from components.app_exporter.component import PARITY
 from components.data_gate.distance import ALL_SPLITS
-from components.data_gate.report import REPORT
+from components.data_gate.report import REPORT, describe_infinite
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.run_report.training import REPORT as TRAINING_REPORT
@@ -40,6 +40,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         *_cache_notes(executions),
         *span_notes,
         *_missing_labels(gate.get("labels", {})),
+        *describe_infinite(gate.get("infinite", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
         *_warm_start(training),
         *(
@@ -138,10 +139,12 @@ def _pushed_model(executions: Mapping[str, NodeExecution]) -> str | None:
     return path if Path(path).is_dir() else None
 
 
-def _missing_labels(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _missing_labels(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:
     return [
-        f"labels: {count['missing']:,} of the {count['rows']:,} rows of the {split} split have none and were left out"
-        for split, count in counts.items()
+        f"labels{f' of {head}' if head else ''}: {count['missing']:,} of the {count['rows']:,} rows of the {split} split "
+        "have none and were left out"
+        for split, by_head in counts.items()
+        for head, count in by_head.items()
         if count["missing"]
     ]
 

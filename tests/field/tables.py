@@ -12,6 +12,7 @@ from components.example_gen.column_types import ColumnType, ColumnTypes, merge, 
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Dialect, Reading
 from components.example_gen.source_format import check_columns, source_format
+from components.serving_check.requests import serialize
 from pipeline import config
 
 Row = dict[str, list[Any]]
@@ -47,6 +48,14 @@ def values_of(row: bytes) -> Row:
         if kind and (values := getattr(feature, kind).value):
             found[name] = list(values)
     return found
+
+
+def write_examples(path: Path, rows: list[Row]) -> list[str]:
+    """Writes rows as ExampleGen does; returns the file, as a split's files."""
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for row in rows:
+            writer.write(serialize(row))
+    return [str(path)]
 
 
 def column(rows: list[Row], name: str) -> list[Any]:

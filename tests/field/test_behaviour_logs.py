@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from components.example_gen.behaviour_log.conversion import COUNTS, ITEM_COUNTS, LogFiles, convert_log
+from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
 from components.example_gen.behaviour_log.sequences import Events, make_sequences
+from components.example_gen.behaviour_log.worker import COUNTS, ITEM_COUNTS
 from components.example_gen.columnar_examples import raise_conversion_error
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import ConversionError

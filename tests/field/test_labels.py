@@ -141,7 +141,7 @@ def test_too_many_rows_without_a_label_stop_the_run(tmp_path: Path) -> None:
     table: Table = {"y": (tf.int64, [0, 1, None, None, None])}
     with pytest.raises(DataGateError, match=r"missing in 3 of the 5 rows of the train split, .* allows 50%"):
         gate(tmp_path, Label("binary", column="y"), table)
-    counted = gate(tmp_path, Label("binary", column="y", max_missing=0.6), table)["train"]
+    counted = gate(tmp_path, Label("binary", column="y", max_missing=0.6), table)["train"][""]
     assert counted.string_stats.common_stats.num_missing == 3
 
 

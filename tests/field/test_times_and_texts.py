@@ -2,24 +2,25 @@
 
 import datetime
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_metadata.proto.v0 import path_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.app_exporter.encoding import encode
 from components.app_exporter.farmhash import fingerprint64
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
 from components.app_exporter.shipped_code import check_exportable
-from components.data_gate.feature_types import check_texts
-from components.data_gate.merged_statistics import FeatureStatistics, Statistics, set_counts
+from components.data_gate.cell_check import check_texts
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
 from tests.field.signatures import Array, Exported, export
+from tests.field.tables import write_examples
 from tests.tf.conftest import Row
 from trainer_module.features import read_features
 from trainer_module.inputs.iso_times import PATTERN, seconds_of
@@ -114,13 +115,54 @@ def test_iso_texts_are_read_exactly(text: str, expected: str | None) -> None:
     )
 
 
-def test_texts_that_are_no_times_are_refused_before_training() -> None:
-    feature = FeatureStatistics(path=path_pb2.Path(step=["moment"]))
-    set_counts(feature.string_stats, {"2024-02-29": 5, "29.02.2024": 3, "": 2})
+def test_every_day_that_there_is_and_no_other_is_a_time() -> None:
+    days = (0, 1, 28, 29, 30, 31, 32)
+    for year in (*range(1895, 2110), 1, 4, 100, 400, 9999):
+        for month in range(14):
+            for day in days:
+                try:
+                    datetime.date(year, month, day)
+                except ValueError:
+                    there = False
+                else:
+                    there = True
+                assert bool(re.fullmatch(PATTERN, f"{year:04}-{month:02}-{day:02}")) == there, (
+                    year,
+                    month,
+                    day,
+                )
+
+
+def moments(directory: Path, train: list[str], held_out: list[str]) -> dict[str, list[str]]:
+    return {
+        split: write_examples(
+            directory / split, [{"moment": [text.encode()]} if text else {} for text in some]
+        )
+        for split, some in (("train", train), ("eval", held_out))
+    }
+
+
+MOMENT = schema_pb2.Schema(feature=[schema_pb2.Feature(name="moment", type=schema_pb2.BYTES)])
+
+
+def test_texts_that_are_no_times_are_refused_before_training(tmp_path: Path) -> None:
+    files = moments(tmp_path, ["2024-02-29"] * 5 + ["29.02.2024"] * 2 + [""] * 2, ["29.02.2024"])
     with pytest.raises(
         DataGateError, match=r"'moment' is time, which cannot read '29\.02\.2024' \(in 3 rows\): write"
     ):
-        check_texts({"moment": ("time", PATTERN)}, [Statistics(num_examples=9, features=[feature])])
+        check_texts({"moment": ("time", PATTERN)}, files, MOMENT)
+    check_texts({"moment": ("time", PATTERN)}, moments(tmp_path, ["2024-02-29"], ["", "2024-12-31"]), MOMENT)
+
+
+def test_a_day_that_there_is_not_is_counted_however_rare_it_is(tmp_path: Path) -> None:
+    # More different texts than statistics know by name.
+    rare = [(START + datetime.timedelta(minutes=step)).isoformat() for step in range(3000)]
+    texts = [*rare, "2023-02-29", "2023-02-29", "2024-04-31 10:00", "2024-01-01T25:00", "soon", "later"]
+    with pytest.raises(
+        DataGateError,
+        match=r"cannot read '2023-02-29', '2024-04-31 10:00', '2024-01-01T25:00' and 2 others \(in 6 rows\): write",
+    ):
+        check_texts({"moment": ("time", PATTERN)}, moments(tmp_path, texts, rare), MOMENT)
 
 
 def test_an_app_without_times_is_refused_before_training() -> None:

@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_metadata.proto.v0 import path_pb2
+from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 
 from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
 from components.app_exporter.shipped_code import check_exportable
-from components.data_gate.feature_types import check_lengths
+from components.data_gate.cell_check import check_lengths
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, common_of
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
 from tests.field.signatures import Array, Exported, export
+from tests.field.tables import write_examples
 from tests.tf.conftest import Row
 from trainer_module.features import read_features
 from trainer_module.settings import Settings
@@ -115,20 +116,32 @@ def test_every_signature_and_an_app_agree(exported: Exported, tmp_path: Path) ->
     np.testing.assert_allclose(javascript, theirs, atol=1e-5)
 
 
-def test_lists_of_another_length_are_refused_before_training() -> None:
-    def statistics(least: int, most: int) -> Statistics:
+def check(directory: Path, **lengths: list[int]) -> None:
+    """What the data gate does of an embedding of size 4, of which each split has lists of these lengths."""
+    files, statistics = {}, {}
+    for split, some in lengths.items():
+        rows: list[Row] = [{"embedding": [0.5] * length} for length in some]
+        files[split] = write_examples(directory / split, rows)
         made = FeatureStatistics(path=path_pb2.Path(step=["embedding"]))
         made.num_stats.SetInParent()
-        common_of(made).min_num_values, common_of(made).max_num_values = least, most
-        return Statistics(num_examples=9, features=[made])
+        common_of(made).min_num_values, common_of(made).max_num_values = min(some), max(some)
+        statistics[split] = Statistics(num_examples=len(some), features=[made])
+    schema = schema_pb2.Schema(feature=[schema_pb2.Feature(name="embedding", type=schema_pb2.FLOAT)])
+    check_lengths({"embedding": 4}, statistics, files, schema)
 
-    check_lengths({"embedding": 4}, [statistics(4, 4), statistics(0, 4)])
+
+def test_lists_of_another_length_are_counted_and_refused_before_training(tmp_path: Path) -> None:
+    check(tmp_path, train=[4, 4, 0], eval=[4])
     with pytest.raises(
-        DataGateError, match=r"'embedding' is a vector of size 4, .* lists of 3 to 5 values: correct"
+        DataGateError,
+        match=r"'embedding' is a vector of size 4, and 6 rows hold lists of another length \(3 in 3, 5 in 2, 1 in 1\): "
+        "correct size, or write lists of one length",
     ):
-        check_lengths({"embedding": 4}, [statistics(3, 5)])
-    with pytest.raises(DataGateError, match="lists of 5 values"):
-        check_lengths({"embedding": 4}, [statistics(0, 5)])
+        check(tmp_path, train=[4, 3, 5, 3, 0], eval=[3, 5, 4, 1])
+    with pytest.raises(
+        DataGateError, match=r"and 6 rows .* \(6 in 2, 7 in 1, 8 in 1, others in 2\): correct"
+    ):
+        check(tmp_path, train=[6, 6, 7, 8, 9, 10], eval=[4])
 
 
 @pytest.mark.parametrize(

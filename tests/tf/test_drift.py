@@ -20,7 +20,7 @@ from tfx.types import standard_artifacts
 from components.data_gate import statistics_history
 from components.data_gate.component import DataGate
 from components.data_gate.drift import measure
-from components.data_gate.label_statistics import label_name, label_statistics
+from components.data_gate.label_statistics import label_names, label_statistics
 from components.data_gate.merged_statistics import (
     Statistics,
     common_of,
@@ -310,8 +310,8 @@ def test_a_table_without_spans_is_compared_with_nothing(tmp_path: Path) -> None:
     gate = Gate(tmp_path, spans=False)
     report = gate(0, trips(1))
     labels = report.pop("labels")
-    assert report == {"span": None, "action": "fail", "anomalies": [], "drift": []}
-    assert sum(count["rows"] for count in labels.values()) == 900
+    assert report == {"span": None, "action": "fail", "anomalies": [], "drift": [], "infinite": {}}
+    assert sum(count["rows"] for by_head in labels.values() for count in by_head.values()) == 900
     assert not gate.history.exists()
 
 
@@ -391,7 +391,7 @@ def test_merged_statistics_are_those_of_the_whole() -> None:
             # Half of the tips are 0: there the median is any value up to the next.
             assert name_of(feature) == "tips" or ours.median == pytest.approx(theirs.median, rel=0.05)
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
-    distances = measure(merged, merge_statistics([whole]), schema, "previous", [], Drift(), "")
+    distances = measure(merged, merge_statistics([whole]), schema, "previous", [], Drift(), {})
     assert {each.feature: each.distance < 0.002 for each in distances} == {"fare": True, "payment": True}
 
 
@@ -405,7 +405,7 @@ def test_infinite_values_are_compared_by_how_many_there_are() -> None:
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
     for share, drifts in ((0.1, False), (0.5, True)):
         new = merge_statistics([draw(50, share)])
-        (distance,) = measure(new, past, schema, "previous", [], Drift(), "")
+        (distance,) = measure(new, past, schema, "previous", [], Drift(), {})
         assert (distance.distance > 0.02) == drifts, distance
 
 
@@ -426,14 +426,14 @@ def test_labels_of_every_task_are_counted(tmp_path: Path) -> None:
     table, schema = trips(1, 400), text_format.Parse(SCHEMA, schema_pb2.Schema())
     write(table, tmp_path / "data.gz")
     files = [str(tmp_path / "data.gz")]
-    binary = label_statistics(files, Label("binary", expression="tips > 0.2 * fare"), schema)
+    binary = label_statistics(files, Label("binary", expression="tips > 0.2 * fare"), schema)[""]
     assert counts_of(binary) == {
         "0": (table.tips <= 0.2 * table.fare).sum(), "1": (table.tips > 0.2 * table.fare).sum()
     }  # fmt: skip
-    classes = label_statistics(files, Label("multiclass", column="zone"), schema)
+    classes = label_statistics(files, Label("multiclass", column="zone"), schema)[""]
     assert counts_of(classes) == table.zone.value_counts().to_dict()
     assert classes.string_stats.common_stats.num_missing == table.zone.isna().sum()
-    number = label_statistics(files, Label("regression", expression="fare + tips"), schema)
+    number = label_statistics(files, Label("regression", expression="fare + tips"), schema)[""]
     paid = table.fare + table.tips
     assert number.num_stats.mean == pytest.approx(paid.mean(), rel=1e-5)
     assert number.num_stats.median == pytest.approx(paid.median(), rel=1e-5)
@@ -441,10 +441,10 @@ def test_labels_of_every_task_are_counted(tmp_path: Path) -> None:
     for factor, drifts in ((1.0, False), (1.3, True)):
         write(trips(2, 400).assign(fare=lambda t, by=factor: t.fare * by), tmp_path / "other.gz")
         label = Label("regression", expression="fare + tips")
-        other = label_statistics([str(tmp_path / "other.gz")], label, schema)
+        other = label_statistics([str(tmp_path / "other.gz")], label, schema)[""]
         other_whole = merge_statistics([Statistics(num_examples=400, features=[other])])
         limits = Drift(label_shift=0.03)
-        (distance,) = measure(other_whole, whole, schema, "previous", [], limits, label_name(label))
+        (distance,) = measure(other_whole, whole, schema, "previous", [], limits, label_names(label))
         assert distance.feature == "(label)" and distance.exceeds == drifts, distance
 
 

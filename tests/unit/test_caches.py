@@ -48,7 +48,7 @@ EDITED = {
     "pipeline/notify/channels/webhook.py": "",
     "pipeline/running/local.py": "",
     "pipeline/runs/report.py": "",
-    "trainer_module/model.py": f"Trainer, AppExporter, {TRAINS}",
+    "trainer_module/model.py": f"Trainer, {TRAINS}",
     "trainer_module/features/hashed.py": f"Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/losses/focal.py": TRAINS,
     "trainer_module/metrics/r2.py": TRAINS,

@@ -6,15 +6,15 @@ import it in `transform`.
 """
 
 import dataclasses
-import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from foundation import registry
 from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
+from trainer_module.request_names import request_name
 
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, columns of features without ids], about zero mean and unit variance."""
@@ -59,13 +59,29 @@ class Feature(ABC):
 
     @property
     def text_pattern(self) -> str | None:
-        """What texts it can read, as a regular expression of the whole text: the data gate refuses others."""
+        """What texts it can read, as RE2's regular expression of the whole text: the data gate refuses others."""
         return None
 
     @property
     def is_whole(self) -> bool:
         """Whether its lists have exactly `length` values: the data gate refuses a column with others."""
         return False
+
+    @property
+    def file(self) -> str | None:
+        """Path of a file or directory that it reads besides the rows, whose content decides too; None for most kinds."""
+        return None
+
+    def within(self, directory: Path) -> "Feature":
+        """The same, where a path in its entry is relative to `directory`."""
+        return self
+
+    def check_file(self) -> None:  # noqa: B027 - there is nothing to check of most kinds
+        """Reads of its `file` what can be read without TensorFlow.
+
+        Raises:
+          ConfigurationError: If it is not there, or is not what the feature needs.
+        """
 
     @property
     def app_obstacle(self) -> str | None:
@@ -163,33 +179,6 @@ class Category(Feature):
     def width(self) -> int:
         """A column for each value."""
         return self.max_length if self.multi else 1
-
-
-_ESCAPED = "escaped_"
-_LONGEST = 100
-"""Characters of a request name: it becomes a file name, of 255 bytes at most, in directories with names of their own."""
-
-
-def request_name(column: str) -> str:
-    """What a column is called in requests and file names, where TensorFlow takes letters, digits and underscores only.
-
-    A name of these that begins with a letter or a digit stays as it is. In any other a character that is no letter or
-    digit becomes its number in Unicode, in hexadecimal between underscores, and an underscore becomes two, behind
-    `escaped_`: "unit price" is `escaped_unit_20_price`, and "_id" is `escaped___id`. No two names become one; what
-    would be too long ends with a hash of the name.
-    """
-    is_plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]*", column) and len(column) <= _LONGEST
-    # `label_classes` is the file with the classes of a label.
-    if is_plain and not column.startswith(_ESCAPED) and column != "label_classes":
-        return column
-    name = _ESCAPED + re.sub(r"[^A-Za-z0-9]", _escape, column)
-    if len(name) <= _LONGEST:
-        return name
-    return f"{name[: _LONGEST - 18]}__{hashlib.sha256(column.encode()).hexdigest()[:16]}"
-
-
-def _escape(found: re.Match[str]) -> str:
-    return "__" if found[0] == "_" else f"_{ord(found[0]):x}_"
 
 
 def by_kind(features: Sequence[Feature]) -> dict[type[Feature], tuple[Any, ...]]:

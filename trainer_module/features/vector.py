@@ -54,20 +54,34 @@ class Vector(Feature):
     def transform(cls, features: Sequence["Vector"], columns: Sequence[Any]) -> Any:
         import tensorflow as tf
 
-        from trainer_module.features.numeric import measure, scale
         from trainer_module.inputs.raw_columns import vector_of
 
-        parts = []
-        for feature, column in zip(features, columns):
-            vector = vector_of(column, feature.size)
-            is_missing = tf.math.is_nan(vector)
-            if feature.normalise == "standard":
-                found = measure(vector)
-                vector = scale(tf.where(is_missing, found[:, 0], vector), found)
-            else:
-                vector = tf.where(is_missing, tf.zeros_like(vector), vector)
-            if feature.normalise == "unit":
-                length = tf.norm(vector, axis=1, keepdims=True)
-                vector = tf.math.divide_no_nan(vector, length) * math.sqrt(feature.size)
-            parts.append(vector)
-        return tf.concat(parts, axis=1)
+        vectors = [vector_of(column, feature.size) for feature, column in zip(features, columns)]
+        return tf.concat(
+            [scale_vectors(vector, feature.normalise) for feature, vector in zip(features, vectors)], axis=1
+        )
+
+
+def scale_vectors(vectors: Any, normalise: str) -> Any:
+    """Vectors as the model reads them.
+
+    Args:
+      vectors: float64 [batch, size]; all of a row is NaN where it is missing.
+      normalise: See `Vector`.
+
+    Returns:
+      float64 [batch, size], 0 where missing.
+    """
+    import tensorflow as tf
+
+    from trainer_module.features.numeric import measure, scale
+
+    is_missing = tf.math.is_nan(vectors)
+    if normalise == "standard":
+        found = measure(vectors)
+        return scale(tf.where(is_missing, found[:, 0], vectors), found)
+    vectors = tf.where(is_missing, tf.zeros_like(vectors), vectors)
+    if normalise == "none":
+        return vectors
+    length = tf.norm(vectors, axis=1, keepdims=True)
+    return tf.math.divide_no_nan(vectors, length) * math.sqrt(vectors.shape[1])

@@ -24,7 +24,7 @@ def make_batches(
     batch_size: int,
     batches_a_pass: int,
     *,
-    weight: float = 1.0,
+    weight: Any = 1.0,
     cache: str = "none",
     cache_directory: Path | None = None,
     cache_mib: int = 2048,
@@ -43,7 +43,7 @@ def make_batches(
       count: How many they are.
       batch_size: Rows a batch, on one replica.
       batches_a_pass: At least as many as hold all `rows`.
-      weight: Of each row, times its own; see `row_weight`.
+      weight: Of each row, times its own; see `row_weight`. Of several heads [heads].
       cache: What later passes read from: "memory" (shuffled exactly), "disk" (in `cache_directory`)
         or "none" (the files again).
       cache_directory: Where the rows go if they go to disk.
@@ -56,7 +56,7 @@ def make_batches(
 
     Yields:
       (features, label, weight): a dict without the label, the label (zeros for a task without one), float32
-      [batch_size].
+      [batch_size]; of several heads label and weight are [batch_size, heads].
     """
     if cache == "memory" and _table_bytes(rows, count) > cache_mib << 20:
         # Training then takes no more memory for more rows: the spilled rows are read in order, in windows
@@ -105,7 +105,7 @@ def _from_memory(
     count: int,
     batch_size: int,
     batches_a_pass: int,
-    weight: float,
+    weight: Any,
     shuffle: bool,
     seed: int,
     mask: str,
@@ -126,7 +126,7 @@ def _from_memory(
 
     def gather(places: tf.Tensor, table: Row) -> _Batch:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
-        return _split_label(row, tf.where(places >= 0, tf.constant(weight, tf.float32), 0.0), mask)
+        return _split_label(row, _weights_of(places >= 0, weight), mask)
 
     orders = tf.data.Dataset.counter().flat_map(one_pass)
     together = _GATHER_ROWS // batch_size
@@ -165,14 +165,20 @@ def row_weight(total: Any, steps: int, global_batch_size: int) -> Any:
     return steps * global_batch_size / total
 
 
-def _fill_up(row: Row, batch_size: int, weight: float, mask: str) -> _Batch:
+def _weights_of(there: tf.Tensor, weight: Any) -> tf.Tensor:
+    """float32 of the shape of `there`, [..., heads] for a weight of each head: 0 where there is no row."""
+    weight = tf.constant(weight, tf.float32)
+    return tf.where(there[..., tf.newaxis] if weight.shape.rank else there, weight, 0.0)
+
+
+def _fill_up(row: Row, batch_size: int, weight: Any, mask: str) -> _Batch:
     size = size_of(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
         filled = tf.concat([column, tf.zeros([batch_size - size, *column.shape[1:]], column.dtype)], axis=0)
         return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
 
-    weights = fill(tf.fill([size], tf.constant(weight, tf.float32)))
+    weights = _weights_of(tf.range(batch_size) < size, weight)
     return _split_label({name: fill(column) for name, column in row.items()}, weights, mask)
 
 

@@ -2,10 +2,17 @@
 
 import tensorflow as tf
 
-PATTERN = r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?(?:Z|([+-])(\d\d):?(\d\d)?)?"
-"""Of a whole text, for RE2 and for Python: date, and where there are any, time and offset from UTC."""
+_DAY = (
+    r"\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    # Of years that can be divided by 4, and of full centuries by 400.
+    r"|(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29"
+)
+_CLOCK = r"(?:[01]\d|2[0-4]):[0-5]\d(?::(?:[0-5]\d|60)(?:[.,]\d+)?)?"
+PATTERN = rf"(?:{_DAY})(?:[T ]{_CLOCK})?(?:Z|[+-]\d\d:?(?:\d\d)?)?"
+"""Of a whole text, for RE2 and for Python: a day that there is, and where there are any, time and offset from UTC."""
 
-_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_PARTS = r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?(?:Z|([+-])(\d\d):?(\d\d)?)?"
+"""The numbers and the sign of such a text."""
 
 
 def seconds_of(texts: tf.Tensor) -> tf.Tensor:
@@ -18,7 +25,7 @@ def seconds_of(texts: tf.Tensor) -> tf.Tensor:
     texts = tf.where(is_time, texts, "1970-01-01")
 
     def group(number: int) -> tf.Tensor:
-        return tf.strings.regex_replace(texts, f"^{PATTERN}$", rf"\{number}")
+        return tf.strings.regex_replace(texts, f"^{_PARTS}$", rf"\{number}")
 
     def part(number: int) -> tf.Tensor:
         found = group(number)
@@ -26,11 +33,6 @@ def seconds_of(texts: tf.Tensor) -> tf.Tensor:
 
     year, month, day, hour, minute, second = (part(number) for number in range(1, 7))
     offset = (part(8) * 60 + part(9)) * 60 * tf.where(tf.equal(group(7), "-"), tf.constant(-1, tf.int64), 1)
-    is_leap = tf.equal(year % 4, 0) & (tf.not_equal(year % 100, 0) | tf.equal(year % 400, 0))
-    last = tf.gather(tf.constant(_DAYS, tf.int64), tf.clip_by_value(month, 1, 12) - 1)
-    last += tf.cast(is_leap & tf.equal(month, 2), tf.int64)
-    is_time &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= last)
-    is_time &= (hour <= 24) & (minute <= 59) & (second <= 60)
     seconds = _days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
     return tf.where(is_time, tf.cast(seconds, tf.float64), tf.constant(float("nan"), tf.float64))
 

@@ -9,7 +9,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer_module.inputs.rows import PARSE_BATCH, FeatureSpec, has_label, is_label, parse_rows
+from trainer_module.job import Job
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
+from trainer_module.standardisation import MeanPredictor, Moments, Scale
 
 Array = NDArray[Any]
 
@@ -34,6 +36,32 @@ class Survey:
     def rows(self) -> int:
         """Of all files."""
         return sum(self.rows_by_file)
+
+
+def survey_splits(
+    job: Job, train_files: Sequence[str], feature_spec: FeatureSpec
+) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
+    """One pass over the labels of each split, which are checked; `train_files` are those of the job's rows.
+
+    Returns:
+      What is known of each split's rows. Where the label is a number that training standardises, also the scale of
+      the training split's, and by how much their mean misses those of the eval split.
+
+    Raises:
+      ConfigurationError: In one sentence, for labels that nothing can be learned from.
+    """
+    link, task = job.settings.link, job.settings.label.rules
+    measured = Moments(link or "identity")
+    # Of logarithms there is another mean.
+    plain = measured if link == "identity" else Moments("identity")
+    observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
+    train = survey(train_files, feature_spec, observers)
+    task.check_labels(train.least, train.greatest, "train")
+    mean_predictor = MeanPredictor(plain.mean)
+    evaluated = survey(job.eval_files, feature_spec, [mean_predictor.add] if link else [])
+    task.check_labels(evaluated.least, evaluated.greatest, "eval")
+    surveys = {"train": train, "eval": evaluated}
+    return (surveys, measured.scale, mean_predictor.metrics) if link else (surveys, None, None)
 
 
 def survey(

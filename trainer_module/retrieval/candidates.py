@@ -36,3 +36,14 @@ def draw_candidates(targets: tf.Tensor, counts: tf.Tensor, negatives: int) -> Ca
     # Of being drawn at least once.
     chance = -tf.math.expm1(draws * tf.math.log1p(-share))
     return Candidates(items, tf.math.log(chance))
+
+
+def log_sum(parts: list[tf.Tensor], new: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+    """[queries]: the logarithm of the sum of the exponentials of `parts`, [queries, ...], and of `new`, [targets]."""
+    of_parts = tf.reduce_logsumexp(tf.concat(parts, axis=1), axis=1)
+    size = tf.size(of_parts)
+    greatest = tf.stop_gradient(tf.maximum(of_parts, tf.math.unsorted_segment_max(new, query, size)))
+    total = tf.exp(of_parts - greatest) + tf.math.unsorted_segment_sum(
+        tf.exp(new - tf.gather(greatest, query)), query, size
+    )
+    return greatest + tf.math.log(total)

@@ -19,8 +19,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME
-from trainer_module.retrieval.candidates import Candidates, draw_candidates
+from trainer_module.retrieval.candidates import Candidates, draw_candidates, log_sum
 from trainer_module.retrieval.catalogue import Catalogue
+from trainer_module.retrieval.queries import Queries, find_queries
 
 DECAYS = (2.0, 7.0, 21.0, 60.0, 180.0, 1e5)
 """Days in which a weight falls to 1/e: of a memory of each length."""
@@ -31,20 +32,6 @@ IS_ROW = "is_row"
 _DAY = 86_400_000.0
 _LOWEST = -1e9
 _LEAST_COUNT = 1e-3
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Moments at which it is asked what comes next: several in each sequence.
-
-    Attributes:
-      before: int32 [batch, queries]: how many events of the sequence are known then.
-      days: float32 [batch, queries]: when the last of them was, from which ages are counted: not from the moment
-        itself, which training knows and a request can only guess.
-    """
-
-    before: tf.Tensor
-    days: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -144,7 +131,7 @@ class Network(keras.layers.Layer):
             )
         )
         days = tf.cast(inputs[TIME] - tf.reduce_max(inputs[TIME], axis=1, keepdims=True), tf.float32) / _DAY
-        queries, flat, query = _queries(inputs[BASKET], days, rows, places)
+        queries, flat, query = find_queries(inputs[BASKET], days, rows, places)
         embedded = self.vectors(items)
         memory = self._remember(items, embedded, days, queries)
         width = tf.shape(queries.before)[1]
@@ -165,7 +152,7 @@ class Network(keras.layers.Layer):
         weights = tf.ones_like(scores)
         if not self._repeats:
             own, weights = tf.fill(tf.shape(own), _LOWEST), tf.cast(~is_repeat, tf.float32)
-        together = _log_sum([own, others], tf.where(is_repeat, _LOWEST, new), query)
+        together = log_sum([own, others], tf.where(is_repeat, _LOWEST, new), query)
         losses = weights * (tf.gather(together, query) - scores)
         of_row = tf.math.unsorted_segment_sum(losses, rows, size)
         return of_row * tf.cast(size, tf.float32) / tf.maximum(tf.reduce_sum(weights), 1.0)
@@ -264,44 +251,3 @@ class Network(keras.layers.Layer):
 def _small() -> keras.initializers.Initializer:
     # A new one for each variable: one initializer gives all of its variables the same values.
     return keras.initializers.RandomNormal(stddev=0.01)
-
-
-def _queries(
-    baskets: tf.Tensor, days: tf.Tensor, rows: tf.Tensor, places: tf.Tensor
-) -> tuple[Queries, tf.Tensor, tf.Tensor]:
-    """A query for each basket that has targets: queries, their places [queries of the batch] in [batch * width], and
-    the number of each target's query.
-
-    Args:
-      baskets: int64 [batch, events].
-      days: float32 [batch, events].
-      rows: int32 [targets], ascending.
-      places: int32 [targets], ascending within a row.
-    """
-    size, length = tf.shape(baskets)[0], tf.shape(baskets)[1]
-    of_target = tf.cast(tf.gather_nd(baskets, tf.stack([rows, places], axis=1)), tf.int32)
-    keys, query = tf.unique(rows * length + of_target)
-    row, basket = keys // length, keys % length
-    counts = tf.math.bincount(row, minlength=size, maxlength=size)
-    width = tf.maximum(tf.reduce_max(counts), 1)
-    column = tf.range(tf.size(keys)) - tf.gather(tf.cumsum(counts, exclusive=True), row)
-    flat = row * width + column
-    # Baskets are numbered as they come: as many events are before one as there are of lesser numbers.
-    lesser = tf.gather(tf.cast(baskets, tf.int32), row) < basket[:, tf.newaxis]
-    is_first = tf.argmax(tf.cast(~lesser, tf.int32), axis=1, output_type=tf.int32)
-    day = tf.gather_nd(days, tf.stack([row, tf.maximum(is_first - 1, 0)], axis=1))
-    shape = [size * width]
-    before = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], is_first, shape), [size, width])
-    asked = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], day, shape), [size, width])
-    return Queries(before, asked), flat, query
-
-
-def _log_sum(parts: list[tf.Tensor], new: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-    """[queries]: the logarithm of the sum of the exponentials of `parts`, [queries, ...], and of `new`, [targets]."""
-    of_parts = tf.reduce_logsumexp(tf.concat(parts, axis=1), axis=1)
-    size = tf.size(of_parts)
-    greatest = tf.stop_gradient(tf.maximum(of_parts, tf.math.unsorted_segment_max(new, query, size)))
-    total = tf.exp(of_parts - greatest) + tf.math.unsorted_segment_sum(
-        tf.exp(new - tf.gather(greatest, query)), query, size
-    )
-    return greatest + tf.math.log(total)

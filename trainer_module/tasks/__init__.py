@@ -6,7 +6,7 @@ inside functions, because a configuration is read without it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from foundation import registry
@@ -25,6 +25,8 @@ INVALID = -2
 class Task(ABC):
     """How one kind of label is learned and judged."""
 
+    head_task: ClassVar[str | None] = None
+    """The task of each of several heads, where `[label] heads` names such; the model has an output for each."""
     needs_label: ClassVar[bool] = True
     """Whether ``[label]`` names a column or an expression; otherwise what training minimises ignores its labels."""
     reads_log: ClassVar[bool] = False
@@ -51,8 +53,12 @@ class Task(ABC):
     metrics: ClassVar[Mapping[str, str]]
     """Name by which gates and summaries know it → class of the Evaluator's metric, the main one first.
 
+    Of several heads each is measured for each of them, under `named`.
+
     A class of TFMA or Keras by its name, or any subclass of Keras's `Metric` by its import path.
     """
+    overall_metrics: ClassVar[Mapping[str, str]] = {}
+    """Of several heads: metrics of all together, before `metrics`."""
     training_metrics: ClassVar[tuple[str, ...]] = ()
     """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
     at_threshold: ClassVar[Mapping[str, str]] = {}
@@ -66,6 +72,10 @@ class Task(ABC):
     quality_name: ClassVar[str]
     """What `quality` is called."""
 
+    def __init__(self, heads: Sequence[str] = ()) -> None:
+        """Takes the names of the label's heads, where it has several."""
+        self.heads = tuple(heads)
+
     @property
     def is_standardised(self) -> bool:
         """Whether the label is a number of any size, which training standardises."""
@@ -74,7 +84,17 @@ class Task(ABC):
     @property
     def main_metric(self) -> str:
         """The one metric to show where there is room for one."""
-        return next(iter(self.metrics))
+        return self.metric_names()[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The heads' names; "" where the label has none."""
+        return self.heads or ("",)
+
+    def metric_names(self, others: Iterable[str] = ()) -> tuple[str, ...]:
+        """What all metrics are called, the main one first; `others` are measured beside the task's."""
+        every = (*self.metrics, *others)
+        return (*self.overall_metrics, *(named(head, name) for head in self.parts for name in every))
 
     def check(self, label: "Label") -> None:  # noqa: B027 - most tasks take any label
         """Raises ValueError, in words that follow "[label]", for a label that this task cannot have."""
@@ -98,7 +118,7 @@ class Task(ABC):
     def outputs(self, transform_output: Any) -> int:
         """Width of the model's output, from what TFT found."""
         if self.class_vocabulary is None:
-            return 1
+            return len(self.parts)
         return int(transform_output.vocabulary_size_by_name(self.class_vocabulary))
 
     @abstractmethod
@@ -106,7 +126,7 @@ class Task(ABC):
         """The one number, more is better, by which variants of a model for apps are compared.
 
         Args:
-          labels: Array [rows].
+          labels: Array [rows]; of several heads [rows, heads], of which a row may lack some.
           predictions: Array [rows, outputs].
         """
 
@@ -121,27 +141,33 @@ class Task(ABC):
         Raises:
           ConfigurationError: If no row has a label, one is `INVALID`, or all are of one class.
         """
-        for low, high in zip(least, greatest):
+        for head, low, high in zip(self.parts, least, greatest):
+            of_head = f" of the head '{head}'" if head else ""
             if self.has_classes and low == INVALID:
                 raise ConfigurationError(
-                    f"The {split} split has labels that are no class of the task: run from the data gate, which "
-                    "names them."
+                    f"The {split} split has labels{of_head} that are no class of the task: run from the data gate, "
+                    "which names them."
                 )
             if low > high:
                 raise ConfigurationError(
-                    f"The {split} split has no row with a label: bring more rows, or change [splits]."
+                    f"The {split} split has no row with a label{of_head}: bring more rows, or change [splits]."
                 )
             if self.has_classes and low == high:
                 raise ConfigurationError(
-                    f"Every label in the {split} split is of class {low:g}: there is nothing to tell apart; "
-                    "check the label expression and the data."
+                    f"Every label{of_head} in the {split} split is of class {low:g}: there is nothing to tell "
+                    "apart; check the label expression and the data."
                 )
 
 
-def find_task(name: str) -> Task:
-    """The task that a dataset file calls `name`.
+def named(head: str, metric: str) -> str:
+    """What a metric of a head is called; "" is the only one."""
+    return f"{head}_{metric}" if head else metric
+
+
+def find_task(name: str, heads: Sequence[str] = ()) -> Task:
+    """The task that a dataset file calls `name`, of a label with these heads.
 
     Raises:
       ConfigurationError: If there is none.
     """
-    return registry.load(__name__, name, Task, "task is")()  # type: ignore[type-abstract]
+    return registry.load(__name__, name, Task, "task is")(heads)  # type: ignore[type-abstract]

@@ -20,12 +20,11 @@ from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.inputs.batches import make_batches, row_weight
 from trainer_module.inputs.rows import read_rows
-from trainer_module.inputs.survey import Survey, survey
+from trainer_module.inputs.survey import Survey, survey_splits
 from trainer_module.job import Job
 from trainer_module.learner import Learner, make_learner
 from trainer_module.model import PREDICTIONS
 from trainer_module.optimizer import make_optimizer
-from trainer_module.standardisation import MeanPredictor, Moments, Scale
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.progress import Progress
@@ -49,9 +48,10 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     learner = make_learner(job, transform_output)
-    surveys, scale, mean_predictor = _survey(job, learner)
-    train_split = _Split(learner.train_files, learner, distribution, surveys["train"])
-    eval_split = _Split(job.eval_files, learner, distribution, surveys["eval"])
+    surveys, scale, mean_predictor = survey_splits(job, learner.train_files, learner.feature_spec)
+    loss_weights = settings.label.loss_weights
+    train_split = _Split(learner.train_files, learner, distribution, surveys["train"], loss_weights)
+    eval_split = _Split(job.eval_files, learner, distribution, surveys["eval"], loss_weights)
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
 
@@ -93,27 +93,6 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
-def _survey(job: Job, learner: Learner) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
-    """One pass over the labels of each split, which are checked.
-
-    Returns:
-      What is known of each split's rows. Where the label is a number that training standardises, also the scale of
-      the training split's, and by how much their mean misses those of the eval split.
-    """
-    link, task = job.settings.link, job.settings.label.rules
-    measured = Moments(link or "identity")
-    # Of logarithms there is another mean.
-    plain = measured if link == "identity" else Moments("identity")
-    observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
-    train = survey(learner.train_files, learner.feature_spec, observers)
-    task.check_labels(train.least, train.greatest, "train")
-    mean_predictor = MeanPredictor(plain.mean)
-    evaluated = survey(job.eval_files, learner.feature_spec, [mean_predictor.add] if link else [])
-    task.check_labels(evaluated.least, evaluated.greatest, "eval")
-    surveys = {"train": train, "eval": evaluated}
-    return (surveys, measured.scale, mean_predictor.metrics) if link else (surveys, None, None)
-
-
 class _Split:
     """A split of the examples, and this worker's part of it."""
 
@@ -123,11 +102,13 @@ class _Split:
         learner: Learner,
         distribution: Distribution,
         surveyed: Survey,
+        loss_weights: Sequence[float],
     ) -> None:
         self._files, self._learner, self._distribution = files, learner, distribution
         self.shard = distribution.shard
         self.rows_by_worker = self.shard.rows(surveyed.rows_by_file)
         self._weights = surveyed.weights
+        self._loss_weights = np.array(loss_weights) if len(loss_weights) > 1 else 1.0
 
     @property
     def rows(self) -> int:
@@ -144,7 +125,7 @@ class _Split:
         steps = self.steps(plan)
         # Rows that all weigh nothing stay so, whatever that is divided by.
         total = self.rows if self._weights is None else np.where(self._weights > 0, self._weights, self.rows)
-        weight = row_weight(total, steps, plan.global_batch_size)
+        weight = row_weight(total, steps, plan.global_batch_size) * self._loss_weights
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
             part = read_rows(self._files, self._learner.feature_spec, self.shard)

@@ -22,6 +22,7 @@ from foundation.sections import ConfigurationError
 from trainer_module.export import CHECKPOINT_KEY, LEARNER, variable_name
 from trainer_module.features import Keys
 from trainer_module.features.vocabulary import read_terms
+from trainer_module.label import Label
 from trainer_module.model import PREDICTIONS
 from trainer_module.settings import Settings
 
@@ -146,14 +147,29 @@ def _axes(settings: Settings, file_of: Callable[[str], Path]) -> dict[str, tuple
             else feature.id_keys(terms.get(feature.name, ()))
             for feature in settings.categorical
         },
-        outputs=[("class", each) for each in read_terms(file_of(classes))] if classes else [("output",)],
+        outputs=[("class", each) for each in read_terms(file_of(classes))]
+        if classes
+        else _heads(settings.label),
     )
+
+
+def _heads(label: Label) -> Keys:
+    """What the outputs stand for: of heads by name and by what they predict, wherever the others have put them."""
+    return [
+        ("output", *((name, part.column, part.expression, part.positive) if name else ()))
+        for name, part in label.parts.items()
+    ]
+
+
+def _but_heads(label: Label) -> dict[str, Any]:
+    return {name: value for name, value in vars(label).items() if name != "heads"}
 
 
 def _carry(
     old: _Live, model: keras.Model, new: dict[str, tuple[Keys, ...]], settings: Settings
 ) -> tuple[list[Group], list[Array]]:
-    if old.settings.label != settings.label:
+    # Heads come and go; a single label is another one.
+    if _but_heads(old.settings.label) != _but_heads(settings.label):
         raise _Unusable("the live model predicts another label")
     if settings.link and f"{PREDICTIONS}/scale" not in old.variables:
         raise _Unusable("the live model was trained on a label that was not standardised")

@@ -69,6 +69,25 @@ def convert(loaded: Any, directory: Path) -> None:
             "The TF.js converter",
             {**environment, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
+    _order_outputs(directory / "model.json")
+
+
+def _order_outputs(description: Path) -> None:
+    """Puts the outputs Identity, Identity_1, Identity_2 in the order of their numbers, which is that of their names.
+
+    The converter writes them in any order, TF.js answers in that one, and gives the first answer the first name: of
+    heads it said click where it meant leave.
+    """
+    model = json.loads(description.read_text())
+    outputs = model["signature"]["outputs"]
+    model["signature"]["outputs"] = {name: outputs[name] for name in sorted(outputs, key=_number)}
+    description.write_text(json.dumps(model, separators=(",", ":")))
+
+
+def _number(output: str) -> int:
+    """3 of "Identity_3:0", and 0 of the first, which has none."""
+    number = output.partition(":")[0].rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _require_python(uv: str, environment: Mapping[str, str]) -> None:

@@ -5,13 +5,13 @@ The model itself says the ranks, by the code that answers requests: what it mask
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.evaluator.gates import judge_gate
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import Score, gather_training, make_baselines
 from components.evaluator.ranking.histories import (
@@ -24,7 +24,7 @@ from components.evaluator.ranking.histories import (
 from components.evaluator.ranking.slices import Part, make_parts
 from components.evaluator.request import Request
 from components.evaluator.settings import EXAMPLE_COUNT
-from components.evaluator.verdict import Gate, Slice, SliceMetrics, Verdict, fill_gate
+from components.evaluator.verdict import Gate, SliceMetrics, Verdict
 from trainer_module.log import ITEM
 from trainer_module.retrieval.signatures import RANKS, RECOMMENDED
 
@@ -148,7 +148,19 @@ def _spread(recommended: NDArray[np.int64], counts: NDArray[np.int64], items: in
 
 
 def _judge(slices: Sequence[SliceMetrics], request: Request) -> Verdict:
-    gates = tuple(_judge_gate(gate, slices, request.min_slice_rows) for gate in request.gates)
+    by_key = {each.slice: each for each in slices}
+    judged = [
+        key
+        for key, each in by_key.items()
+        if not key or each.metrics[EXAMPLE_COUNT] >= request.min_slice_rows
+    ]
+    failures = {
+        (key, gate.metric, gate.is_change)
+        for gate in request.gates
+        for key in judged
+        if _fails(gate, by_key[key])
+    }
+    gates = tuple(judge_gate(gate, by_key, judged, failures) for gate in request.gates)
     return Verdict(
         passed=all(gate.passed is not False for gate in gates),
         main_metric=MAIN,
@@ -159,24 +171,10 @@ def _judge(slices: Sequence[SliceMetrics], request: Request) -> Verdict:
     )
 
 
-def _judge_gate(gate: Gate, slices: Sequence[SliceMetrics], least: int) -> Gate:
-    found = [each for each in slices if tuple(column for column, _ in each.slice) == gate.columns]
-    judged = [each for each in found if not each.slice or each.metrics[EXAMPLE_COUNT] >= least]
-    if found and not judged:
-        return replace(gate, passed=True)
-    if gate.is_change and not any(each.baseline for each in judged):
-        return gate
-    values: dict[Slice, float | None] = {}
-    for each in judged:
-        value, before = each.metrics.get(gate.metric), each.baseline.get(gate.metric)
-        if gate.is_change:
-            value = value - before if value is not None and before is not None else None
-        values[each.slice] = value
-    failing = [
-        key
-        for key, value in values.items()
-        if value is None
-        or (gate.minimum is not None and value < gate.minimum)
-        or (gate.maximum is not None and value > gate.maximum)
-    ]
-    return fill_gate(gate, values, failing)
+def _fails(gate: Gate, each: SliceMetrics) -> bool:
+    value = each.metrics.get(gate.metric)
+    if value is not None and gate.is_change:
+        value = value - each.baseline.get(gate.metric, np.nan)
+    lowest = -np.inf if gate.minimum is None else gate.minimum
+    highest = np.inf if gate.maximum is None else gate.maximum
+    return value is None or not lowest <= value <= highest

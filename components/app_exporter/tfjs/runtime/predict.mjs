@@ -40,8 +40,11 @@ export function predict(model, inputs) {
   return tf.tidy(() => {
     const tensors = {};
     for (const [name, rows] of Object.entries(inputs)) tensors[name] = tf.tensor2d(rows, undefined, TYPES[name]);
-    const outputs = model.predict(tensors);
-    return (outputs.predictions ?? outputs).arraySync();
+    const answer = model.predict(tensors);
+    if (answer instanceof tf.Tensor) return answer.arraySync();
+    // Several heads are outputs of a column each: side by side in the order of their names.
+    const outputs = Object.keys(answer).sort().map((name) => answer[name]);
+    return tf.concat(outputs, 1).arraySync();
   });
 }
 
