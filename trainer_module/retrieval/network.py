@@ -121,15 +121,9 @@ class Network(keras.layers.Layer):
         """
         items = tf.where(inputs[IS_ROW][:, tf.newaxis] > 0, inputs[ITEM], -1)
         size, length = tf.shape(items)[0], items.shape[1]
-        rows, places = (
-            tf.cast(each, tf.int32)
-            for each in tf.unstack(
-                tf.where(
-                    (items >= 0) & (tf.range(length, dtype=tf.int64) >= inputs[FIRST_TARGET][:, tf.newaxis])
-                ),
-                axis=1,
-            )
-        )
+        place = tf.range(length, dtype=tf.int64)
+        is_target = (items >= 0) & (place >= inputs[FIRST_TARGET][:, tf.newaxis])
+        rows, places = tf.unstack(tf.cast(tf.where(is_target), tf.int32), axis=1)
         days = tf.cast(inputs[TIME] - tf.reduce_max(inputs[TIME], axis=1, keepdims=True), tf.float32) / _DAY
         queries, flat, query = find_queries(inputs[BASKET], days, rows, places)
         embedded = self.vectors(items)
