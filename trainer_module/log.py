@@ -71,8 +71,12 @@ class Log:
             "name and exclude are of the item table: name its files with items.",
         )
         if self.where:
+            try:
+                is_comparison = expression.is_comparison(self.where)
+            except ValueError as error:
+                raise ValueError(f"where: {error}") from error
             require(
-                expression.is_comparison(self.where),
+                is_comparison,
                 f"where is {self.where!r}; it must be true or false of a row, such as 'quantity > 0'.",
             )
 
