@@ -18,8 +18,8 @@ Events of one basket have one number, and none of them is known when another is 
 `FIRST_TARGET` are only context."""
 EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET)
 
-VOCABULARY = "items"
-"""TFT's asset with the items in the order of their numbers, escaped."""
+VOCABULARY = "log_items"
+"""TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
 
 ITEMS = "items"
 """The split with an example for each item of the item table: `ITEM` of one value, and the item's features."""
