@@ -18,8 +18,8 @@ Events of one basket have one number, and none of them is known when another is 
 `FIRST_TARGET` are only context."""
 EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET)
 
-VOCABULARY = "items"
-"""TFT's asset with the items in the order of their numbers, escaped."""
+VOCABULARY = "log_items"
+"""TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
 
 ITEMS = "items"
 """The split with an example for each item of the item table: `ITEM` of one value, and the item's features."""
@@ -71,8 +71,12 @@ class Log:
             "name and exclude are of the item table: name its files with items.",
         )
         if self.where:
+            try:
+                is_comparison = expression.is_comparison(self.where)
+            except ValueError as error:
+                raise ValueError(f"where: {error}") from error
             require(
-                expression.is_comparison(self.where),
+                is_comparison,
                 f"where is {self.where!r}; it must be true or false of a row, such as 'quantity > 0'.",
             )
 

@@ -123,6 +123,8 @@ def check_columns(config: "Config", where: str) -> None:
       ConfigurationError: In one sentence that begins with `where`.
     """
     _check_log(config, where)
+    if not config.settings.features and config.settings.log is None:
+        raise ConfigurationError(f"{where} [features] is empty: name at least one feature and its kind.")
     labels = {part.column for part in config.settings.label.parts.values()}
     for feature in config.settings.features:
         if feature.name in labels:

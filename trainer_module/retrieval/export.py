@@ -54,9 +54,15 @@ def export_recommender(
             # As Keras names them where a model calls the layer: a later training finds them by their names.
             network.build({ITEM: length, TIME: length, BASKET: length, FIRST_TARGET: tf.TensorShape([None])})
         network.set_weights(trained.get_layer(network.name).get_weights())
-        return _archive(
-            network, log, str(transform_output.vocabulary_file_by_name(VOCABULARY)), catalogue.size
-        )
+        files = transform_output.vocabulary_file_by_name
+        archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size)
+        # No request needs them; a later training finds the rows of features' values by them.
+        archive.terms = [
+            tf.saved_model.Asset(str(files(feature.vocabulary)))
+            for feature in settings.features
+            if feature.vocabulary
+        ]
+        return archive
 
     write_archive(make, settings, directory)
 
