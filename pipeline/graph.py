@@ -13,7 +13,7 @@ from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import trainer_pb2
+from tfx.proto import trainer_pb2, transform_pb2
 
 from components.app_exporter.component import AppExporter
 from components.baseline_model.component import BaselineModel
@@ -101,7 +101,7 @@ def build(
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
-        settings.label.rules, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+        settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}
@@ -144,6 +144,7 @@ def _examples(config: Config, workspace: Workspace, now: Surroundings) -> Exampl
         conversion_fingerprint=fingerprint(
             ROOT, "components.example_gen.columnar_examples", format_module(config.source.format)
         ),
+        log=config.log_reading,
         window={"spans": window.spans, "missing": window.missing, "duplicate": window.duplicate},
         store=str(workspace.spans),
         window_end=now.window_end,
@@ -171,12 +172,15 @@ def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:
 
 
 def _transform(config: Config, **inputs: Any) -> Transform:
-    tables = config.settings.to_json()
+    tables, learned = config.settings.to_json(), config.learned_splits
+    every = [*config.splits.names, *learned[1:]]
     return Transform(
         **inputs,
-        preprocessing_fn="trainer_module.preprocessing.preprocessing_fn",
+        preprocessing_fn=config.settings.label.rules.preprocessing,
         # What it reads of the settings, so that a change of anything else does not repeat it.
-        custom_config={"features": tables["features"], "label": tables["label"]},
+        custom_config={name: tables[name] for name in ("features", "label", "log") if name in tables},
+        # None for TFX's own choice; vocabularies of a log are its items' too.
+        splits_config=transform_pb2.SplitsConfig(analyze=learned, transform=every) if learned[1:] else None,
         # Statistics of the transformed examples would cost a third of the step; nothing reads them.
         disable_statistics=True,
         disable_analyzer_cache=True,
@@ -201,7 +205,7 @@ def _trainer(
         if worker_pods
         else "trainer_module.run.run_fn",
         # Required by TFX and unused: the configuration is in epochs (trap 10).
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        train_args=trainer_pb2.TrainArgs(splits=config.learned_splits),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
             **config.settings.to_json(),

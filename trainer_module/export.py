@@ -51,9 +51,14 @@ def export_model(
       transform_output: The preprocessing to export with it.
       directory: Appears only when it is complete; a half-written export never bears this name.
     """
+    write_archive(lambda: _archive(trained, settings, transform_output), settings, directory)
+
+
+def write_archive(make: Callable[[], "Archive"], settings: Settings, directory: str) -> None:
+    """Writes what `make` builds under float32 as the SavedModel `directory`, which appears only when it is complete."""
     started = time.monotonic()
     with precision.policy("float32"):
-        archive = _archive(trained, settings, transform_output)
+        archive = make()
         unfinished = f"{directory.rstrip('/')}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         tf.saved_model.save(archive, unfinished, signatures=archive.endpoints)
@@ -77,16 +82,17 @@ def variable_name(variable: tf.Variable) -> str:
     return str(variable.name).partition(":")[0]
 
 
-class _Archive(tf.Module):
+class Archive(tf.Module):
     """Holds what the signatures capture: variables of the model, tables of the preprocessing."""
 
     endpoints: Mapping[str, Callable[..., Tensors]]
+    model_variables: Sequence[tf.Variable]
 
 
-def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFTransformOutput) -> _Archive:
+def _archive(trained: keras.Model, settings: Settings, transform_output: tft.TFTransformOutput) -> Archive:
     model = build_model(settings, outputs=trained.output_shape[-1], id_type="int32")
     model.set_weights(trained.get_weights())
-    archive = _Archive()
+    archive = Archive()
     # The variables, not the Keras model: saving the model itself would trace every layer again for
     # Keras's own reload, which nothing here uses and which costs more than all signatures together.
     archive.model_variables = model.variables

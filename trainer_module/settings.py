@@ -13,6 +13,7 @@ from typing import Any, Literal
 from foundation.sections import ConfigurationError, Tables, check_keys, check_section, read_section, require
 from trainer_module.features import Feature, by_kind, read_features
 from trainer_module.label import Label
+from trainer_module.log import EVENTS, Log, read_log
 from trainer_module.losses import Loss, read_loss
 from trainer_module.models import Model, check_model, read_model
 
@@ -139,8 +140,11 @@ class Settings:
     training: Training
     loss: Loss | None = None
     """None for the task's own."""
+    log: Log | None = None
+    """What the rows say, of a behaviour log; the features are then its items'."""
 
     def __post_init__(self) -> None:
+        self._check_log()
         if self.loss is None:
             return
         task, kind = self.label.task, self.loss.kind
@@ -153,6 +157,35 @@ class Settings:
             raise ConfigurationError(
                 f"[loss] kind {kind!r} has a logarithm of its own: leave [label] log out."
             )
+
+    def _check_log(self) -> None:
+        task = self.label.task
+        if self.label.rules.reads_log != (self.log is not None):
+            fix = "add the table [log]" if self.log is None else "remove [log], or choose another task"
+            kind = "a behaviour log" if self.log is None else "a table of rows"
+            raise ConfigurationError(f"[label] task '{task}' is learned from {kind}: {fix}.")
+        if self.model.reads_log != self.label.rules.reads_log:
+            raise ConfigurationError(
+                f"[model] kind is '{self.model.kind}', which cannot learn the task '{task}': choose another kind"
+                f"{', such as two_tower' if self.log else ''}."
+            )
+        if self.log is None:
+            return
+        if self.features and not self.log.items:
+            raise ConfigurationError(
+                "[features] are those of the item table, and [log] names none: give items the pattern of its files."
+            )
+        for feature in self.features:
+            if feature.share:
+                raise ConfigurationError(
+                    f"[features] '{feature.name}' has share, which items cannot: remove it, and the feature has a "
+                    "vocabulary of its own."
+                )
+            if feature.name in (*EVENTS, self.log.item):
+                raise ConfigurationError(
+                    f"[features] '{feature.name}' is what an example of a log calls its own: remove it, or rename the "
+                    "column."
+                )
 
     @property
     def link(self) -> str | None:
@@ -192,7 +225,8 @@ class Settings:
     def modules(self) -> tuple[str, ...]:
         """All modules that the configuration chose; no import statement names them."""
         loss = (type(self.loss).__module__,) if self.loss else ()
-        return (*self.preprocessing_modules, type(self.model).__module__, *loss)
+        learner = self.label.rules.learner.rpartition(".")[0]
+        return (*self.preprocessing_modules, type(self.model).__module__, learner, *loss)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""
@@ -209,11 +243,12 @@ class Settings:
             "model": {"kind": self.model.kind, **_given(self.model)},
             "training": _given(self.training),
             **({"loss": {"kind": self.loss.kind, **_given(self.loss)}} if self.loss else {}),
+            **({"log": _given(self.log)} if self.log else {}),
         }
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any], where: str = "settings:") -> "Settings":
-        """Reads the tables ``features``, ``label``, ``model``, ``training`` and ``loss``.
+        """Reads the tables ``features``, ``label``, ``model``, ``training``, ``loss`` and ``log``.
 
         Raises:
           ConfigurationError: In one sentence, with `where` naming the file.
@@ -224,6 +259,7 @@ class Settings:
             model=read_model(tables.get("model", {}), f"{where} [model]"),
             training=read_section(Training, tables.get("training", {}), f"{where} [training]"),
             loss=read_loss(tables.get("loss", {}), f"{where} [loss]"),
+            log=read_log(tables.get("log", {}), f"{where} [log]"),
         )
 
 

@@ -87,12 +87,14 @@ def check_lengths(
 
     sentences = []
     for name, counts in _count(wrong, files, schema, others).items():
-        shown = [f"{size:,} in {rows:,}" for size, rows in counts.most_common(_SHOWN)]
-        rest = counts.total() - sum(rows for _, rows in counts.most_common(_SHOWN))
+        shown, total = counts.most_common(_SHOWN), counts.total()
+        parts = [f"{size:,} in {rows:,}" for size, rows in shown]
+        if rest := total - sum(rows for _, rows in shown):
+            parts.append(f"others in {rest:,}")
         sentences.append(
-            f"[features] '{name}' is a vector of size {lengths[name]:,}, and {counts.total():,} row"
-            f"{'s hold lists' if counts.total() > 1 else ' holds a list'} of another length ({', '.join(shown)}{f', others in {rest:,}' if rest else ''}): correct size, or write "
-            "lists of one length."
+            f"[features] '{name}' is a vector of size {lengths[name]:,}, and {total:,} "
+            f"{'rows hold lists' if total > 1 else 'row holds a list'} of another length ({', '.join(parts)}): correct "
+            "size, or write lists of one length."
         )
     if sentences:
         raise DataGateError("\n".join(sentences))

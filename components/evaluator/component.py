@@ -4,9 +4,10 @@ On the first run nothing is live. TFX's own Evaluator would fail to load the emp
 judges the candidate on the absolute thresholds alone.
 """
 
+import importlib
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,27 @@ from tfx.types.standard_component_specs import (
     EVALUATION_KEY,
     EXAMPLE_SPLITS_KEY,
     EXAMPLES_KEY,
+    MODEL_KEY,
 )
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator import labelled_rows
+from components.evaluator.gates import read_gates
+from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
-from components.evaluator.verdict import write_verdict
+from components.evaluator.verdict import Verdict, write_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
-from trainer_module.tasks import Task
+from trainer_module.log import read_log
+from trainer_module.settings import Settings
 
 METRICS = "metrics.json"
 """File in the blessing: the candidate's metrics on the whole eval split."""
 
 MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "min_slice_rows"
 """Names of the parameters that say by what models are compared, and on which slices gates ask."""
+EVALUATION, LOG = "evaluation_function", "log"
+"""Those that say what judges instead of TFMA, and what it is to know of a behaviour log."""
 
 
 class Executor(executor.Executor):
@@ -55,6 +62,9 @@ class Executor(executor.Executor):
             for baseline in input_dict.get(BASELINE_MODEL_KEY, [])
             if fileio.exists(path_utils.serving_model_dir(baseline.uri))
         ]
+        if function := exec_properties.get(EVALUATION):
+            self._judge_by(function, input_dict, output_dict, exec_properties, baselines)
+            return
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
         config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
@@ -69,6 +79,45 @@ class Executor(executor.Executor):
         if TEST in artifact_utils.decode_split_names(examples.split_names):
             metrics = self._test(input_dict, evaluation, config, exec_properties)
             verdict = replace(verdict, test_metrics=metrics)
+        self._leave(verdict, evaluation, examples, output_dict)
+
+    def _judge_by(
+        self,
+        function: str,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+        baselines: list[types.Artifact],
+    ) -> None:
+        """Leaves the verdict of a task whose evaluation is not one of rows."""
+        module, _, name = function.rpartition(".")
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
+        (model,) = input_dict[MODEL_KEY]
+        config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
+        request = Request(
+            model=path_utils.serving_model_dir(model.uri),
+            live_model=path_utils.serving_model_dir(baselines[0].uri) if baselines else None,
+            files={
+                split: sorted(fileio.glob(f"{artifact_utils.get_split_uri([examples], split)}/*"))
+                for split in artifact_utils.decode_split_names(examples.split_names)
+            },
+            log=read_log(json.loads(exec_properties[LOG]), "[log]"),
+            slices=tuple(key for spec in config.slicing_specs for key in spec.feature_keys),
+            gates=tuple(read_gates(config)),
+            min_slice_rows=int(exec_properties[MIN_SLICE_ROWS]),
+        )
+        verdict = getattr(importlib.import_module(module), name)(request)
+        self._leave(
+            verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict
+        )
+
+    def _leave(
+        self,
+        verdict: Verdict,
+        evaluation: types.Artifact,
+        examples: types.Artifact,
+        output_dict: dict[str, list[types.Artifact]],
+    ) -> None:
         write_verdict(verdict, Path(evaluation.uri))
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
@@ -108,12 +157,13 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, task: Task, min_slice_rows: int, **inputs: Any) -> None:
-        """Takes the task for its main metric, and all else as TFX's Evaluator does.
+    def __init__(self, settings: Settings, min_slice_rows: int, **inputs: Any) -> None:
+        """Takes the settings for what their task says of evaluations, and all else as TFX's Evaluator does.
 
         Gates do not ask about slices of fewer than `min_slice_rows` rows.
         """
         super().__init__(**inputs, module_path=labelled_rows.__name__)
+        task, log = settings.label.rules, settings.log
         # TFX's specification of the step has no room for them; every runner reads them here.
         self.exec_properties.update(
             {
@@ -122,6 +172,9 @@ class Evaluator(component.Evaluator):
                 MIN_SLICE_ROWS: min_slice_rows,
             }
         )
+        if task.evaluation:
+            read = json.dumps(asdict(log) if log else {}, sort_keys=True)
+            self.exec_properties.update({EVALUATION: task.evaluation, LOG: read})
 
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:

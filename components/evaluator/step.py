@@ -7,7 +7,7 @@ from components.step import Step
 
 def _metric_modules(config: Any) -> tuple[str, ...]:
     task = config.settings.label.rules
-    own = (*task.metrics.values(), *task.overall_metrics.values())
+    own = (*task.metrics.values(), *task.overall_metrics.values(), task.evaluation)
     paths = [*own, *(each.path for each in config.metrics.values())]
     return tuple(path.rpartition(".")[0] for path in paths if "." in path)
 

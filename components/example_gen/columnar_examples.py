@@ -88,7 +88,7 @@ def convert(
     _ = (
         blocks
         | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
-        | "CountRows" >> beam.CombineGlobally(_add)
+        | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
     )
 
@@ -121,10 +121,10 @@ def raise_conversion_error(error: BaseException) -> None:
 
 
 def _write_types(column_types: ColumnTypes, destination: str) -> None:
-    _write_json({name: kind.name for name, kind in sorted(column_types.items())}, destination, COLUMN_TYPES)
+    write_json({name: kind.name for name, kind in sorted(column_types.items())}, destination, COLUMN_TYPES)
 
 
-def _write_json(value: Mapping[str, object], directory: str, name: str) -> None:
+def write_json(value: Mapping[str, object], directory: str, name: str) -> None:
     fileio.makedirs(directory)
     with fileio.open(f"{directory}/{name}", "w") as stream:
         stream.write(json.dumps(value, indent=1) + "\n")
@@ -145,7 +145,7 @@ class _Conversion:
         """A block to a shard in each split; returns the rows by split."""
         row_splits = replace(self.row_splits, starts=starts) if starts else self.row_splits
         counts: Counter[str] = Counter()
-        with _shards(self.destination, block.shard) as write:
+        with shards(self.destination, block.shard) as write:
             for rows in source_format(self.file_format, self.reading).read_examples(block, types):
                 places = row_splits.places(block.file, rows)
                 counts.update(places)
@@ -163,7 +163,7 @@ class _Conversion:
 
 
 @contextlib.contextmanager
-def _shards(destination: str, name: str) -> Iterator[Callable[[str, bytes], None]]:
+def shards(destination: str, name: str) -> Iterator[Callable[[str, bytes], None]]:
     """Gives a function that writes a row to a split, whose file has a temporary name until all are whole.
 
     A block that is begun twice (Beam's retry, or a second attempt of the step) ends in the same files.
@@ -193,7 +193,7 @@ def _shards(destination: str, name: str) -> Iterator[Callable[[str, bytes], None
         fileio.rename(unfinished(split), f"{destination}/Split-{split}/{name}", overwrite=True)
 
 
-def _add(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+def add_counts(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for part in parts:
         total.update(part)
@@ -210,4 +210,4 @@ def _write_rows(counts: Mapping[str, int], destination: str, splits: Splits) -> 
                 f"The {split} split is empty: of {sum(counts.values())} rows none fell into it {how}; bring more rows, "
                 "or change [splits]."
             )
-    _write_json({split: counts[split] for split in splits.names}, destination, ROWS)
+    write_json({split: counts[split] for split in splits.names}, destination, ROWS)

@@ -8,6 +8,7 @@ a later span stays on the side that its hash has put it on.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,20 +23,23 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
+from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
+from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
-from components.example_gen.spans import SpanError, has_spans
+from components.example_gen.spans import SpanError, Window, has_spans
 from components.example_gen.splits import Splits, files_by_split, find_window
 from foundation.sections import ConfigurationError
+from trainer_module.log import ITEMS
 
 EXAMPLES, NEWEST = "examples", "newest"
 _FINGERPRINT = "input_fingerprint"
 _PARAMETERS = (
     "input_base", "pattern", "file_format", "splits", "column_types", "window", "window_end",
-    "window_fingerprint", "store", "conversion_fingerprint", "reading",
+    "window_fingerprint", "store", "conversion_fingerprint", "reading", "log",
 )  # fmt: skip
 
 
@@ -57,7 +61,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._types: dict[str, str] = json.loads(exec_properties["column_types"])
         directory, pattern = Path(exec_properties["input_base"]), exec_properties["pattern"]
         settings = json.loads(exec_properties["window"])
-        window = find_window(directory, pattern, splits, settings["spans"], exec_properties["window_end"])
+        self._log = LogReading.from_json(exec_properties.get("log", ""))
+        items = self._log.log.items if self._log else ""
+        window = find_window(
+            directory, pattern, splits, settings["spans"], exec_properties["window_end"], items
+        )
         if window is None:
             raise SpanError(
                 f"{directory} has no file that matches '{pattern}': add one, or correct [source]."
@@ -74,13 +82,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if expected not in ("", fingerprint):
             raise SpanError(f"The files below {directory} changed since the run began: run again.")
         for (artifact,) in output_dict.values():
-            artifact.split_names = artifact_utils.encode_split_names(list(splits.names))
+            names = [*splits.names, *([ITEMS] if self._log else [])]
+            artifact.split_names = artifact_utils.encode_split_names(names)
             examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
             artifact.set_string_custom_property(_FINGERPRINT, fingerprint)
             artifact.span = window.newest.number
             if window.newest.version is not None:
                 artifact.version = window.newest.version
         places = {key: Path(artifact.uri) for key, (artifact,) in output_dict.items()}
+        if self._log:
+            self._convert_log(self._log, window, splits, places[EXAMPLES])
+            return
         if not has_spans(pattern):
             files = [file for span in window.spans for file in span.files]
             self._convert(files, places[EXAMPLES], files_by_split(window, splits))
@@ -116,6 +128,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             raise
         rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))
         return rows, columns
+
+    def _convert_log(self, log: LogReading, window: Window, splits: Splits, destination: Path) -> None:
+        files: dict[bool, list[str]] = {True: [], False: []}
+        for span in window.spans:
+            files[span.name == ITEMS] += [str(file) for file in span.files]
+        read = LogFiles(self._format, files[False], files[True], self._reading, log.items)
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                convert_log(pipeline, read, str(destination), splits, log.log, int(time.time() * 1000))
+        except Exception as error:
+            raise_conversion_error(error)
+            raise
 
 
 def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
@@ -159,6 +183,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         column_types: Mapping[str, ColumnType],
         window: Mapping[str, Any],
         reading: Reading,
+        log: LogReading | None = None,
         **texts: str | RuntimeParameter,
     ) -> None:
         """Configures the component.
@@ -169,6 +194,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
           column_types: The narrowest types that columns may have; see `schema_types`.
           window: How many "spans", and what to do about "missing" and "duplicate" ones.
           reading: Which columns are wanted, and how cells are written.
+          log: What the rows are, of a behaviour log.
           texts: `input_base`, the folder of the table's files; `file_format`, a name in `sources/`; `store`, the
             folder of converted spans; `conversion_fingerprint` of the code that converts: where it changes, spans
             are converted again; `window_end`, the name of the window's newest span, or "" for the newest of all;
@@ -181,6 +207,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
             "column_types": json.dumps(kinds),
             "window": json.dumps(dict(window), sort_keys=True),
             "reading": reading.to_json(),
+            "log": log.to_json() if log else "",
         }
         names = (EXAMPLES, NEWEST) if has_spans(pattern) else (EXAMPLES,)
         outputs = {name: types.Channel(type=standard_artifacts.Examples) for name in names}

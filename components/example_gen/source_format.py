@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from components.example_gen import sources
 from components.example_gen.column_types import ColumnType, ColumnTypes
@@ -102,6 +102,17 @@ class SourceFormat(Protocol):
         Raises:
           ConversionError: If the block cannot be read.
         """
+
+    def read_columns(
+        self, block: Block, types: Mapping[str, ColumnType]
+    ) -> Iterator[Mapping[str, Any]] | None:
+        """The same rows as columns, for a behaviour log, whose rows become no examples.
+
+        Returns:
+          By name pa.int64(), pa.float64() or pa.binary(), with nulls, equally long; None of a format that has no
+          columns at hand: they are read out of its examples.
+        """
+        return None
 
     def find_text(self, block: Block, column: str) -> Place | None:
         """The first value of a column in a block that is no number, of a column that holds texts; None for none.

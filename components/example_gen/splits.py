@@ -4,7 +4,7 @@ Standard library only; `components.example_gen.row_splits` looks at the rows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from components.example_gen.spans import (
     has_spans,
 )
 from foundation.sections import require
+from trainer_module.log import ITEMS
 
 TRAIN, EVAL, TEST = "train", "eval", "test"
 """The model learns from the first, is judged and gated on the second, and shown what the third says of it."""
@@ -122,8 +123,12 @@ class Splits:
         }
 
 
-def find_window(directory: Path, pattern: str, splits: Splits, count: int, end: str | int) -> Window | None:
+def find_window(
+    directory: Path, pattern: str, splits: Splits, count: int, end: str | int, items: str = ""
+) -> Window | None:
     """The spans of a window; of a table that comes split, its splits, each as a span; None without any file.
+
+    Of a log with an item table the first is `ITEMS`, the table's files.
 
     Args:
       directory: The table's folder.
@@ -131,13 +136,15 @@ def find_window(directory: Path, pattern: str, splits: Splits, count: int, end: 
       splits: How it is divided.
       count: How many spans.
       end: See `choose_window`.
+      items: Pattern of the item table's files, or "".
 
     Raises:
       SpanError: If there is no such window, or a split has no files, or one file is in two.
     """
     if not splits.is_by_file:
         spans = find_spans(directory, pattern)
-        return choose_window(spans, count, end) if spans else None
+        window = choose_window(spans, count, end) if spans else None
+        return _with_items(window, directory, items) if window and items else window
     found: list[Span] = []
     owner: dict[Path, str] = {}
     for name in splits.names:
@@ -151,6 +158,16 @@ def find_window(directory: Path, pattern: str, splits: Splits, count: int, end: 
                 raise SpanError(f"{file} is in the {owner[file]} and in the {name} split: correct [splits].")
         found.append(Span(0, name, tuple(files)))
     return Window(tuple(found))
+
+
+def _with_items(window: Window, directory: Path, pattern: str) -> Window:
+    files = tuple(file for span in find_spans(directory, pattern) for file in span.files)
+    if not files:
+        raise SpanError(f"{directory} has no file that matches '{pattern}': add one, or correct [log] items.")
+    logged = tuple(
+        replace(span, files=tuple(file for file in span.files if file not in files)) for span in window.spans
+    )
+    return replace(window, spans=(Span(0, ITEMS, files), *logged))
 
 
 def files_by_split(window: Window, splits: Splits) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.serving_check.answers import check_answers, compare_served, read_answer
+from components.serving_check.answers import Answer, check_answers, compare_served, read_answer
 from components.serving_check.isolated_replay import replay_isolated
 from components.serving_check.model_server import BINARY, ask_server
+from components.serving_check.recommendations import check_recommendations, make_log_replays
 from components.serving_check.requests import (
     Replay,
+    SignatureDef,
     UnservableError,
     make_replays,
     read_many,
@@ -39,6 +41,9 @@ from components.serving_check.warmup import write_warmup
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+
+Check = Callable[[Sequence[Replay], Sequence[Answer], Mapping[str, SignatureDef]], list[str]]
+"""Requests, their answers and what the model promises → a sentence for each thing that is wrong."""
 
 REFUSED = "INFRA_NOT_BLESSED"
 """File in the blessing of a refused model: one sentence a line."""
@@ -70,16 +75,23 @@ def ServingCheckStep(
     schema_text = (Path(schema.uri) / "schema.pbtxt").read_text()
     serving = Serving(**json.loads(limits))
     replays: list[Replay] = []
+    learned = Settings.from_json(json.loads(settings))
     try:
-        replays = make_replays(
-            model_name,
-            read_signatures(exported),
-            read_many(files, serving.large_batch),
-            Settings.from_json(json.loads(settings)),
-            _required(schema_text),
-            serving.large_batch,
-        )
-        replays, refusals = check_model(exported, replays, serving)
+        rows = read_many(files, serving.large_batch)
+        if learned.log:
+            read_signatures(exported)
+            replays = make_log_replays(model_name, rows, learned.log, serving.large_batch)
+        else:
+            replays = make_replays(
+                model_name,
+                read_signatures(exported),
+                rows,
+                learned,
+                _required(schema_text),
+                serving.large_batch,
+            )
+        check = check_recommendations if learned.log else check_answers
+        replays, refusals = check_model(exported, replays, serving, check)
     except UnservableError as error:
         refusals = [str(error)]
     for refusal in refusals:
@@ -111,7 +123,9 @@ class ServingCheck(ServingCheckStep):  # type: ignore[valid-type,misc]  # TFX's 
         )
 
 
-def check_model(model: Path, replays: Sequence[Replay], limits: Serving) -> tuple[list[Replay], list[str]]:
+def check_model(
+    model: Path, replays: Sequence[Replay], limits: Serving, check: Check = check_answers
+) -> tuple[list[Replay], list[str]]:
     """Asks `model` every request, in a process of its own and on a model server if there is one.
 
     Returns:
@@ -125,7 +139,7 @@ def check_model(model: Path, replays: Sequence[Replay], limits: Serving) -> tupl
         replayed = replay_isolated(model, replays, Path(scratch), limits)
         asked = [Replay(replay.case, log.request) for replay, log in zip(replays, replayed.logs, strict=True)]
         answers = [read_answer(log.response) for log in replayed.logs]
-        refusals = check_answers(asked, answers, signatures)
+        refusals = check(asked, answers, signatures)
         _LOG.info(
             "%d requests answered; loaded in %.1f s, %.0f MiB at most",
             len(asked), replayed.load_seconds, replayed.peak_mib,

@@ -34,7 +34,7 @@ def stage(fn_args: Any, settings: Settings, staged: Path) -> Job:
         target.mkdir(parents=True)
         files = [Path(file) for pattern in patterns for file in sorted(glob.glob(pattern))]
         return tuple(
-            str(shutil.copyfile(file, target / f"{number:05d}-{file.name}"))
+            str(shutil.copyfile(file, target / f"{number:05d}-{file.parent.name}-{file.name}"))
             for number, file in enumerate(files)
         )
 

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from foundation.sections import ConfigurationError
+from pipeline.config.dataset import Evaluation
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
@@ -12,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def named_columns(config: "Config") -> dict[str, str]:
-    """The columns that are read, and what names each, in words that follow "which"; "" for those that may be missing."""
+    """The columns that are read, and what names each, in words that follow "which"; "" for those that may be missing.
+
+    Those of a log; of its item table see `log_reading_of`.
+    """
+    if config.settings.log:
+        return config.settings.log.columns
     return {
         **dict.fromkeys(config.compared_columns, ""),
         **config.splits.columns,
@@ -26,6 +33,14 @@ def named_columns(config: "Config") -> dict[str, str]:
 def reading_of(config: "Config") -> Reading:
     """What the source's format needs to know besides the files."""
     label, features = config.settings.label, config.settings.features
+    if log := config.settings.log:
+        return Reading(
+            dialect=config.source.dialect,
+            columns=config.columns,
+            exact=(log.item, log.user, *log.operands, *(() if log.time_unit == "iso" else (log.time,))),
+            codes=(log.item, log.user),
+            times=(log.time,) if log.time_unit == "iso" else (),
+        )
     # A regression's label is a quantity, which is whole on one day and not on the next.
     label_columns = label.columns if label.rules.has_classes or label.column is None else ()
     ids = [feature.name for feature in features if "decimal" not in feature.types]
@@ -40,12 +55,76 @@ def reading_of(config: "Config") -> Reading:
     )
 
 
+def log_reading_of(config: "Config") -> LogReading | None:
+    """A behaviour log, and what its item table's format needs to know besides the files."""
+    log, features = config.settings.log, config.settings.features
+    if log is None:
+        return None
+    named = {feature.name: "[features] names" for feature in features}
+    texts = [feature.name for feature in features if "text" in feature.types]
+    numbers = {feature.name: feature.kind for feature in features if "text" not in feature.types}
+    exact = [feature.name for feature in features if "decimal" not in feature.types]
+    items = Reading(
+        dialect=config.source.dialect,
+        columns={
+            **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+            **log.item_columns,
+            **named,
+        },
+        exact=(log.item, *exact),
+        codes=(log.item, *texts),
+        times=tuple(feature.name for feature in features if "time" in feature.types),
+        numbers=numbers,
+    )
+    return LogReading(log, items)
+
+
+def _check_log(config: "Config", where: str) -> None:
+    """What a behaviour log's splits and files cannot be.
+
+    Raises:
+      ConfigurationError: In one sentence that begins with `where`.
+    """
+    log, splits, source = config.settings.log, config.splits, config.source
+    if log is None:
+        return
+    if splits.by or splits.is_by_file:
+        what = f"by '{splits.by}'" if splits.by else "by files"
+        raise ConfigurationError(
+            f"{where} [splits] divides a log {what}, which would put events into training that are later than those a "
+            f"model is judged on: leave it out, and the splits follow each other by '{log.time}'."
+        )
+    if splits.time not in ("", log.time):
+        raise ConfigurationError(
+            f"{where} [splits] time is '{splits.time}', and [log] time '{log.time}': name the same column."
+        )
+    if log.split == "leave_last_out" and (splits.time or len(splits.names) > 2):
+        raise ConfigurationError(
+            f'{where} [log] split is "leave_last_out", which has no time and no test split: remove [splits].'
+        )
+    if config.app.formats:
+        raise ConfigurationError(
+            f"{where} the dataset is a log, and no app can have a recommender yet: set [app] formats = []."
+        )
+    if config.metrics or config.evaluation.threshold != Evaluation().threshold:
+        raise ConfigurationError(
+            f"{where} [metrics] and [evaluation] threshold are of rows: a log's rankings have their own."
+        )
+    if source.has_spans:
+        raise ConfigurationError(
+            f"{where} [source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."
+        )
+
+
 def check_columns(config: "Config", where: str) -> None:
     """Checks what the tables say of the rows and columns against each other.
 
     Raises:
       ConfigurationError: In one sentence that begins with `where`.
     """
+    _check_log(config, where)
+    if not config.settings.features and config.settings.log is None:
+        raise ConfigurationError(f"{where} [features] is empty: name at least one feature and its kind.")
     labels = {part.column for part in config.settings.label.parts.values()}
     for feature in config.settings.features:
         if feature.name in labels:

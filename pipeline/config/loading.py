@@ -13,8 +13,9 @@ from typing import Any
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
 from components.evaluator.settings import Metric, check_doubled, check_names, read_metrics
+from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
-from components.example_gen.splits import Splits
+from components.example_gen.splits import TRAIN, Splits
 from components.serving_check.settings import Serving
 from foundation.sections import (
     ConfigurationError,
@@ -27,7 +28,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
-from pipeline.config.columns import check_columns, named_columns, reading_of
+from pipeline.config.columns import check_columns, log_reading_of, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
@@ -37,6 +38,7 @@ from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
 from trainer_module.label import Label
+from trainer_module.log import ITEMS, Log, read_log
 from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings, Training, check_training
@@ -55,6 +57,7 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 
 _LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
 _READ_ROWS = ("DataGate", "Transform", *_LEARN)
+_READ_LOG = ("Transform", "Trainer", "Evaluator", "ServingCheck", "RunReport")
 _USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 
@@ -79,6 +82,7 @@ class Config:
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
             "loss": Table((DATASET,), (*_LEARN, "Pusher"), read_loss),
+            "log": Table((DATASET,), ("ExampleGen", *_READ_LOG), read_log, check_section(Log)),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
@@ -110,6 +114,16 @@ class Config:
     def reading(self) -> Reading:
         """What the source's format needs to know besides the files."""
         return reading_of(self)
+
+    @property
+    def learned_splits(self) -> list[str]:
+        """The splits that vocabularies and models are made of: of a log, its items too."""
+        return [TRAIN, *([ITEMS] if self.settings.log else [])]
+
+    @property
+    def log_reading(self) -> LogReading | None:
+        """What is to be known of a behaviour log and its item table; None of a table that is none."""
+        return log_reading_of(self)
 
     @property
     def schema_file(self) -> Path | None:
@@ -211,7 +225,7 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
         for key, declared in _TABLES.items()
     }
     settings = Settings(
-        **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss")}
+        **{key: values.pop(key) for key in ("features", "label", "model", "training", "loss", "log")}
     )
     features = tuple(feature.within(dataset_file.parent) for feature in settings.features)
     settings = replace(settings, features=features)

@@ -18,6 +18,7 @@ from components.example_gen.splits import find_window as find_files
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.workspace import Workspace
+from trainer_module.log import ITEMS
 
 
 class DataError(ConfigurationError):
@@ -55,6 +56,9 @@ def _check_tables(config: Config, window: Window) -> None:
     source, without_rows = source_format(config.source.format, config.reading), []
     with _as_data_errors():
         for span in window.spans:
+            if span.name == ITEMS and config.log_reading:
+                _check_files(source_format(config.source.format, config.log_reading.items), span.files)
+                continue
             files = files_with_rows(span, window, source) if config.source.has_spans else span.files
             if files:
                 _check_files(source, files)
@@ -69,9 +73,11 @@ def find_window(config: Config, directory: Path) -> Window:
     Raises:
       DataError: If there are none, or not those that [window] asks for.
     """
-    source = config.source
+    source, items = config.source, config.settings.log.items if config.settings.log else ""
     with _as_data_errors():
-        window = find_files(directory, source.files, config.splits, config.window.spans, config.window.end)
+        window = find_files(
+            directory, source.files, config.splits, config.window.spans, config.window.end, items
+        )
         if window is None:
             what = "span" if source.has_spans else "file"
             raise DataError(

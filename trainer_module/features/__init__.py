@@ -191,10 +191,10 @@ def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
     """Reads ``name = { kind = "...", ... }`` entries.
 
     Raises:
-      ConfigurationError: If a kind is unknown, a key is wrong, or there is no feature.
+      ConfigurationError: If a kind is unknown or a key is wrong.
     """
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(f"{where} is empty: name at least one feature and its kind.")
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} is {table!r}; it must be a table of features and their kinds.")
     features: list[Feature] = []
     columns: dict[str, str] = {}
     for name, entry in table.items():

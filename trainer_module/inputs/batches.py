@@ -30,6 +30,7 @@ def make_batches(
     cache_mib: int = 2048,
     shuffle_rows: int = 0,
     seed: int = 0,
+    mask: str = "",
 ) -> tf.data.Dataset:
     """Batches for `fit` and `evaluate`, pass after pass, indefinitely.
 
@@ -50,6 +51,8 @@ def make_batches(
       shuffle_rows: Rows that are shuffled together where they are not in memory, 0 for file order; each
         pass is shuffled anew.
       seed: Of the shuffle.
+      mask: Name of a feature, float32 [batch_size], that is 1 for rows and 0 for places beyond them, for a model in
+        which one row's loss depends on the others; "" for none.
 
     Yields:
       (features, label, weight): a dict without the label, the label (zeros for a task without one), float32
@@ -61,13 +64,13 @@ def make_batches(
         _LOG.info("%d rows are more than %d MiB: cached on disk instead of in memory", count, cache_mib)
         cache = "disk"
     if cache == "memory":
-        return _from_memory(rows, count, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed)
+        return _from_memory(rows, count, batch_size, batches_a_pass, weight, bool(shuffle_rows), seed, mask)
     if cache == "disk":
         rows = rows.cache(str(cache_directory))
     if shuffle_rows:
         rows = _shuffle_windows(rows, shuffle_rows, seed)
     batches = rows.rebatch(batch_size).map(
-        lambda row: _fill_up(row, batch_size, weight), num_parallel_calls=tf.data.AUTOTUNE
+        lambda row: _fill_up(row, batch_size, weight, mask), num_parallel_calls=tf.data.AUTOTUNE
     )
     empty = tf.nest.map_structure(lambda spec: tf.zeros(spec.shape, spec.dtype), batches.element_spec)
     # Not `take`: it would stop before the end of the rows is seen, and the cache would never be whole.
@@ -105,6 +108,7 @@ def _from_memory(
     weight: Any,
     shuffle: bool,
     seed: int,
+    mask: str,
 ) -> tf.data.Dataset:
     """The same from whole columns in memory: one gather a batch (`benchmarks/input_pipeline.py` measures it)."""
     columns = _fill_columns(rows, count)
@@ -122,7 +126,7 @@ def _from_memory(
 
     def gather(places: tf.Tensor, table: Row) -> _Batch:
         row = {name: tf.gather(column, tf.maximum(places, 0)) for name, column in table.items()}
-        return _split_label(row, _weights_of(places >= 0, weight))
+        return _split_label(row, _weights_of(places >= 0, weight), mask)
 
     orders = tf.data.Dataset.counter().flat_map(one_pass)
     together = _GATHER_ROWS // batch_size
@@ -167,7 +171,7 @@ def _weights_of(there: tf.Tensor, weight: Any) -> tf.Tensor:
     return tf.where(there[..., tf.newaxis] if weight.shape.rank else there, weight, 0.0)
 
 
-def _fill_up(row: Row, batch_size: int, weight: Any) -> _Batch:
+def _fill_up(row: Row, batch_size: int, weight: Any, mask: str) -> _Batch:
     size = size_of(row)
 
     def fill(column: tf.Tensor) -> tf.Tensor:
@@ -175,13 +179,15 @@ def _fill_up(row: Row, batch_size: int, weight: Any) -> _Batch:
         return tf.ensure_shape(filled, [batch_size, *column.shape[1:]])
 
     weights = _weights_of(tf.range(batch_size) < size, weight)
-    return _split_label({name: fill(column) for name, column in row.items()}, weights)
+    return _split_label({name: fill(column) for name, column in row.items()}, weights, mask)
 
 
-def _split_label(row: Row, weights: tf.Tensor) -> _Batch:
+def _split_label(row: Row, weights: tf.Tensor, mask: str) -> _Batch:
     features = {
         name: value for name, value in row.items() if name not in (TRANSFORMED_LABEL, TRANSFORMED_WEIGHT)
     }
+    if mask:
+        features[mask] = tf.cast(weights > 0, tf.float32)
     if TRANSFORMED_WEIGHT in row:
         weights *= row[TRANSFORMED_WEIGHT]
     # Keras wants a target, also where the task has no label.

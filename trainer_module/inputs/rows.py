@@ -17,7 +17,34 @@ Row = dict[str, tf.Tensor]
 """Columns of some rows, [rows, ...] each."""
 
 FeatureSpec = Mapping[str, Any]
-"""Of the transformed features, as `tf.io.parse_example` wants it."""
+"""Of the transformed features, as `parse_rows` wants it."""
+
+
+@dataclass(frozen=True)
+class PaddedList:
+    """A list of up to `length` values, which is filled up with `padding`: [rows, length].
+
+    A file holds the values alone: of sequences that are short, or of rows that have none, the padding would be most.
+    """
+
+    length: int
+    dtype: tf.DType
+    padding: int = 0
+
+
+def parse_rows(serialized: tf.Tensor, feature_spec: FeatureSpec) -> Row:
+    """Serialized examples as columns; a spec is TensorFlow's, or a `PaddedList`."""
+    lists = {name: spec for name, spec in feature_spec.items() if isinstance(spec, PaddedList)}
+    known = {
+        name: tf.io.FixedLenSequenceFeature([], spec.dtype, allow_missing=True, default_value=spec.padding)
+        for name, spec in lists.items()
+    }
+    row: Row = tf.io.parse_example(serialized, {**feature_spec, **known})
+    for name, spec in lists.items():
+        missing = spec.length - tf.shape(row[name])[1]
+        filled = tf.pad(row[name], [[0, 0], [0, missing]], constant_values=spec.padding)
+        row[name] = tf.ensure_shape(filled, [None, spec.length])
+    return row
 
 
 @dataclass(frozen=True)
@@ -92,7 +119,7 @@ def size_of(row: Row) -> tf.Tensor:
 def _read_labelled(files: Sequence[str], feature_spec: FeatureSpec) -> tf.data.Dataset:
     @tf.autograph.experimental.do_not_convert
     def parse(serialized: tf.Tensor) -> Row:
-        row = tf.io.parse_example(serialized, feature_spec)
+        row = parse_rows(serialized, feature_spec)
         if TRANSFORMED_LABEL not in row:
             return row
         there = has_label(row[TRANSFORMED_LABEL])

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer_module.inputs.rows import PARSE_BATCH, FeatureSpec, has_label, is_label
+from trainer_module.inputs.rows import PARSE_BATCH, FeatureSpec, has_label, is_label, parse_rows
 from trainer_module.job import Job
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 from trainer_module.standardisation import MeanPredictor, Moments, Scale
@@ -39,9 +39,9 @@ class Survey:
 
 
 def survey_splits(
-    job: Job, feature_spec: FeatureSpec
+    job: Job, train_files: Sequence[str], feature_spec: FeatureSpec
 ) -> tuple[dict[str, Survey], Scale | None, dict[str, float] | None]:
-    """One pass over the labels of each split, which are checked.
+    """One pass over the labels of each split, which are checked; `train_files` are those of the job's rows.
 
     Returns:
       What is known of each split's rows. Where the label is a number that training standardises, also the scale of
@@ -55,7 +55,7 @@ def survey_splits(
     # Of logarithms there is another mean.
     plain = measured if link == "identity" else Moments("identity")
     observers = [each.add for each in dict.fromkeys((measured, plain))] if link else []
-    train = survey(job.train_files, feature_spec, observers)
+    train = survey(train_files, feature_spec, observers)
     task.check_labels(train.least, train.greatest, "train")
     mean_predictor = MeanPredictor(plain.mean)
     evaluated = survey(job.eval_files, feature_spec, [mean_predictor.add] if link else [])
@@ -109,7 +109,7 @@ def _read(files: Sequence[str], spec: FeatureSpec) -> Any:
         .enumerate()
         .interleave(batches, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .map(
-            lambda number, serialized: (number, tf.io.parse_example(serialized, spec)),
+            lambda number, serialized: (number, parse_rows(serialized, spec)),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         .prefetch(tf.data.AUTOTUNE)

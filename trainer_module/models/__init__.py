@@ -42,6 +42,8 @@ class Inputs:
 class Model(ABC):
     """Subclasses add their settings as fields, with defaults, and check them in ``__post_init__``."""
 
+    reads_log: ClassVar[bool] = False
+    """Whether it is a model of sequences, which is built by `build_network`."""
     tables: ClassVar[tuple[str, ...]] = ()
     """Variables with a row for each id of each feature, of which a warm start speaks feature by feature."""
 
@@ -58,6 +60,15 @@ class Model(ABC):
     @abstractmethod
     def build(self, inputs: Inputs, outputs: int) -> Any:
         """The Keras tensor [batch, outputs] before the task's activation, under the current precision policy."""
+
+    def build_network(self, settings: Any, catalogue: Any) -> Any:
+        """Of a model of sequences: the layer that training calls with them, and signatures with histories.
+
+        Args:
+          settings: `trainer_module.settings.Settings`, of which this model is a part.
+          catalogue: `trainer_module.retrieval.catalogue.Catalogue`.
+        """
+        raise NotImplementedError
 
     def axes(
         self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys

@@ -29,8 +29,16 @@ class Task(ABC):
     """The task of each of several heads, where `[label] heads` names such; the model has an output for each."""
     needs_label: ClassVar[bool] = True
     """Whether ``[label]`` names a column or an expression; otherwise what training minimises ignores its labels."""
+    reads_log: ClassVar[bool] = False
+    """Whether it is learned from a behaviour log, the table ``[log]``, instead of from rows with a label."""
     has_classes: ClassVar[bool]
     """Whether the label is a class, of which there must be two; otherwise it is a finite number in every row."""
+    preprocessing: ClassVar[str] = "trainer_module.preprocessing.preprocessing_fn"
+    """Import path of what TFX Transform traces."""
+    learner: ClassVar[str] = "trainer_module.learner.Learner"
+    """Import path of the subclass of `trainer_module.learner.Learner` that builds, compiles and exports models."""
+    evaluation: ClassVar[str] = ""
+    """Import path of what the Evaluator calls instead of TFMA's evaluation of rows; see `components.evaluator`."""
     class_vocabulary: ClassVar[str | None] = None
     """Vocabulary asset with the names of the classes in the order of their ids, where they have names."""
     has_positive: ClassVar[bool] = False

@@ -18,12 +18,12 @@ from foundation.replacing import replace_file
 from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
-from trainer_module.export import export_model
 from trainer_module.inputs.batches import make_batches, row_weight
 from trainer_module.inputs.rows import read_rows
 from trainer_module.inputs.survey import Survey, survey_splits
 from trainer_module.job import Job
-from trainer_module.model import PREDICTIONS, build_model, compile_model
+from trainer_module.learner import Learner, make_learner
+from trainer_module.model import PREDICTIONS
 from trainer_module.optimizer import make_optimizer
 from trainer_module.training import autograph
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
@@ -47,11 +47,11 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     settings, is_chief = job.settings, distribution.cluster.is_chief
     keras.utils.set_random_seed(settings.training.seed)
     transform_output = tft.TFTransformOutput(job.transform_graph)
-    feature_spec = transform_output.transformed_feature_spec()
-    surveys, scale, mean_predictor = survey_splits(job, feature_spec)
+    learner = make_learner(job, transform_output)
+    surveys, scale, mean_predictor = survey_splits(job, learner.train_files, learner.feature_spec)
     loss_weights = settings.label.loss_weights
-    train_split = _Split(job.train_files, feature_spec, distribution, surveys["train"], loss_weights)
-    eval_split = _Split(job.eval_files, feature_spec, distribution, surveys["eval"], loss_weights)
+    train_split = _Split(learner.train_files, learner, distribution, surveys["train"], loss_weights)
+    eval_split = _Split(job.eval_files, learner, distribution, surveys["eval"], loss_weights)
     plan = make_plan(settings.training, distribution.local_replicas, train_split.rows_by_worker)
     _announce(job, distribution, chosen, plan)
 
@@ -60,11 +60,11 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     steps_per_execution = min(settings.training.steps_per_execution, plan.steps_per_epoch)
     callbacks = _callbacks(job, distribution, plan, steps_per_execution, best)
     with precision.policy(chosen.policy), distribution.strategy.scope():
-        model = build_model(settings, settings.label.rules.outputs(transform_output))
+        model = learner.build()
         if scale:
             model.get_layer(PREDICTIONS).set_scale(scale)
         optimizer = make_optimizer(settings.training, plan.learning_rate, plan.steps_per_epoch)
-        compile_model(model, settings, optimizer, steps_per_execution)
+        learner.compile(model, optimizer, steps_per_execution)
         warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)
         started = time.monotonic()
         best.set_model(model)
@@ -89,7 +89,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
-        export_model(model, settings, transform_output, job.model_directory)
+        learner.export(model)
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
 
@@ -99,12 +99,12 @@ class _Split:
     def __init__(
         self,
         files: Sequence[str],
-        feature_spec: dict[str, Any],
+        learner: Learner,
         distribution: Distribution,
         surveyed: Survey,
         loss_weights: Sequence[float],
     ) -> None:
-        self._files, self._feature_spec, self._distribution = files, feature_spec, distribution
+        self._files, self._learner, self._distribution = files, learner, distribution
         self.shard = distribution.shard
         self.rows_by_worker = self.shard.rows(surveyed.rows_by_file)
         self._weights = surveyed.weights
@@ -128,9 +128,17 @@ class _Split:
         weight = row_weight(total, steps, plan.global_batch_size) * self._loss_weights
 
         def make(_: tf.distribute.InputContext) -> tf.data.Dataset:
-            part = read_rows(self._files, self._feature_spec, self.shard)
+            part = read_rows(self._files, self._learner.feature_spec, self.shard)
             count, places = self.rows_by_worker[self.shard.index], steps * self._distribution.local_replicas
-            return make_batches(part, count, plan.batch_size_per_replica, places, weight=weight, **options)
+            return make_batches(
+                part,
+                count,
+                plan.batch_size_per_replica,
+                places,
+                weight=weight,
+                mask=self._learner.mask,
+                **options,
+            )
 
         return self._distribution.strategy.distribute_datasets_from_function(make)
 

@@ -122,12 +122,17 @@ class Format(SourceFormat):
           ConversionError: Naming the line, if a row has more or fewer cells than the header or is not UTF-8.
         """
         from components.example_gen.encoding import encode_rows
+
+        for columns in self.read_columns(block, types):
+            yield encode_rows(columns, typed_when_missing=True).to_pylist()
+
+    def read_columns(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
+        """The block's columns, a piece at a time."""
         from components.example_gen.text_columns import parse_text
 
         dialect = self.reading.dialect
         for _, columns in self._read(block):
-            parsed = {name: parse_text(column, types[name], dialect) for name, column in columns.items()}
-            yield encode_rows(parsed, typed_when_missing=True).to_pylist()
+            yield {name: parse_text(column, types[name], dialect) for name, column in columns.items()}
 
     def find_text(self, block: Block, column: str) -> Place | None:
         """The first cell of the column that is no number, and its line."""

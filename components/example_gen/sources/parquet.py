@@ -78,12 +78,17 @@ class Format(SourceFormat):
 
     def read_examples(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[list[bytes]]:
         """The row group's rows."""
-        from components.example_gen.arrow_columns import cast_columns
         from components.example_gen.encoding import encode_rows
 
-        for _, batch in self._batches(block, list(types)):
-            columns = cast_columns(block.file, batch, types, self.reading.dialect)
+        for columns in self.read_columns(block, types):
             yield encode_rows(columns, typed_when_missing=False).to_pylist()
+
+    def read_columns(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
+        """The row group's columns."""
+        from components.example_gen.arrow_columns import cast_columns
+
+        for _, batch in self._batches(block, list(types)):
+            yield cast_columns(block.file, batch, types, self.reading.dialect)
 
     def find_text(self, block: Block, column: str) -> Place | None:
         """The first value of the column, as all of them are texts, and its row, counted from 1."""

@@ -1,0 +1,164 @@
+"""What a recommender must beat: rankings that anybody can make by counting, computed in the run.
+
+Tuned simple baselines match published neural models (Rendle et al., "On the difficulty of evaluating baselines",
+2019; Anelli et al., "Reenvisioning the comparison between neural collaborative filtering and matrix
+factorization", 2021): a model that does not beat them is not worth serving.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluator.ranking.histories import Histories, Numbers
+
+_EASE_ITEMS = 4000
+"""The items that are bought most, of which EASE has a matrix: 128 MB, and some seconds to invert it."""
+_EASE_REGULARISATION = 500.0
+"""The L2 of Steck's experiments with about as many items is 200 to 1000."""
+
+Scores = NDArray[np.float32]
+Score = Callable[[Histories], Scores]
+"""Sequences → [sequences, items]: by what they are ranked."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What was learned from: each event once, users' events in the order of time.
+
+    Attributes:
+      users: The user's number, int64 [events], ascending.
+      items: int64 [events].
+      baskets: int64 [events], from 0 for each user, ascending.
+      names: User → number.
+      catalogue: How many items there are.
+    """
+
+    users: Numbers
+    items: Numbers
+    baskets: Numbers
+    names: Mapping[bytes, int]
+    catalogue: int
+
+    @cached_property
+    def counts(self) -> Numbers:
+        """Events of each item."""
+        return np.bincount(self.items, minlength=self.catalogue)
+
+
+def gather_training(histories: Histories, catalogue: int) -> Training:
+    """The events of the training split's sequences; of those that overlap, each event once."""
+    wanted = histories.is_target & (histories.items >= 0)
+    names: dict[bytes, int] = {}
+    of_sequence = np.array([names.setdefault(user, len(names)) for user in histories.users], np.int64)
+    users = of_sequence[histories.owner[wanted]]
+    times, items = histories.times[wanted], histories.items[wanted]
+    # A sequence's baskets have numbers of its own.
+    baskets = histories.baskets[wanted] + histories.owner[wanted] * (histories.baskets.max(initial=0) + 1)
+    order = np.lexsort((baskets, times, users))
+    return Training(users[order], items[order], baskets[order], names, catalogue)
+
+
+def make_baselines(training: Training) -> dict[str, Score]:
+    """Name → how it ranks."""
+    return {
+        "popularity": _popularity(training),
+        "personal_frequency": _personal_frequency(training),
+        "markov": _markov(training),
+        "ease": _ease(training),
+    }
+
+
+def _popularity(training: Training) -> Score:
+    counts = training.counts.astype(np.float32)
+    return lambda histories: np.tile(counts, (len(histories), 1))
+
+
+def _breaker(training: Training) -> Scores:
+    """Below 1, by popularity: breaks ties of counts."""
+    return (training.counts / (training.counts.max(initial=0) + 1)).astype(np.float32)
+
+
+def _personal_frequency(training: Training) -> Score:
+    """How often the user took an item, then popularity."""
+    breaker = _breaker(training)
+    starts = np.searchsorted(training.users, np.arange(len(training.names) + 1))
+
+    def score(histories: Histories) -> Scores:
+        scores = np.tile(breaker, (len(histories), 1))
+        for row, user in enumerate(histories.users):
+            number = training.names.get(user)
+            if number is not None:
+                np.add.at(scores[row], training.items[starts[number] : starts[number + 1]], 1.0)
+        return scores
+
+    return score
+
+
+def _markov(training: Training) -> Score:
+    """How often an item followed the last one of the basket before, then popularity."""
+    users, items, baskets = training.users, training.items, training.baskets
+    is_first = np.append(True, (baskets[1:] != baskets[:-1]) | (users[1:] != users[:-1]))
+    begin = np.maximum.accumulate(np.where(is_first, np.arange(len(items)), 0))
+    before = begin - 1
+    there = (before >= 0) & (users[np.maximum(before, 0)] == users)
+    pairs, times = np.unique(items[before[there]] * training.catalogue + items[there], return_counts=True)
+    source, target = np.divmod(pairs, training.catalogue)
+    starts = np.searchsorted(source, np.arange(training.catalogue + 1))
+    breaker = _breaker(training)
+
+    def score(histories: Histories) -> Scores:
+        scores = np.tile(breaker, (len(histories), 1))
+        for row, last in enumerate(_last_items(histories)):
+            if last >= 0:
+                found = slice(starts[last], starts[last + 1])
+                scores[row, target[found]] += times[found]
+        return scores
+
+    return score
+
+
+def _last_items(histories: Histories) -> Numbers:
+    """The last known item of each sequence, -1 for none."""
+    place = histories.starts[:-1] + histories.first_targets - 1
+    return np.where(histories.first_targets > 0, histories.items[np.maximum(place, 0)], -1)
+
+
+def _ease(training: Training) -> Score:
+    """Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (2019), over the most frequent items.
+
+    The others follow by popularity.
+    """
+    counts = training.counts
+    top = np.argsort(-counts, kind="stable")[: min(_EASE_ITEMS, int(np.count_nonzero(counts)))]
+    place = np.full(training.catalogue, -1, np.int64)
+    place[top] = np.arange(len(top))
+    known = place[training.items] >= 0
+    pairs = np.unique(training.users[known] * len(top) + place[training.items[known]])
+    users, items = np.divmod(pairs, max(len(top), 1))
+    binary = np.zeros((len(training.names), len(top)), np.float32)
+    binary[users, items] = 1
+    gram = binary.T @ binary
+    gram[np.diag_indices(len(top))] += _EASE_REGULARISATION
+    inverse = np.linalg.inv(gram)
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    rest = _breaker(training) - 1e3
+
+    def score(histories: Histories) -> Scores:
+        known = np.zeros((len(histories), len(top)), np.float32)
+        is_context = ~histories.is_target & (histories.items >= 0)
+        columns = place[histories.items[is_context]]
+        rows = histories.owner[is_context]
+        known[rows[columns >= 0], columns[columns >= 0]] = 1
+        for row, user in enumerate(histories.users):
+            number = training.names.get(user)
+            if number is not None:
+                known[row] = np.maximum(known[row], binary[number])
+        scores = np.tile(rest, (len(histories), 1))
+        scores[:, top] = known @ weights
+        return scores
+
+    return score

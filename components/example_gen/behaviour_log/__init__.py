@@ -1,0 +1,1 @@
+"""From a behaviour log to its users' sequences of events."""

@@ -1,0 +1,182 @@
+"""A log's columns as events: who, what and when, without the rows that say one of these wrongly or not at all."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.example_gen.behaviour_log.sequences import Events, keep
+from components.example_gen.source_format import ConversionError
+from trainer_module import expression
+from trainer_module.log import Log
+
+_MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
+_EARLIEST, _LATEST = 0, 4_102_444_800_000
+"""1970 and 2100: a time outside is one of another unit."""
+
+UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
+    "without user, item or time", "not where [log] where holds", "of excluded items", "dated after the run",
+)  # fmt: skip
+"""Why rows are dropped, in words that follow a number of rows."""
+
+
+def read_events(
+    file: str, columns: Mapping[str, pa.Array], first_place: int, log: Log, now: int
+) -> tuple[Events, Counter[str]]:
+    """The events among some rows, and how many rows are none, by reason.
+
+    Args:
+      file: That the rows are from, for errors.
+      columns: By name, of the types that examples hold.
+      first_place: Of the first row in the log.
+      log: Which columns say what.
+      now: Milliseconds since 1970: what is dated later has not happened.
+
+    Raises:
+      ConversionError: If a column holds what it cannot, naming the value.
+    """
+    dropped: Counter[str] = Counter()
+    size = len(columns[log.user])
+    users, items = (_identifiers(file, name, columns[name]) for name in (log.user, log.item))
+    times, is_time = _times(file, log.time, columns[log.time], log.time_unit)
+    events = Events(users, items, times, first_place + np.arange(size))
+    there = _filled(users) & _filled(items) & is_time
+    counts = _where(log, columns, size)
+    past = times <= now
+    for reason, wanted in (
+        (UNIDENTIFIED, there),
+        (NOT_WHERE, ~there | counts),
+        (FUTURE, ~there | ~counts | past),
+    ):
+        dropped[reason] += int(np.sum(~wanted))
+    return keep(events, there & counts & past), +dropped
+
+
+def drop_items(events: Events, excluded: pa.Array) -> tuple[Events, Counter[str]]:
+    """The events of other items than `excluded`, pa.binary(), and how many there are of those."""
+    if not len(excluded):
+        return events, Counter()
+    wanted = ~pc.is_in(events.items, value_set=excluded).to_numpy(zero_copy_only=False)
+    return keep(events, wanted), +Counter({EXCLUDED: int(np.sum(~wanted))})
+
+
+def to_milliseconds(value: str | int | float, log: Log) -> int:
+    """A time of [splits], as the log has it.
+
+    Raises:
+      ConversionError: If it is none of the log's unit.
+    """
+    is_text = isinstance(value, str)
+    if is_text != (log.time_unit == "iso"):
+        written = "a text such as 2026-11-27" if log.time_unit == "iso" else f"a number of {log.time_unit}"
+        raise ConversionError(f"[splits] has the time {value!r}: write it as the log does, as {written}.")
+    column = pa.array([value.encode() if isinstance(value, str) else value])
+    times, _ = _times("[splits]", "eval_from or test_from", column, log.time_unit)
+    return int(times[0])
+
+
+def _identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
+    """pa.binary(): as the log has them; whole numbers in their decimal spelling."""
+    if pa.types.is_floating(column.type):
+        value = pc.index(pc.not_equal(pc.floor(column), column), True).as_py()
+        shown = column[max(value, 0)].as_py()
+        raise ConversionError(
+            f"{file}: column '{name}' identifies users or items, and holds decimals such as {shown!r}: write whole "
+            "numbers or texts."
+        )
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        raise ConversionError(f"{file}: column '{name}' holds lists: a row of a log is one event.")
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.string())
+    return column.cast(pa.binary())
+
+
+def _filled(column: pa.Array) -> NDArray[np.bool_]:
+    return pc.greater(pc.binary_length(column), 0).fill_null(False).to_numpy(zero_copy_only=False)
+
+
+def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Milliseconds since 1970, and which rows have a time."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
+    is_text = pa.types.is_binary(column.type)
+    if is_text != (unit == "iso"):
+        held, fix = (
+            ("texts", 'time_unit = "iso"') if is_text else ("numbers", 'time_unit to "s", "ms", "us" or "ns"')
+        )
+        raise ConversionError(f"{file}: column '{name}' holds {held}: set [log] {fix}.")
+    if unit == "iso":
+        times, there = _parse_texts(file, name, column)
+    else:
+        there = np.asarray(column.is_valid())
+        if pa.types.is_floating(column.type):
+            numbers = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
+            there &= np.isfinite(numbers)
+            times = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit]).astype(np.int64)
+        else:
+            whole, factor = column.fill_null(0).to_numpy(zero_copy_only=False), _MILLISECONDS[unit]
+            times = whole * int(factor) if factor >= 1 else whole // round(1 / factor)
+    wrong = there & ((times < _EARLIEST) | (times >= _LATEST))
+    if wrong.any():
+        value = column[int(np.argmax(wrong))].as_py()
+        shown = value.decode(errors="replace") if isinstance(value, bytes) else value
+        raise ConversionError(
+            f"{file}: column '{name}' holds {shown!r}, which is no time between 1970 and 2100 in the unit "
+            f"'{unit}': correct [log] time_unit, or the value."
+        )
+    return times, there
+
+
+def _parse_texts(file: str, name: str, column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    there = _filled(column)
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    texts = pc.if_else(pa.array(there), texts, pa.scalar(None, pa.string()))
+    zone = r"(Z|[+-]\d{2}:?\d{2})$"
+    has_zone = pc.match_substring_regex(texts, zone).fill_null(False)
+    texts = pc.replace_substring_regex(texts, r"[.,](\d{3})\d*", r".\1")
+    try:
+        zoned = pc.if_else(has_zone, texts, pa.scalar(None, pa.string()))
+        plain = pc.if_else(has_zone, pa.scalar(None, pa.string()), texts)
+        moments = pc.coalesce(
+            zoned.cast(pa.timestamp("ms", "UTC")).cast(pa.int64()),
+            plain.cast(pa.timestamp("ms")).cast(pa.int64()),
+        )
+    except pa.ArrowInvalid as error:
+        raise ConversionError(
+            f"{file}: column '{name}' holds a time that cannot be read ({error}): write such as 2026-01-31, "
+            "2026-01-31T12:00:00 or 2026-01-31T12:00:00+01:00."
+        ) from error
+    return moments.fill_null(0).to_numpy(zero_copy_only=False), there
+
+
+def _where(log: Log, columns: Mapping[str, pa.Array], size: int) -> NDArray[np.bool_]:
+    """Which rows count: not those in which an operand is missing."""
+    if not log.where:
+        return np.ones(size, bool)
+    texts = [name for name in log.operands if pa.types.is_binary(columns[name].type)]
+    try:
+        expression.check_types(log.where, texts)
+    except ValueError as error:
+        raise ConversionError(f"[log] where: {error}") from error
+    there = np.ones(size, bool)
+    operands: dict[str, Any] = {}
+    for name in log.operands:
+        column = columns[name]
+        if name in texts:
+            there &= _filled(column)
+            operands[name] = np.asarray(column.fill_null(b"").to_pylist(), object)
+        else:
+            numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+            there &= np.asarray(column.is_valid()) & np.isfinite(numbers)
+            operands[name] = numbers
+    with np.errstate(all="ignore"):
+        value = expression.evaluate(log.where, operands, _align)
+    return there & np.asarray(value, bool)
+
+
+def _align(left: Any, right: Any) -> tuple[Any, Any]:
+    return tuple(side.encode() if isinstance(side, str) else side for side in (left, right))  # type: ignore[return-value]

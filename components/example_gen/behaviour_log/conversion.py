@@ -1,0 +1,148 @@
+"""Log files to sequences in splits: users are gathered by Beam, and a part of them is made at once.
+
+A worker holds a block of the log or the events of some users, never the log. A day more of the log costs its own
+events. The item table is held by every worker.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.example_gen.behaviour_log.columns import to_milliseconds
+from components.example_gen.behaviour_log.items import (
+    Items,
+    merge_items,
+)
+from components.example_gen.behaviour_log.sequences import EVAL, TEST
+from components.example_gen.behaviour_log.worker import Worker
+from components.example_gen.column_types import merge, widen
+from components.example_gen.columnar_examples import add_counts
+from components.example_gen.number_check import check_numbers
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.row_splits import merge_samples, starts_of
+from components.example_gen.source_format import (
+    check_columns,
+    source_format,
+)
+from components.example_gen.splits import Splits
+from trainer_module.log import Log
+
+PART_BYTES = 32 << 20
+"""Of the log's files, for each part of the users: some million events, which take some hundred bytes each."""
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """The files of a log and of its item table, and how each is read."""
+
+    file_format: str
+    log: Sequence[str]
+    items: Sequence[str]
+    log_reading: Reading
+    item_reading: Reading
+
+    def check(self) -> None:
+        """Raises ConversionError if the files cannot be read, or lack a column."""
+        for files, reading in ((self.log, self.log_reading), (self.items, self.item_reading)):
+            if files:
+                source, paths = source_format(self.file_format, reading), [Path(file) for file in files]
+                source.check_files(paths)
+                check_columns(source, paths)
+
+
+def convert_log(
+    pipeline: beam.Pipeline, files: LogFiles, destination: str, splits: Splits, log: Log, now: int
+) -> None:
+    """Adds the conversion of a log to a Beam pipeline.
+
+    Args:
+      pipeline: To which runner it goes is the caller's business.
+      files: What to read.
+      destination: Gets ``Split-<name>/…gz`` for each split and for `ITEMS`, `COLUMN_TYPES`, `ROWS` and `COUNTS`.
+      splits: When the splits begin.
+      log: Which columns say what.
+      now: Milliseconds since 1970; see `read_events`.
+
+    Raises:
+      ConversionError: When the pipeline runs, in one sentence; Beam may wrap it.
+    """
+    files.check()
+    work = Worker(
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, _parts(files.log)
+    )
+    items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
+    table = beam.pvalue.AsSingleton(items)
+    blocks, types = _blocks(pipeline, "Log", files.file_format, files.log, files.log_reading)
+    read = blocks | "ReadEvents" >> beam.ParDo(
+        work.read_block, beam.pvalue.AsSingleton(types), table
+    ).with_outputs("counts", "sample", main="events")
+    starts = _starts(read.sample, splits, log)
+    made = (
+        read.events
+        | "ByUser" >> beam.GroupByKey()
+        | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs("logged", main="counts")
+    )
+    _ = (
+        made.logged
+        | "DistinctItems" >> beam.CombineGlobally(_distinct)
+        | "WriteItems" >> beam.Map(work.write_items, table)
+    )
+    counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
+    _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)
+
+
+def _parts(files: Sequence[str]) -> int:
+    return 1 + sum(Path(file).stat().st_size for file in files) // PART_BYTES
+
+
+def _blocks(
+    pipeline: beam.Pipeline, name: str, file_format: str, files: Sequence[str], reading: Reading
+) -> tuple[Any, Any]:
+    """The blocks of files, and the types of their columns."""
+    source = source_format(file_format, reading)
+    blocks = (
+        pipeline
+        | f"{name}Files" >> beam.Create(list(enumerate(sorted(files))))
+        | f"Find{name}Blocks" >> beam.FlatMapTuple(lambda number, file: source.find_blocks(file, number))
+        | f"Spread{name}Blocks" >> beam.Reshuffle()
+    )
+    types = (
+        blocks
+        | f"Infer{name}Types" >> beam.Map(source.infer_types)
+        | f"Merge{name}Types" >> beam.CombineGlobally(merge)
+        | f"Widen{name}Types" >> beam.Map(widen, {})
+        | f"Check{name}Numbers" >> beam.Map(check_numbers, sorted(files), file_format, reading)
+    )
+    return blocks, types
+
+
+def _read_items(pipeline: beam.Pipeline, work: Worker, files: LogFiles) -> Any:
+    blocks, types = _blocks(pipeline, "Item", files.file_format, files.items, files.item_reading)
+    return (
+        blocks
+        | "ReadItems" >> beam.Map(work.read_item_block, beam.pvalue.AsSingleton(types))
+        | "MergeItems" >> beam.CombineGlobally(merge_items)
+    )
+
+
+def _starts(samples: Any, splits: Splits, log: Log) -> Any:
+    """Split after the first → its first time in milliseconds."""
+    if log.split != "time":
+        return {}
+    given = {EVAL: splits.eval_from, TEST: splits.test_from}
+    if splits.eval_from is not None:
+        return {name: to_milliseconds(time, log) for name, time in given.items() if time is not None}
+    return beam.pvalue.AsSingleton(
+        samples
+        | "MergeTimes" >> beam.CombineGlobally(merge_samples)
+        | "FindStarts" >> beam.Map(starts_of, splits)
+    )
+
+
+def _distinct(arrays: Iterable[pa.Array]) -> pa.Array:
+    return pc.unique(pa.concat_arrays([pa.array([], pa.binary()), *arrays]))

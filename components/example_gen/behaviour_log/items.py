@@ -1,0 +1,108 @@
+"""The item table, as examples and as what the log is read with."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.example_gen.source_format import ConversionError
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
+
+DOUBLED, UNLISTED = (
+    "items that the item table has several times",
+    "items of the log that the item table lacks",
+)
+
+
+def _none() -> pa.Array:
+    return pa.array([], pa.binary())
+
+
+@dataclass(frozen=True)
+class Items:
+    """Some items: identifiers, pa.binary(), each once, and their columns; those that are excluded; and counts."""
+
+    identifiers: pa.Array = field(default_factory=_none)
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    excluded: pa.Array = field(default_factory=_none)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def read_items(columns: Mapping[str, pa.Array], log: Log) -> Items:
+    """Some rows of the item table; of an item that comes several times, the first row is taken."""
+    identifiers = columns[log.item]
+    if pa.types.is_integer(identifiers.type):
+        identifiers = identifiers.cast(pa.string())
+    identifiers = identifiers.cast(pa.binary())
+    there = pc.greater(pc.binary_length(identifiers), 0).fill_null(False)
+    wanted = np.ones(len(identifiers), bool)
+    for name, values in log.exclude.items():
+        texts = columns[name].cast(pa.string()).cast(pa.binary())
+        is_excluded = pc.is_in(texts, value_set=pa.array([value.encode() for value in values], pa.binary()))
+        wanted &= ~np.asarray(is_excluded)
+    excluded = identifiers.filter(pa.array(~wanted))
+    mask = pa.array(wanted & np.asarray(there))
+    kept = {name: column.filter(mask) for name, column in columns.items() if name != log.item}
+    return merge_items([Items(identifiers.filter(mask), kept, excluded)])
+
+
+def merge_items(parts: Iterable[Items]) -> Items:
+    """All of them as one, of which an item is in once."""
+    parts = [part for part in parts if len(part.identifiers) or len(part.excluded)]
+    if not parts:
+        return Items()
+    identifiers = pa.concat_arrays([part.identifiers for part in parts])
+    columns = {
+        name: pa.concat_arrays([_nulls_like(part, name, parts) for part in parts])
+        for name in {name: None for part in parts for name in part.columns}
+    }
+    codes = identifiers.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    _, first = np.unique(codes, return_index=True)
+    counts: Counter[str] = sum((part.counts for part in parts), Counter())
+    counts[DOUBLED] += len(identifiers) - len(first)
+    places = pa.array(np.sort(first))
+    return Items(
+        identifiers.take(places),
+        {name: column.take(places) for name, column in columns.items()},
+        pc.unique(pa.concat_arrays([part.excluded for part in parts])),
+        +counts,
+    )
+
+
+def _nulls_like(part: Items, name: str, parts: list[Items]) -> pa.Array:
+    if name in part.columns:
+        return part.columns[name]
+    kind = next(other.columns[name].type for other in parts if name in other.columns)
+    return pa.nulls(len(part.identifiers), kind)
+
+
+def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
+    """`items` and those of `logged`, pa.binary(), each once, that are not among them: they have no features."""
+    unlisted = logged.filter(pc.invert(pc.is_in(logged, value_set=items.identifiers)))
+    counts = Counter({UNLISTED: len(unlisted)}) if has_table else Counter()
+    added = merge_items([items, Items(unlisted, counts=counts)])
+    if not len(added.identifiers):
+        raise ConversionError(
+            "The log has no item to recommend: bring more rows, or change [log] where or exclude."
+        )
+    return added
+
+
+def to_examples(items: Items) -> dict[str, Any]:
+    """The features of an example for each item, as `encode_rows` takes them."""
+    size = len(items.identifiers)
+    empty = {USER: pa.nulls(size, pa.binary()), FIRST_TARGET: pa.nulls(size, pa.int64())}
+    lists = {name: pa.nulls(size, pa.list_(pa.int64())) for name in (TIME, BASKET)}
+    return {ITEM: items.identifiers, **empty, **lists, **items.columns}
+
+
+def without_features(items: Items, size: int) -> dict[str, Any]:
+    """The items' features in `size` sequences: empty, as every split has to have every feature.
+
+    TFDV calls a feature that a split lacks dropped; one without a value in any example is there.
+    """
+    return {name: pa.nulls(size, column.type) for name, column in items.columns.items()}

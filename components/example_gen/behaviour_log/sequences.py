@@ -1,0 +1,167 @@
+"""Events of users, in whatever order, to sequences without leakage: array operations only.
+
+A sequence holds what is predicted and, before it, what was known. "Before" is strictly earlier: events of one
+user and one time are a basket, in the order of the log, and have one number, by which the model leaves out of a
+target's history all of its own basket.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
+
+TRAIN, EVAL, TEST = "train", "eval", "test"
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Of some users all events: arrays of equal length.
+
+    Attributes:
+      users: pa.binary().
+      items: pa.binary().
+      times: int64, milliseconds since 1970.
+      places: int64, of the event in the log: it breaks ties of time.
+    """
+
+    users: pa.Array
+    items: pa.Array
+    times: Numbers
+    places: Numbers
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Events by user and time; `starts` are where users begin, and the end."""
+
+    items: pa.Array
+    times: Numbers
+    baskets: Numbers
+    starts: Numbers
+    users: pa.Array
+
+
+def make_sequences(events: Events, log: Log, starts: dict[str, int]) -> dict[str, dict[str, pa.Array]]:
+    """The examples of some users.
+
+    A training sequence has up to `log.history` targets and as many events before them: each event of the training
+    time is a target once. A sequence of the eval or test split has a user's first basket of that time as
+    targets; of a log whose last baskets are left out, the last.
+
+    Args:
+      events: All that these users did.
+      log: What the sequences are to be like.
+      starts: "eval" and, where there is a test split, "test" → its first time, in milliseconds.
+
+    Returns:
+      Split → feature → values, as `encode_rows` takes them, an element for each example.
+    """
+    ordered = _sort(events, log)
+    if not len(ordered.times):
+        return {}
+    users = len(ordered.starts) - 1
+    owner = np.repeat(np.arange(users), np.diff(ordered.starts))
+    splits = {}
+    if log.split == "leave_last_out":
+        last = ordered.baskets[ordered.starts[1:] - 1]
+        # A user of one basket is only learned from: there is nothing that a prediction could be made of.
+        is_train = (ordered.baskets < last[owner]) | (last == 0)[owner]
+        splits[EVAL] = _first_baskets(ordered, owner, ~is_train, log)
+    else:
+        is_train = ordered.times < starts[EVAL]
+        is_eval = ~is_train
+        if TEST in starts:
+            is_eval &= ordered.times < starts[TEST]
+            splits[TEST] = _first_baskets(ordered, owner, ordered.times >= starts[TEST], log)
+        splits[EVAL] = _first_baskets(ordered, owner, is_eval, log)
+    splits[TRAIN] = _chunks(ordered, np.bincount(owner[is_train], minlength=users), log)
+    return {split: made for split, made in splits.items() if len(made[USER])}
+
+
+def _sort(events: Events, log: Log) -> _Sorted:
+    users = events.users.dictionary_encode()
+    codes = users.indices.to_numpy(zero_copy_only=False)
+    order = np.lexsort((events.places, events.times, codes))
+    codes, times = codes[order], events.times[order]
+    first = np.append(True, codes[1:] != codes[:-1]) if len(codes) else np.zeros(0, bool)
+    begins = np.flatnonzero(first)
+    is_new = first | np.append(True, times[1:] != times[:-1]) if len(codes) else first
+    if log.same_time == "in_order":
+        is_new = np.ones_like(is_new)
+    number = np.cumsum(is_new)
+    baskets = number - np.repeat(number[begins], np.diff(np.append(begins, len(codes))))
+    return _Sorted(
+        items=events.items.take(pa.array(order)),
+        times=times,
+        baskets=baskets.astype(np.int64),
+        starts=np.append(begins, len(codes)).astype(np.int64),
+        users=users.dictionary.take(pa.array(codes[begins])),
+    )
+
+
+def _chunks(ordered: _Sorted, counts: Numbers, log: Log) -> dict[str, pa.Array]:
+    """The first `counts` events of each user as targets, `log.history` a sequence."""
+    chunks = -(-counts // log.history)
+    user = np.repeat(np.arange(len(counts)), chunks)
+    number = np.arange(len(user)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
+    first = number * log.history
+    end = np.minimum(first + log.history, counts[user])
+    start = np.maximum(first - log.history, 0)
+    offset = ordered.starts[user]
+    return _examples(ordered, user, offset + start, offset + end, first - start)
+
+
+def _first_baskets(ordered: _Sorted, owner: Numbers, judged: Any, log: Log) -> dict[str, pa.Array]:
+    """Of each user who has `judged` events their first basket as targets, at most `log.history`."""
+    places = np.flatnonzero(judged)
+    user, begin = np.unique(owner[places], return_index=True)
+    first = places[begin]
+    same = ordered.baskets == _fill(ordered.baskets[first], user, len(ordered.starts) - 1)[owner]
+    size = np.bincount(owner[same & judged], minlength=len(ordered.starts) - 1)[user]
+    start = np.maximum(first - log.history, ordered.starts[user])
+    return _examples(ordered, user, start, first + np.minimum(size, log.history), first - start)
+
+
+def _fill(values: Numbers, places: Numbers, size: int) -> Numbers:
+    filled = np.full(size, -1, np.int64)
+    filled[places] = values
+    return filled
+
+
+def _examples(
+    ordered: _Sorted, user: Numbers, start: Numbers, end: Numbers, first_target: Numbers
+) -> dict[str, pa.Array]:
+    lengths = end - start
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.repeat(start - offsets[:-1], lengths) + np.arange(offsets[-1])
+    # From 0 in each sequence: only which are equal, and their order, means anything.
+    baskets = ordered.baskets[places] - np.repeat(ordered.baskets[start], lengths)
+
+    def lists(values: pa.Array) -> pa.Array:
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+
+    return {
+        USER: ordered.users.take(pa.array(user)),
+        ITEM: lists(ordered.items.take(pa.array(places))),
+        TIME: lists(pa.array(ordered.times[places])),
+        BASKET: lists(pa.array(baskets)),
+        FIRST_TARGET: pa.array(first_target),
+    }
+
+
+def keep(events: Events, wanted: Any) -> Events:
+    """The events where `wanted`, bool, is true."""
+    mask = pa.array(wanted)
+    return replace(
+        events,
+        users=events.users.filter(mask),
+        items=events.items.filter(mask),
+        times=events.times[wanted],
+        places=events.places[wanted],
+    )

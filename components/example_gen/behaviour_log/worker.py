@@ -1,0 +1,147 @@
+"""What a worker does with a log: reads a block of it as events, and makes the sequences of a part of its users."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.example_gen.arrow_columns import decode_examples
+from components.example_gen.behaviour_log.columns import drop_items, read_events
+from components.example_gen.behaviour_log.items import (
+    Items,
+    add_logged,
+    merge_items,
+    read_items,
+    to_examples,
+    without_features,
+)
+from components.example_gen.behaviour_log.sequences import TRAIN, Events, keep, make_sequences
+from components.example_gen.column_types import ColumnType
+from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, shards, write_json
+from components.example_gen.encoding import encode_rows
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.row_splits import Sample
+from components.example_gen.source_format import Block, ConversionError, SourceFormat, source_format
+from components.example_gen.splits import Splits
+from trainer_module.log import ITEM, ITEMS, USER, Log
+
+COUNTS, ITEM_COUNTS = "log.json", "items.json"
+"""Files beside the splits: how many events there are, and how many rows were none, by reason; the same of items."""
+
+_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What each worker needs to know."""
+
+    file_format: str
+    log_reading: Reading
+    item_reading: Reading
+    destination: str
+    log: Log
+    now: int
+    parts: int
+
+    def read_item_block(self, block: Block, types: Mapping[str, ColumnType]) -> Items:
+        """The items of a block of their table."""
+        source = source_format(self.file_format, self.item_reading)
+        return merge_items([read_items(columns, self.log) for columns in _read(source, block, types)])
+
+    def read_block(self, block: Block, types: Mapping[str, ColumnType], items: Items) -> Iterator[Any]:
+        """The events of a block, (part of the users, events); how many rows were none, and some of the times."""
+        source = source_format(self.file_format, self.log_reading)
+        # Of its first row: in the order of files, blocks and rows, whoever reads them.
+        place = (block.file_number << 44) + (block.number << 28)
+        for columns in _read(source, block, types):
+            events, dropped = read_events(block.file, columns, place, self.log, self.now)
+            events, excluded = drop_items(events, items.excluded)
+            size = len(columns[self.log.user])
+            place += size
+            yield beam.pvalue.TaggedOutput(
+                "counts", Counter({"rows": size, "events": len(events.times)}) + dropped + excluded
+            )
+            yield beam.pvalue.TaggedOutput("sample", _sample(events.times))
+            part = _part_of(events.users, self.parts)
+            for number in range(self.parts):
+                of_part = keep(events, part == number)
+                if len(of_part.times):
+                    yield number, of_part
+
+    def make_part(
+        self, part: tuple[int, Iterable[Events]], starts: Mapping[str, Any], items: Items
+    ) -> Iterator[Any]:
+        """Writes the examples of some users; gives how many, and the items that they were trained on."""
+        number, found = part
+        made = make_sequences(_together(list(found)), self.log, dict(starts))
+        counts: Counter[str] = Counter()
+        with shards(self.destination, f"data_tfrecord-00000-{number:05d}.gz") as write:
+            for split, columns in made.items():
+                size = len(columns[USER])
+                counts[f"{split} sequences"] += size
+                rows = encode_rows({**columns, **without_features(items, size)}, typed_when_missing=True)
+                for row in rows.to_pylist():
+                    write(split, row)
+        yield counts
+        if TRAIN in made:
+            yield beam.pvalue.TaggedOutput("logged", pc.unique(made[TRAIN][ITEM].flatten()))
+
+    def write_items(self, logged: pa.Array, items: Items) -> None:
+        """Writes the split of the items: those of their table and those that were learned from."""
+        every = add_logged(items, logged, bool(self.log.items))
+        rows = encode_rows(to_examples(every), typed_when_missing=True)
+        with shards(self.destination, "data_tfrecord-00000-00000.gz") as write:
+            for row in rows.to_pylist():
+                write(ITEMS, row)
+        counts = {"items": len(every.identifiers), **every.counts}
+        write_json(counts, self.destination, ITEM_COUNTS)
+
+    def write_counts(self, counts: Counter[str], splits: Splits) -> None:
+        """Writes what was counted.
+
+        Raises:
+          ConversionError: If a split is empty.
+        """
+        for split in splits.names:
+            if not counts[f"{split} sequences"]:
+                raise ConversionError(
+                    f"The {split} split is empty: of {counts['rows']} rows of the log, {counts['events']} of them events, "
+                    "none fell into it; bring more rows, or change [splits] or [log]."
+                )
+        write_json({split: counts[f"{split} sequences"] for split in splits.names}, self.destination, ROWS)
+        write_json(dict(counts), self.destination, COUNTS)
+        write_json({}, self.destination, COLUMN_TYPES)
+
+
+def _read(source: SourceFormat, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
+    columns = source.read_columns(block, types)
+    return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
+
+
+def _sample(times: Any) -> Sample:
+    ordered = np.sort(times)
+    step = max(1, -(-len(ordered) // _SAMPLES))
+    return [(int(ordered[start]), min(step, len(ordered) - start)) for start in range(0, len(ordered), step)]
+
+
+def _part_of(users: pa.Array, parts: int) -> Any:
+    """Which part of the users each event's is in: by the user's name alone, on any machine."""
+    encoded = users.dictionary_encode()
+    of_user = np.array([zlib.crc32(user) % parts for user in encoded.dictionary.to_pylist()], np.int64)
+    return of_user[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def _together(parts: Sequence[Events]) -> Events:
+    return replace(
+        parts[0],
+        users=pa.concat_arrays([part.users for part in parts]),
+        items=pa.concat_arrays([part.items for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        places=np.concatenate([part.places for part in parts]),
+    )

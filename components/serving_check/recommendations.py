@@ -1,0 +1,180 @@
+"""What a recommender is asked before it is pushed, and whether its answers agree: the served list is the judged one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+
+from components.serving_check.answers import Answer
+from components.serving_check.requests import ONE_ROW, Replay, SignatureDef, serialize
+from components.serving_check.row_kinds import Row
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.retrieval.signatures import (
+    EMBED_ITEM,
+    EMBED_USER,
+    K_MAX,
+    RANKS,
+    RECOMMEND,
+    RECOMMENDED,
+    SCORES,
+)
+
+_TOLERANCE = 1e-3
+_UNSEEN = b"an item that training has not seen"
+_FEW = 8
+EXCLUDED, AMONG, SHORT = "what it answered excluded", "a choice of items", "5 asked for"
+
+
+def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch: int) -> list[Replay]:
+    """Requests for every signature.
+
+    Args:
+      model_name: What the requests call the model.
+      rows: Raw sequences of the eval split, at least one; repeated where `large_batch` is more.
+      log: What they are of.
+      large_batch: Rows of the largest request.
+    """
+    many = [rows[index % len(rows)] for index in range(large_batch)]
+    few = list(rows[:_FEW])
+    cases = {
+        ONE_ROW: few[:1],
+        f"a batch of {large_batch}": many,
+        "no history": [{**row, FIRST_TARGET: [0]} for row in few],
+        "unseen items": [{**row, ITEM: [_UNSEEN] * len(row[ITEM])} for row in few],
+        "a long history": [_repeat(row, log.history + 7) for row in few],
+    }
+    replays = []
+    for case, chosen in cases.items():
+        history = _history(chosen)
+        asked = {**history, "exclude": _texts([[]] * len(chosen)), "among": _names([]), "k": np.int32(K_MAX)}
+        replays += [
+            _replay(model_name, RECOMMEND, case, asked),
+            _replay(model_name, RANKS, case, {"examples": _names([serialize(row) for row in chosen])}),
+            _replay(
+                model_name,
+                "serving_default",
+                case,
+                {"examples": _names([serialize(_context(row)) for row in chosen])},
+            ),
+            _replay(model_name, EMBED_USER, case, history),
+            _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
+        ]
+    history = _history(few)
+    targets = [row[ITEM][row[FIRST_TARGET][0] :] for row in few]
+    free = {**history, "exclude": _texts([[]] * len(few)), "among": _names([]), "k": np.int32(K_MAX)}
+    chosen_items = sorted({item for row in few for item in row[ITEM]})
+    return [
+        *replays,
+        _replay(model_name, RECOMMEND, EXCLUDED, {**free, "exclude": _texts(targets)}),
+        _replay(model_name, RECOMMEND, AMONG, {**free, "among": _names(chosen_items)}),
+        _replay(model_name, RECOMMEND, SHORT, {**free, "k": np.int32(5)}),
+    ]
+
+
+def check_recommendations(
+    replays: Sequence[Replay], answers: Sequence[Answer], signatures: Mapping[str, SignatureDef]
+) -> list[str]:
+    """One sentence for each thing that is wrong; none for a model that can be served."""
+    sentences = []
+    by_case: dict[str, dict[str, tuple[Replay, Answer]]] = {}
+    for replay, answer in zip(replays, answers, strict=True):
+        by_case.setdefault(replay.case, {})[replay.signature] = (replay, answer)
+        missing = [name for name in signatures[replay.signature].outputs if name not in answer]
+        sentences += [f"{replay} does not answer '{name}', which its signature promises." for name in missing]
+        for name, values in answer.items():
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                sentences.append(f"{replay} answers NaN or infinity in '{name}'.")
+    if sentences:
+        return sentences
+    for asked in by_case.values():
+        replay, served = asked[RECOMMEND]
+        sentences += _check_list(replay, served)
+        for other in (RANKS, "serving_default"):
+            if other in asked and not _same(served, asked[other][1]):
+                sentences.append(
+                    f"{other} and {RECOMMEND} answer different lists to the same histories ({replay.case})."
+                )
+    return sentences
+
+
+def _same(ours: Answer, theirs: Answer) -> bool:
+    """Whether two lists are the same, but for items of equal scores, which may change places."""
+    close = np.allclose(ours[SCORES], theirs[SCORES], atol=_TOLERANCE, rtol=1e-5)
+    moved = ours[RECOMMENDED] != theirs[RECOMMENDED]
+    gaps = np.abs(np.diff(ours[SCORES], axis=1, append=-np.inf))
+    before = np.abs(np.diff(ours[SCORES], axis=1, prepend=np.inf))
+    return bool(close and not (moved & (np.minimum(gaps, before) > _TOLERANCE)).any())
+
+
+def _check_list(replay: Replay, served: Answer) -> list[str]:
+    inputs = {name: tf.make_ndarray(tensor) for name, tensor in replay.request.inputs.items()}
+    items, k = served[RECOMMENDED], int(inputs["k"])
+    allowed = {name for name in inputs["among"].tolist() if name}
+    excluded = [{name for name in row if name} for row in inputs["exclude"].tolist()]
+    rules: dict[str, Callable[[int, list[bytes]], bool]] = {
+        f"more than the {k} that were asked for": lambda row, given: len(given) > k,
+        "an item twice": lambda row, given: len(set(given)) < len(given),
+        "an item that was excluded": lambda row, given: bool(excluded[row] & set(given)),
+        "an item that was not to choose among": lambda row, given: (
+            bool(allowed) and not set(given) <= allowed
+        ),
+    }
+    lists = [[name for name in row if name] for row in items.tolist()]
+    return [
+        f"{replay} answers {what}."
+        for what, is_wrong in rules.items()
+        if any(is_wrong(row, given) for row, given in enumerate(lists))
+    ]
+
+
+def _context(row: Row) -> Row:
+    """What is known of a sequence before its targets."""
+    first = row[FIRST_TARGET][0]
+    return {ITEM: row[ITEM][:first], TIME: row[TIME][:first]}
+
+
+def _repeat(row: Row, length: int) -> Row:
+    """The row with a context of `length` events: its own, again and again."""
+    first = row[FIRST_TARGET][0]
+    if not first:
+        return row
+    times = [row[TIME][0] - length + place for place in range(length)]
+    return {
+        ITEM: [row[ITEM][place % first] for place in range(length)] + row[ITEM][first:],
+        TIME: times + row[TIME][first:],
+        BASKET: [*range(length), *(length + 1 for _ in row[ITEM][first:])],
+        FIRST_TARGET: [length],
+    }
+
+
+def _history(rows: Sequence[Row]) -> dict[str, Any]:
+    contexts = [_context(row) for row in rows]
+    width = max(1, *(len(context[ITEM]) for context in contexts))
+    times = np.zeros((len(rows), width), np.int64)
+    for row, context in enumerate(contexts):
+        times[row, : len(context[TIME])] = context[TIME]
+    return {
+        "items": _texts([context[ITEM] for context in contexts]),
+        "times": times,
+    }
+
+
+def _texts(lists: Sequence[Sequence[Any]]) -> Any:
+    """[rows, places], the empty text behind what there is."""
+    width = max(1, *map(len, lists))
+    return np.array([[*values, *[b""] * (width - len(values))] for values in lists], object)
+
+
+def _names(values: Sequence[Any]) -> Any:
+    return np.array(list(values), object)
+
+
+def _replay(model_name: str, signature: str, case: str, inputs: Mapping[str, Any]) -> Replay:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = model_name, signature
+    for name, value in inputs.items():
+        dtype = tf.string if np.asarray(value).dtype == object else None
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype))
+    return Replay(case, request)

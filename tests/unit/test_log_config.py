@@ -1,0 +1,177 @@
+"""The settings of a behaviour log, and how each mistake in them is answered."""
+
+from pathlib import Path
+
+import pytest
+
+from foundation.sections import ConfigurationError
+from pipeline import config
+from trainer_module.log import ITEMS
+
+LOG = """
+user = "who"
+item = "what"
+time = "when"
+items = "things.csv"
+"""
+TEXT = """
+name = "shop"
+[source]
+format = "csv"
+path = "."
+pattern = "{pattern}"
+[label]
+task = "{task}"
+{log}
+[features]
+{feature}
+[model]
+kind = "{model}"
+[training]
+global_batch_size = 8
+[gates.{gate}]
+min = 0.1
+"""
+
+
+def load(
+    directory: Path,
+    *overrides: str,
+    log: str = LOG,
+    log_table: bool = True,
+    feature: str = 'category = { kind = "vocabulary", size = 5 }',
+    task: str = "retrieval",
+    model: str = "two_tower",
+    pattern: str = "log/*.csv",
+    gate: str = "lift",
+    more: str = "",
+) -> config.Config:
+    text = TEXT.format(
+        log=f"[log]{log}" if log_table else "",
+        feature=feature, task=task, model=model, pattern=pattern, gate=gate,
+    )  # fmt: skip
+    (directory / "shop.toml").write_text(text + more)
+    return config.load(str(directory / "shop.toml"), "laptop", overrides)
+
+
+def refusal(directory: Path, *overrides: str, **changed: str | bool) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(directory, *overrides, **changed)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_log_s_columns_are_read_of_the_log_and_the_features_of_the_item_table(tmp_path: Path) -> None:
+    log = LOG + 'name = "title"\nwhere = "amount > 0 and kind == \'buy\'"\nexclude = { shelf = ["bags"] }\n'
+    loaded = load(tmp_path, log=log, more='[evaluation]\nslices = ["brand"]\n')
+    assert loaded.columns == {
+        "who": "[log] user names", "what": "[log] item names", "when": "[log] time names",
+        "amount": "[log] where reads", "kind": "[log] where reads",
+    }  # fmt: skip
+    assert loaded.log_reading is not None
+    assert loaded.log_reading.items.columns == {
+        "what": "[log] item names", "title": "[log] name names", "shelf": "[log] exclude names",
+        "category": "[features] names", "brand": "[evaluation] slices names",
+    }  # fmt: skip
+    # A product's number 007 is that in the log and in the item table, and no time is read as a decimal.
+    assert set(loaded.reading.codes) == {"who", "what"} and loaded.reading.times == ("when",)
+    assert {"what", "category"} <= set(loaded.log_reading.items.codes)
+    assert loaded.learned_splits == ["train", ITEMS]
+
+
+def test_a_time_in_numbers_is_read_as_numbers(tmp_path: Path) -> None:
+    loaded = load(tmp_path, log=LOG + 'time_unit = "ms"\n')
+    assert loaded.reading.times == () and "when" in loaded.reading.exact
+
+
+def test_the_settings_of_a_log_survive_their_way_to_the_steps(tmp_path: Path) -> None:
+    settings = load(tmp_path, log=LOG + 'exclude = { shelf = ["bags", "fuel"] }\nhistory = 9\n').settings
+    again = type(settings).from_json(settings.to_json())
+    assert again.log == settings.log and again.log is not None
+    assert again.log.exclude == {"shelf": ("bags", "fuel")} and again.log.length == 18
+
+
+def test_a_log_has_no_features_where_it_has_no_item_table(tmp_path: Path) -> None:
+    log = LOG.replace('items = "things.csv"\n', "")
+    assert load(tmp_path, log=log, feature="").settings.features == ()
+    message = refusal(tmp_path, log=log)
+    assert "[features] are those of the item table, and [log] names none" in message
+    assert "give items the pattern of its files" in message
+
+
+def test_the_shop_loads_and_reads_the_columns_that_it_names() -> None:
+    loaded = config.load("shop", "laptop")
+    assert loaded.columns == {
+        "household_id": "[log] user names", "product_id": "[log] item names",
+        "transaction_timestamp": "[log] time names", "quantity": "[log] where reads",
+    }  # fmt: skip
+    assert loaded.log_reading is not None and set(loaded.log_reading.items.columns) == {
+        "product_id", "product_type", "department", "product_category", "brand", "manufacturer_id",
+    }  # fmt: skip
+    assert loaded.log_reading.log.exclude == {"department": ("FUEL", "COUPON")}
+    assert set(loaded.gates) == {"lift"} and loaded.evaluation.columns == ("department",)
+
+
+def test_a_recommender_s_task_needs_a_log(tmp_path: Path) -> None:
+    message = refusal(tmp_path, log_table=False)
+    assert message.endswith("[label] task 'retrieval' is learned from a behaviour log: add the table [log].")
+
+
+def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "label.column='bought'", task="binary", gate="auc", model="perceptron")
+    assert "[label] task 'binary' is learned from a table of rows: remove [log], or choose another task." in (
+        message
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed", "expected"),
+    [
+        ([], {"model": "perceptron"},
+         "[model] kind is 'perceptron', which cannot learn the task 'retrieval': choose another kind, such as "
+         "two_tower."),
+        (["splits.by='who'"], {},
+         "[splits] divides a log by 'who', which would put events into training that are later than those a model "
+         "is judged on: leave it out, and the splits follow each other by 'when'."),
+        (["splits.train='a/*.csv'", "splits.eval='b/*.csv'"], {}, "[splits] divides a log by files, which would"),
+        (["splits.time='later'"], {}, "[splits] time is 'later', and [log] time 'when': name the same column."),
+        (["log.split='leave_last_out'", "splits.time='when'"], {},
+         '[log] split is "leave_last_out", which has no time and no test split: remove [splits].'),
+        (["log.split='leave_last_out'", "splits.test=1"], {}, "which has no time and no test split"),
+        ([], {"pattern": "{SPAN}/*.csv"},
+         "[source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."),
+        ([], {"feature": 'item = { kind = "vocabulary", size = 5 }'},
+         "[features] 'item' is what an example of a log calls its own: remove it, or rename the column."),
+        ([], {"feature": 'what = { kind = "vocabulary", size = 5 }'},
+         "[features] 'what' is what an example of a log calls its own"),
+        ([], {"feature": 'a = { kind = "vocabulary", size = 5 }\nb = { kind = "vocabulary", share = "a" }'},
+         "[features] 'b' has share, which items cannot: remove it, and the feature has a vocabulary of its own."),
+        (["app.formats=['int8']"], {},
+         "the dataset is a log, and no app can have a recommender yet: set [app] formats = []."),
+        ([], {"more": '[metrics]\nf1 = "F1Score"\n'},
+         "[metrics] and [evaluation] threshold are of rows: a log's rankings have their own."),
+        (["evaluation.threshold=0.3"], {}, "[metrics] and [evaluation] threshold are of rows"),
+        (["gates.auc.min=0.5"], {}, "[gates] for a retrieval label has no key 'auc'"),
+        (["log.where='amount + 1'"], {},
+         "[log] where is 'amount + 1'; it must be true or false of a row, such as 'quantity > 0'."),
+        (["log.where='amount >'"], {}, "[log] where: expression 'amount >' cannot be parsed"),
+        (["log.history=0"], {}, "[log] history is 0; it must be from 1 to 10,000."),
+        (["log.history=10001"], {}, "[log] history is 10001; it must be from 1 to 10,000."),
+        (["log.user='what'"], {}, "[log] user, item and time must be three columns."),
+        (["log.time='who'"], {}, "[log] user, item and time must be three columns."),
+        (["log.items=''", "log.name='title'"], {},
+         "[log] name and exclude are of the item table: name its files with items."),
+        (["log.items=''", "log.exclude={ shelf = ['bags'] }"], {}, "name and exclude are of the item table"),
+        (["log.time_unit='days'"], {}, "[log] time_unit is 'days'"),
+        (["log.same_time='any'"], {}, "[log] same_time is 'any'"),
+        (["log.people='who'"], {}, "[log] has no key 'people'"),
+        ([], {"log": '\nuser = "who"\nitem = "what"\n'}, "[log] lacks the required key 'time': add it."),
+        (["model.dimension=0"], {}, "dimension is 0; it must be at least 1."),
+        (["model.negatives=0"], {}, "negatives is 0; it must be at least 1."),
+    ],
+)  # fmt: skip
+def test_what_a_log_cannot_have_is_refused_with_the_reason_and_the_fix(
+    tmp_path: Path, overrides: list[str], changed: dict[str, str], expected: str
+) -> None:
+    assert expected in refusal(tmp_path, *overrides, **changed)

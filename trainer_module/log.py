@@ -1,0 +1,112 @@
+"""Who did what with which item and when: the ``[log]`` table of a behaviour log; standard library only.
+
+A log's examples are no rows of a table. One is a user's events in the order of time, and what is to be predicted
+is each event from those before it (`components.example_gen.behaviour_log`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from foundation.sections import read_section, require
+from trainer_module import expression
+
+USER, ITEM, TIME, BASKET, FIRST_TARGET = "user", "item", "time", "basket", "first_target"
+"""Features of an example: bytes; lists of bytes, int64 (milliseconds since 1970) and int64; int64.
+
+Events of one basket have one number, and none of them is known when another is predicted. Those before
+`FIRST_TARGET` are only context."""
+EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET)
+
+VOCABULARY = "log_items"
+"""TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
+
+ITEMS = "items"
+"""The split with an example for each item of the item table: `ITEM` of one value, and the item's features."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Which columns say what.
+
+    Attributes:
+      user: Column with who acted.
+      item: Column with what was acted on, in the log and in the item table.
+      time: Column with when.
+      time_unit: Of `time` since 1970; "iso" for texts such as 2026-11-27T04:35:00 and for Parquet's timestamps.
+      items: Pattern of the item table's files below [source] path, in the log's format. Without one the items are
+        those of the log, and have no features.
+      name: Column of the item table with what people call an item.
+      where: Which rows count, as an expression over the log's columns; without one all do.
+      exclude: Column of the item table → values of it whose items are neither learned from nor recommended.
+      history: How many events before the one predicted are known, the latest ones.
+      repeats: Whether what a user had already may be recommended again.
+      same_time: What events of one user and one time are: a "basket", none of which is known when another is
+        predicted, or "in_order", each after the one that the log has before it.
+      split: How the splits are divided: at one "time" for all users, as [splits] says, so that nothing of the
+        future is learned; or "leave_last_out", each user's last basket, as papers do, which leaks what was popular.
+    """
+
+    user: str
+    item: str
+    time: str
+    time_unit: Literal["iso", "s", "ms", "us", "ns"] = "iso"
+    items: str = ""
+    name: str = ""
+    where: str = ""
+    exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    history: int = 256
+    repeats: bool = True
+    same_time: Literal["basket", "in_order"] = "basket"
+    split: Literal["time", "leave_last_out"] = "time"
+
+    def __post_init__(self) -> None:
+        require(
+            len({self.user, self.item, self.time}) == 3,
+            "user, item and time must be three columns.",
+        )
+        require(1 <= self.history <= 10_000, f"history is {self.history}; it must be from 1 to 10,000.")
+        require(
+            bool(self.items) or not (self.name or self.exclude),
+            "name and exclude are of the item table: name its files with items.",
+        )
+        if self.where:
+            try:
+                is_comparison = expression.is_comparison(self.where)
+            except ValueError as error:
+                raise ValueError(f"where: {error}") from error
+            require(
+                is_comparison,
+                f"where is {self.where!r}; it must be true or false of a row, such as 'quantity > 0'.",
+            )
+
+    @property
+    def length(self) -> int:
+        """The most events of an example: those that are predicted, and as many before them."""
+        return 2 * self.history
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The log's columns that are read, and which key names each."""
+        named = {getattr(self, key): f"[log] {key} names" for key in ("user", "item", "time")}
+        return {**dict.fromkeys(self.operands, "[log] where reads"), **named}
+
+    @property
+    def item_columns(self) -> dict[str, str]:
+        """The item table's columns that are read besides features, and which key names each."""
+        named = {self.item: "[log] item names", **({self.name: "[log] name names"} if self.name else {})}
+        return {**dict.fromkeys(self.exclude, "[log] exclude names"), **named}
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The columns that `where` reads."""
+        return expression.columns_of(self.where) if self.where else ()
+
+
+def read_log(table: Mapping[str, Any], where: str) -> Log | None:
+    """The table of a dataset that is a log; None of one without.
+
+    Raises:
+      ConfigurationError: If it holds anything wrong.
+    """
+    return read_section(Log, table, where) if table else None

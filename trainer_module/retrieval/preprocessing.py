@@ -1,0 +1,61 @@
+"""A log's sequences to numbers: items by their place in one vocabulary, for history, target and catalogue alike.
+
+Traced by TFT over the training split and the item table: what only the table has is in the vocabulary, too, so
+that a new item can be recommended for its features.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from trainer_module import preprocessing
+from trainer_module.features.vocabulary import escape
+from trainer_module.inputs.raw_columns import Column
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, read_log
+
+PADDING, UNKNOWN = -1, -2
+"""In place of an item: behind a sequence's end, and one that the vocabulary lacks."""
+
+
+def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """The transformation.
+
+    Args:
+      inputs: An example's features: see `trainer_module.log`, and those of items.
+      custom_config: The tables ``features``, ``label`` and ``log`` of `Settings.to_json`.
+
+    Returns:
+      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; and
+      `NUMERIC` and `CATEGORICAL` of items, where there are such features.
+    """
+    log = read_log(custom_config["log"], "[log]")
+    assert log is not None
+    items = inputs[ITEM]
+    names = tf.SparseTensor(items.indices, escape(items.values), items.dense_shape)
+    # Of the items' examples, which have no user: they name every item once. Those of the sequences, some millions
+    # that pass through Python one by one, took most of the step.
+    rows = inputs[USER].indices[:, 0]
+    users = tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, names.dense_shape[0])
+    is_item = tf.equal(tf.gather(users, names.indices[:, 0]), 0)
+    vocabulary = tft.vocabulary(tf.boolean_mask(names.values, is_item), vocab_filename=VOCABULARY)
+    numbers = tft.apply_vocabulary(names, vocabulary, default_value=UNKNOWN)
+    first = tf.sparse.to_dense(inputs[FIRST_TARGET])
+    features = preprocessing.preprocessing_fn(inputs, custom_config) if custom_config["features"] else {}
+    return {
+        ITEM: _cut(numbers, log.length),
+        TIME: _cut(inputs[TIME], log.length),
+        BASKET: _cut(inputs[BASKET], log.length),
+        FIRST_TARGET: tf.reduce_sum(first, axis=1),
+        **features,
+    }
+
+
+def _cut(column: tf.SparseTensor, length: int) -> tf.SparseTensor:
+    """The first values of each row, at most `length`."""
+    there = column.indices[:, 1] < length
+    shape = tf.stack([column.dense_shape[0], tf.minimum(column.dense_shape[1], length)])
+    return tf.SparseTensor(
+        tf.boolean_mask(column.indices, there), tf.boolean_mask(column.values, there), shape
+    )

@@ -1,0 +1,10 @@
+"""What the signatures of a recommender are called, and their inputs and outputs; standard library only."""
+
+RECOMMEND, EMBED_USER, EMBED_ITEM = "recommend", "embed_user", "embed_item"
+"""A history → items and scores; a history → a vector; items → vectors."""
+RANKS = "ranks"
+"""Serialized examples of sequences → the rank of each target, and what is recommended in its place."""
+RECOMMENDED, SCORES = "items", "scores"
+"""Outputs: bytes and float32, [batch, k]."""
+K_MAX = 100
+"""Of how many items the signatures that are not asked for a number answer, and `recommend` at most."""
