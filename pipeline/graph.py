@@ -172,15 +172,15 @@ def _schema(config: Config, statistics: StatisticsGen) -> BaseComponent:
 
 
 def _transform(config: Config, **inputs: Any) -> Transform:
-    tables = config.settings.to_json()
+    tables, learned = config.settings.to_json(), config.learned_splits
+    every = [*config.splits.names, *learned[1:]]
     return Transform(
         **inputs,
         preprocessing_fn=config.settings.label.rules.preprocessing,
         # What it reads of the settings, so that a change of anything else does not repeat it.
         custom_config={name: tables[name] for name in ("features", "label", "log") if name in tables},
-        splits_config=transform_pb2.SplitsConfig(
-            analyze=config.learned_splits, transform=[*config.splits.names, *config.learned_splits[1:]]
-        ),
+        # None for TFX's own choice; vocabularies of a log are its items' too.
+        splits_config=transform_pb2.SplitsConfig(analyze=learned, transform=every) if learned[1:] else None,
         # Statistics of the transformed examples would cost a third of the step; nothing reads them.
         disable_statistics=True,
         disable_analyzer_cache=True,

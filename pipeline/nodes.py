@@ -18,7 +18,10 @@ _WITHOUT_FOLDER = (
         "Transform",
         after="DataGate",
         code=("trainer_module.preprocessing",),
-        chosen=lambda config: config.settings.preprocessing_modules,
+        chosen=lambda config: (
+            *config.settings.preprocessing_modules,
+            config.settings.label.rules.preprocessing.rpartition(".")[0],
+        ),
         named_files=lambda config: config.settings.named_files,
     ),
 )

@@ -219,8 +219,7 @@ class Settings:
     def preprocessing_modules(self) -> tuple[str, ...]:
         """The modules that the configuration chose and that decide what Transform makes."""
         chosen = {type(feature).__module__ for feature in self.features}
-        rules = self.label.rules
-        return (type(rules).__module__, rules.preprocessing.rpartition(".")[0], *sorted(chosen))
+        return (type(self.label.rules).__module__, *sorted(chosen))
 
     @property
     def modules(self) -> tuple[str, ...]:

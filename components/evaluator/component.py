@@ -62,8 +62,8 @@ class Executor(executor.Executor):
             for baseline in input_dict.get(BASELINE_MODEL_KEY, [])
             if fileio.exists(path_utils.serving_model_dir(baseline.uri))
         ]
-        if exec_properties[EVALUATION]:
-            self._judge_by(exec_properties[EVALUATION], input_dict, output_dict, exec_properties, baselines)
+        if function := exec_properties.get(EVALUATION):
+            self._judge_by(function, input_dict, output_dict, exec_properties, baselines)
             return
         super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
@@ -170,10 +170,11 @@ class Evaluator(component.Evaluator):
                 MAIN_METRIC: task.main_metric,
                 MORE_IS_BETTER: int(task.more_is_better),
                 MIN_SLICE_ROWS: min_slice_rows,
-                EVALUATION: task.evaluation,
-                LOG: json.dumps(asdict(log) if log else {}, sort_keys=True),
             }
         )
+        if task.evaluation:
+            read = json.dumps(asdict(log) if log else {}, sort_keys=True)
+            self.exec_properties.update({EVALUATION: task.evaluation, LOG: read})
 
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:

@@ -61,7 +61,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._types: dict[str, str] = json.loads(exec_properties["column_types"])
         directory, pattern = Path(exec_properties["input_base"]), exec_properties["pattern"]
         settings = json.loads(exec_properties["window"])
-        self._log = LogReading.from_json(exec_properties["log"])
+        self._log = LogReading.from_json(exec_properties.get("log", ""))
         items = self._log.log.items if self._log else ""
         window = find_window(
             directory, pattern, splits, settings["spans"], exec_properties["window_end"], items

@@ -57,6 +57,7 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 
 _LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
 _READ_ROWS = ("DataGate", "Transform", *_LEARN)
+_READ_LOG = ("Transform", "Trainer", "Evaluator", "ServingCheck", "RunReport")
 _USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 
@@ -81,7 +82,7 @@ class Config:
             "model": Table((DATASET,), _LEARN, read_model, check_model),
             "training": Table((DATASET, PROFILE), _LEARN, Training, check_training),
             "loss": Table((DATASET,), (*_LEARN, "Pusher"), read_loss),
-            "log": Table((DATASET,), ("ExampleGen", *_READ_ROWS, "Evaluator"), read_log, check_section(Log)),
+            "log": Table((DATASET,), ("ExampleGen", *_READ_LOG), read_log, check_section(Log)),
         }
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})

@@ -152,6 +152,10 @@ def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
             changed = dataclasses.replace(changed, settings=settings)
         after = parameters(changed)
         found[table] = {step for step in before if after[step] != before[step]}
+    log, changed_log = (
+        parameters(config.load("shop", "laptop", overrides)) for overrides in ([], ["log.history=99"])
+    )
+    found["log"] = {step for step in log if changed_log[step] != log[step]}
     declared = {
         name: set(table.steps)
         for each in dataclasses.fields(config.Config)

@@ -27,7 +27,7 @@ def catalogue(counts: Any = None) -> Catalogue:
 
 def make_network(repeats: bool = True, counts: Any = None, seed: int = 1) -> Network:
     keras.utils.set_random_seed(seed)
-    made = Network(8, 4, repeats, [(3, 1)], catalogue(counts), name="network")
+    made = Network(8, 4, 0.0, repeats, [(3, 1)], catalogue(counts), name="network")
     made.build(None)
     random = np.random.default_rng(seed)
     made.set_weights([0.3 * random.normal(size=weight.shape) for weight in made.get_weights()])
@@ -89,6 +89,16 @@ def test_the_loss_is_the_softmax_over_what_requests_are_answered_by(repeats: boo
     made = make_network(repeats)
     loss = made(batch([EVENTS])).numpy()
     assert loss[0] == pytest.approx(losses_by_hand(made, EVENTS, repeats), rel=1e-4)
+
+
+@pytest.mark.usefixtures("all_items")
+def test_a_target_counts_less_in_a_larger_basket() -> None:
+    made = make_network()
+    single, pair = ([(1, 1), (2, 5)], [(1, 1), (3, 5), (4, 5)])
+    first, second = (made(batch([row], first=[1])).numpy()[0] for row in (single, pair))
+    made._basket_power = 0.5
+    together = made(batch([single, pair], first=[1, 1])).numpy().sum() / 2
+    assert together == pytest.approx((first + 2**0.5 * second) / (1 + 2**0.5), rel=1e-5)
 
 
 @pytest.mark.usefixtures("all_items")
@@ -160,7 +170,7 @@ def _learn(monkeypatch: pytest.MonkeyPatch, change: Callable[[Candidates], Candi
     counts = np.bincount([item for row in sequences for item, _ in row], minlength=60)
     monkeypatch.setattr(network, "draw_candidates", lambda *given: change(draw_candidates(*given)))
     keras.utils.set_random_seed(1)
-    made = Network(4, 8, False, [(3, 1)], catalogue(counts), name="network")
+    made = Network(4, 8, 0.0, False, [(3, 1)], catalogue(counts), name="network")
     made.build(None)
     made._bias.assign(tf.zeros([60]))
     optimizer = keras.optimizers.Adam(0.05)

@@ -20,10 +20,13 @@ class TwoTower(Model):
       dimension: Of the vectors.
       negatives: How many items are drawn by how often they are taken, besides those of a batch, for its targets to be
         told apart from.
+      basket_power: A target counts one over this power of its basket's size: with 0 each item bought alike, with 1
+        each basket.
     """
 
     dimension: int = 64
     negatives: int = 2048
+    basket_power: float = 0.5
 
     reads_log = True
     tables = ("network/items", "network/features")
@@ -31,6 +34,9 @@ class TwoTower(Model):
     def __post_init__(self) -> None:
         require(self.dimension >= 1, f"dimension is {self.dimension}; it must be at least 1.")
         require(self.negatives >= 1, f"negatives is {self.negatives}; it must be at least 1.")
+        require(
+            0 <= self.basket_power <= 1, f"basket_power is {self.basket_power:g}; it must be from 0 to 1."
+        )
 
     @property
     def width(self) -> int:
@@ -48,7 +54,15 @@ class TwoTower(Model):
         log = settings.log
         assert log is not None
         features = [(feature.ids, feature.width) for feature in settings.categorical]
-        return Network(self.dimension, self.negatives, log.repeats, features, catalogue, name="network")
+        return Network(
+            self.dimension,
+            self.negatives,
+            self.basket_power,
+            log.repeats,
+            features,
+            catalogue,
+            name="network",
+        )
 
     def axes(
         self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys

@@ -58,15 +58,17 @@ class Network(keras.layers.Layer):
         self,
         dimension: int,
         negatives: int,
+        basket_power: float,
         repeats: bool,
         features: Sequence[tuple[int, int]],
         catalogue: Catalogue,
         **options: Any,
     ) -> None:
-        """Takes the vectors' size, how many items are drawn beside the batch's, whether items of the history may follow
-        again, (ids, columns) of each feature with ids, and the catalogue."""
+        """Takes the vectors' size, how many items are drawn beside the batch's, to which power of its basket's size a
+        target counts less, whether items of the history may follow again, (ids, columns) of each feature with ids, and the catalogue."""
         super().__init__(**options)
         self._dimension, self._negatives, self._repeats = dimension, negatives, repeats
+        self._basket_power = basket_power
         self._sizes, self._widths = [ids for ids, _ in features], [width for _, width in features]
         self._catalogue = catalogue
         self._every: tf.Variable | None = None
@@ -114,7 +116,7 @@ class Network(keras.layers.Layer):
         return vectors * tf.cast(items >= 0, vectors.dtype)[..., tf.newaxis]
 
     def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """float32 [batch]: of each sequence the sum of its targets' losses, over the mean number of targets.
+        """float32 [batch]: of each sequence the sum of its targets' losses, over the mean of their weights' sums.
 
         Args:
           inputs: As `RetrievalLearner` reads sequences.
@@ -143,9 +145,10 @@ class Network(keras.layers.Layer):
         new = tf.reduce_sum(tf.gather(users, query) * wanted, axis=1) + tf.gather(self._bias, targets)
         again = tf.gather_nd(own, tf.stack([query, first], axis=1))
         scores = tf.where(is_repeat, again, new)
-        weights = tf.ones_like(scores)
+        weights = tf.gather(tf.cast(tf.math.bincount(query), tf.float32) ** -self._basket_power, query)
         if not self._repeats:
-            own, weights = tf.fill(tf.shape(own), _LOWEST), tf.cast(~is_repeat, tf.float32)
+            own = tf.fill(tf.shape(own), _LOWEST)
+            weights *= tf.cast(~is_repeat, tf.float32)
         together = log_sum([own, others], tf.where(is_repeat, _LOWEST, new), query)
         losses = weights * (tf.gather(together, query) - scores)
         of_row = tf.math.unsorted_segment_sum(losses, rows, size)
