@@ -168,6 +168,7 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.people='who'"], {}, "[log] has no key 'people'"),
         ([], {"log": '\nuser = "who"\nitem = "what"\n'}, "[log] lacks the required key 'time': add it."),
         (["model.dimension=0"], {}, "dimension is 0; it must be at least 1."),
+        (["model.basket_power=1.5"], {}, "basket_power is 1.5; it must be from 0 to 1."),
         (["model.negatives=0"], {}, "negatives is 0; it must be at least 1."),
     ],
 )  # fmt: skip
