@@ -10,6 +10,7 @@ from components.app_exporter.component import PARITY
 from components.data_gate.distance import ALL_SPLITS
 from components.data_gate.report import REPORT, describe_infinite
 from components.evaluator.verdict import Verdict, read_verdict
+from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_counts
 from components.example_gen.span_conversion import WINDOW
 from components.run_report.training import REPORT as TRAINING_REPORT
 from components.serving_check.component import REFUSED
@@ -39,6 +40,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
     notes = [
         *_cache_notes(executions),
         *span_notes,
+        *_dropped_rows(executions),
         *_missing_labels(gate.get("labels", {})),
         *describe_infinite(gate.get("infinite", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
@@ -113,6 +115,13 @@ def _spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Seq
     if executions["ExampleGen"].state == "executed":
         return window, written["notes"]
     return {**window, "converted": []}, ()
+
+
+def _dropped_rows(executions: Mapping[str, NodeExecution]) -> Iterator[str]:
+    """What ExampleGen left out of a behaviour log."""
+    files = [find_file(executions, "ExampleGen", "examples", name) for name in (COUNTS, ITEM_COUNTS)]
+    if all(files):
+        yield from describe_counts(*(json.loads(file.read_text()) for file in files if file))
 
 
 def blessed(executions: Mapping[str, NodeExecution], selected: frozenset[str]) -> bool:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.example_gen.behaviour_log.counts import EXCLUDED, FUTURE, NOT_WHERE, UNIDENTIFIED
 from components.example_gen.behaviour_log.sequences import Events, keep
 from components.example_gen.source_format import ConversionError
 from trainer_module import expression
@@ -17,11 +18,6 @@ from trainer_module.log import Log
 _MILLISECONDS = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 _EARLIEST, _LATEST = 0, 4_102_444_800_000
 """1970 and 2100: a time outside is one of another unit."""
-
-UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
-    "without user, item or time", "not where [log] where holds", "of excluded items", "dated after the run",
-)  # fmt: skip
-"""Why rows are dropped, in words that follow a number of rows."""
 
 
 def read_events(

@@ -9,13 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
 from components.example_gen.source_format import ConversionError
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
-
-DOUBLED, UNLISTED = (
-    "items that the item table has several times",
-    "items of the log that the item table lacks",
-)
 
 
 def _none() -> pa.Array:

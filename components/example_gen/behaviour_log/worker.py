@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from components.example_gen.arrow_columns import decode_examples
 from components.example_gen.behaviour_log.columns import drop_items, read_events
+from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS
 from components.example_gen.behaviour_log.items import (
     Items,
     add_logged,
@@ -30,9 +31,6 @@ from components.example_gen.row_splits import Sample
 from components.example_gen.source_format import Block, ConversionError, SourceFormat, source_format
 from components.example_gen.splits import Splits
 from trainer_module.log import ITEM, ITEMS, USER, Log
-
-COUNTS, ITEM_COUNTS = "log.json", "items.json"
-"""Files beside the splits: how many events there are, and how many rows were none, by reason; the same of items."""
 
 _SAMPLES = 1000
 

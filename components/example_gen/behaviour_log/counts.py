@@ -1,0 +1,31 @@
+"""What was counted when a log was read, and what is said of it; standard library only."""
+
+from collections.abc import Iterator, Mapping
+
+COUNTS, ITEM_COUNTS = "log.json", "items.json"
+"""Files beside the splits: how many events there are, and how many rows were none, by reason; the same of items."""
+
+UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
+    "without user, item or time", "not where [log] where holds", "of excluded items", "dated after the run",
+)  # fmt: skip
+"""Why rows are dropped, in words that follow a number of rows."""
+
+DOUBLED, UNLISTED = (
+    "items that the item table has several times",
+    "items of the log that the item table lacks",
+)
+"""What is odd about items, in words that follow a number."""
+
+
+def describe_counts(log: Mapping[str, int], items: Mapping[str, int]) -> Iterator[str]:
+    """Sentences for the user about rows that were dropped, and about items that the table has not, or has twice."""
+    reasons = {
+        reason: log[reason] for reason in (UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE) if log.get(reason)
+    }
+    if reasons:
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        yield f"{sum(reasons.values()):,} of {log['rows']:,} rows of the log are no events: {listed}"
+    if items.get(DOUBLED):
+        yield f"{items[DOUBLED]:,} {DOUBLED}: the first row of each counts"
+    if items.get(UNLISTED):
+        yield f"{items[UNLISTED]:,} {UNLISTED}: they have no features"
