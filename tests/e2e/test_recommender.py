@@ -39,7 +39,7 @@ shelf = { kind = "vocabulary", size = 10 }
 items = { kind = "vocabulary", size = 10 }
 [model]
 kind = "two_tower"
-dimension = 16
+dimensions = 16
 negatives = 64
 [training]
 epochs = 8
@@ -223,7 +223,7 @@ def rows_of(model: Path) -> dict[str, dict[str, Any]]:
     items = (model / "assets" / VOCABULARY).read_text().splitlines()
     return {
         name: dict(zip(items, variables[name].numpy(), strict=True))
-        for name in ("network/items", "network/bias", "network/repeat_items")
+        for name in ("network/items/vectors", "network/items/biases", "network/items/repeat_biases")
     }
 
 
@@ -235,11 +235,11 @@ def test_a_warm_start_carries_items_over_by_name_and_leaves_new_ones_fresh(
         (project.root / "runs/teashop/artifacts/Trainer/model").iterdir(), key=lambda path: int(path.name)
     )
     before, after = rows_of(Path(first.summary["pushed_model"])), rows_of(trained / "Format-Serving")
-    old, new = list(before["network/items"]), list(after["network/items"])
+    old, new = list(before["network/items/vectors"]), list(after["network/items/vectors"])
     assert set(new) - set(old) == {"00305", "0960"} and set(old) <= set(new)
     assert [new.index(item) for item in old] != list(range(len(old)))
     for name, rows in before.items():
         for item, row in rows.items():
             np.testing.assert_allclose(after[name][item], row, atol=1e-5, err_msg=f"{name} of {item}")
-    assert all(np.abs(after["network/items"][item]).max() < 0.1 for item in ("00305", "0960"))
-    assert max(np.abs(row).max() for row in before["network/items"].values()) > 0.1
+    assert all(np.abs(after["network/items/vectors"][item]).max() < 0.1 for item in ("00305", "0960"))
+    assert max(np.abs(row).max() for row in before["network/items/vectors"].values()) > 0.1
