@@ -222,7 +222,8 @@ def rows_of(model: Path) -> dict[str, dict[str, Any]]:
     variables = dict(zip(names, tf.saved_model.load(str(model)).model_variables))
     items = (model / "assets" / VOCABULARY).read_text().splitlines()
     return {
-        name: dict(zip(items, variables[name].numpy(), strict=True))
+        # The last row is of no item.
+        name: dict(zip(items, variables[name].numpy()[:-1], strict=True))
         for name in ("network/items/vectors", "network/items/biases", "network/items/repeat_biases")
     }
 
