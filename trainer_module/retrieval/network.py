@@ -42,7 +42,10 @@ class Network(keras.layers.Layer):
         self.items = Items(counts, features, model.dimensions, name="items")
         self.encoder = make_encoder(model)
         self.repeats = Repeats(model.memory_days, name="repeats") if log.repeats else None
-        shares = np.asarray(counts, float) / max(1, np.sum(counts))
+        # What training has not seen may still be a target of the eval split: without a share it would be scored as
+        # if it were never drawn, and drown all others.
+        known = np.maximum(np.asarray(counts, float), 0.5)
+        shares = known / known.sum()
         self._frequencies = tf.constant(shares, tf.float32)
         self._cumulated = tf.constant(np.cumsum(shares), tf.float32)
         self._catalogue: tf.Variable | None = None
