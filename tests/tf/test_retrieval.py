@@ -1,6 +1,5 @@
-"""What a recommender learns from and answers: each trap of its peers by value."""
+"""What a recommender answers, and which rows it learns from: each trap of its peers by value."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +9,25 @@ import tensorflow as tf
 import tf_keras as keras
 
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
-from trainer_module.retrieval import candidates, export, network
-from trainer_module.retrieval.candidates import Candidates, draw_candidates
-from trainer_module.retrieval.catalogue import Catalogue
+from trainer_module.models.two_tower import TwoTower
+from trainer_module.retrieval import export
+from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import IS_ROW, Network
+from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.signatures import K_MAX, RANKS, RECOMMENDED, SCORES
 
 ITEMS, LENGTH, DAY = 30, 12, 86_400_000
+EVENTS = [(1, 1), (2, 1), (3, 4), (1, 4), (5, 9), (1, 9), (7, 30)]
 
 
-def catalogue(counts: Any = None) -> Catalogue:
-    counts = np.full(ITEMS, 5) if counts is None else counts
-    ids = (np.arange(len(counts)) % 3).astype(np.int32)[:, np.newaxis]
-    return Catalogue(ids, np.zeros((len(counts), 0), np.float32), np.asarray(counts, np.int64))
-
-
-def make_network(repeats: bool = True, counts: Any = None, seed: int = 1) -> Network:
+def make_network(repeats: bool = True, exponent: float = 0.0, seed: int = 1) -> Network:
     keras.utils.set_random_seed(seed)
-    made = Network(8, 4, 0.0, repeats, [(3, 1)], catalogue(counts), name="network")
-    made.build(None)
+    kinds = (np.arange(ITEMS) % 3).astype(np.int32)[:, np.newaxis]
+    model = TwoTower(dimensions=8, softmax="full", basket_exponent=exponent)
+    described = Log(user="u", item="i", time="t", history=6, repeats=repeats)
+    features = Features({"kind": (kinds, 4)}, np.zeros((ITEMS, 0), np.float32))
+    made = Network(model, described, np.full(ITEMS, 5), features, name="network")
+    made(batch([EVENTS]))
     random = np.random.default_rng(seed)
     made.set_weights([0.3 * random.normal(size=weight.shape) for weight in made.get_weights()])
     return made
@@ -49,77 +48,6 @@ def batch(rows: list[list[tuple[int, int]]], first: list[int] | None = None) -> 
     }  # fmt: skip
 
 
-@pytest.fixture
-def all_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every item is a candidate for certain, so that nothing is drawn."""
-    monkeypatch.setattr(
-        network, "draw_candidates",
-        lambda targets, counts, negatives: Candidates(tf.range(ITEMS, dtype=tf.int64), tf.zeros([ITEMS])),
-    )  # fmt: skip
-
-
-def losses_by_hand(made: Network, events: list[tuple[int, int]], repeats: bool = True) -> float:
-    """The mean over targets of minus the log softmax of `score`, target by target, each basket as one query.
-
-    Other targets of a query's basket stand in its softmax, as exactly they do in training.
-    """
-    made.freeze()
-    total, count = 0.0, 0
-    for item, day in events:
-        known = [(before, on) for before, on in events if on < day]
-        ids = np.array([[before for before, _ in known] or [-1]])
-        ages = np.array([[known[-1][1] - on for _, on in known] or [0.0]], np.float32)
-        scores = made.score(tf.constant(ids), tf.constant(ages)).numpy()[0].astype(float)
-        seen = {before for before, _ in known}
-        if not repeats:
-            if item in seen:
-                continue
-            scores[list(seen)] = -np.inf
-        total += np.log(np.exp(scores).sum()) - scores[item]
-        count += 1
-    return total / count
-
-
-EVENTS = [(1, 1), (2, 1), (3, 4), (1, 4), (5, 9), (1, 9), (7, 30)]
-
-
-@pytest.mark.usefixtures("all_items")
-@pytest.mark.parametrize("repeats", [True, False])
-def test_the_loss_is_the_softmax_over_what_requests_are_answered_by(repeats: bool) -> None:
-    made = make_network(repeats)
-    loss = made(batch([EVENTS])).numpy()
-    assert loss[0] == pytest.approx(losses_by_hand(made, EVENTS, repeats), rel=1e-4)
-
-
-@pytest.mark.usefixtures("all_items")
-def test_a_target_counts_less_in_a_larger_basket() -> None:
-    made = make_network()
-    single, pair = ([(1, 1), (2, 5)], [(1, 1), (3, 5), (4, 5)])
-    first, second = (made(batch([row], first=[1])).numpy()[0] for row in (single, pair))
-    made._basket_power = 0.5
-    together = made(batch([single, pair], first=[1, 1])).numpy().sum() / 2
-    assert together == pytest.approx((first + 2**0.5 * second) / (1 + 2**0.5), rel=1e-5)
-
-
-@pytest.mark.usefixtures("all_items")
-def test_an_event_of_the_same_time_is_not_known() -> None:
-    """With the last basket alone as target, what stands beside a target changes nothing of what is known."""
-    made = make_network()
-    users: list[Any] = []
-    remember = made._remember
-
-    def spy(*given: Any) -> Any:
-        users.append(remember(*given))
-        return users[-1]
-
-    made._remember = spy
-    for beside in (6, 8):
-        made(batch([[(1, 1), (2, 5), (beside, 5)]], first=[1]))
-    ours, theirs = (each.users.numpy()[0, 0] for each in users)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-
-
-@pytest.mark.usefixtures("all_items")
 def test_rows_that_only_fill_a_batch_up_are_neither_targets_nor_told_apart_from() -> None:
     made = make_network()
     alone = made(batch([EVENTS])).numpy()
@@ -131,81 +59,24 @@ def test_rows_that_only_fill_a_batch_up_are_neither_targets_nor_told_apart_from(
     assert together.sum() / 2 == pytest.approx(alone[0], rel=1e-6)
 
 
-@pytest.mark.usefixtures("all_items")
-def test_events_before_the_first_target_are_only_context() -> None:
+def test_a_batch_of_nothing_has_no_loss() -> None:
+    nothing = batch([EVENTS])
+    nothing[IS_ROW] = tf.zeros([1])
+    assert make_network()(nothing).numpy().tolist() == [0.0]
+
+
+def test_an_item_that_the_vocabulary_lacks_is_no_target() -> None:
     made = make_network()
-    every = losses_by_hand(made, EVENTS)
-    last = made(batch([EVENTS], first=[6])).numpy()[0]
-    made.freeze()
-    scores = made.score(
-        tf.constant([[item for item, _ in EVENTS[:6]]], tf.int64),
-        tf.constant([[9.0 - day for _, day in EVENTS[:6]]]),
-    ).numpy()[0]
-    assert last == pytest.approx(np.log(np.exp(scores).sum()) - scores[7], rel=1e-4) != every
+    given = batch([[(1, 1), (2, 5)]], first=[1])
+    unknown = {**given, ITEM: tf.where(tf.equal(given[ITEM], 2), tf.constant(-2, tf.int64), given[ITEM])}
+    assert made(given).numpy()[0] > 0 and made(unknown).numpy()[0] == 0
 
 
-def test_what_a_candidate_s_chance_is_is_known_exactly() -> None:
-    counts = tf.constant([1.0, 10.0, 100.0, 1000.0])
-    keras.utils.set_random_seed(3)
-    found = np.zeros(4)
-    for _ in range(400):
-        found[draw_candidates(tf.constant([3], tf.int64), counts, 20).items.numpy()] += 1
-    drawn = draw_candidates(tf.constant([0, 1, 2, 3], tf.int64), counts, 17)
-    chance = dict(zip(drawn.items.numpy().tolist(), np.exp(drawn.log_chance.numpy())))
-    for item in (0, 1, 2):
-        assert found[item] / 400 == pytest.approx(chance[item], abs=0.07)
-
-
-def _learn(monkeypatch: pytest.MonkeyPatch, change: Callable[[Candidates], Candidates]) -> float:
-    """Trains on items that come independently, a few of them often, a bias for each item.
-
-    The best bias is the logarithm of the item's share: returns the slope of what was learned over that.
-    """
-    shares = 1 / np.arange(1, 61) ** 1.2
-    shares /= shares.sum()
-    random = np.random.default_rng(0)
-    sequences = [
-        [(int(item), day) for day, item in enumerate(random.choice(60, LENGTH, p=shares))] for _ in range(320)
-    ]
-    counts = np.bincount([item for row in sequences for item, _ in row], minlength=60)
-    monkeypatch.setattr(network, "draw_candidates", lambda *given: change(draw_candidates(*given)))
-    keras.utils.set_random_seed(1)
-    made = Network(4, 8, 0.0, False, [(3, 1)], catalogue(counts), name="network")
-    made.build(None)
-    made._bias.assign(tf.zeros([60]))
-    optimizer = keras.optimizers.Adam(0.05)
-
-    @tf.function
-    def step(rows: Any) -> None:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(made(rows))
-        (gradient,) = tape.gradient(loss, [made._bias])
-        optimizer.apply_gradients([(gradient, made._bias)])
-
-    for _ in range(4):
-        for start in range(0, 320, 8):
-            step(batch(sequences[start : start + 8]))
-    taken = counts > 0
-    logs = np.log(counts[taken])
-    learned = made._bias.numpy()[taken]
-    return float(np.polyfit(logs, learned, 1)[0])
-
-
-def test_without_the_correction_or_with_its_sign_turned_popular_items_are_learned_to_be_wrong(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def as_it_is(drawn: Candidates) -> Candidates:
-        return drawn
-
-    def without(drawn: Candidates) -> Candidates:
-        return Candidates(drawn.items, tf.zeros_like(drawn.log_chance))
-
-    def turned(drawn: Candidates) -> Candidates:
-        return Candidates(drawn.items, -drawn.log_chance)
-
-    assert _learn(monkeypatch, as_it_is) == pytest.approx(1, abs=0.15)
-    assert _learn(monkeypatch, without) < 0.7
-    assert _learn(monkeypatch, turned) < 0.4
+def test_a_target_counts_less_in_a_larger_basket() -> None:
+    single, pair = ([(1, 1), (2, 5)], [(1, 1), (3, 5), (4, 5)])
+    first, second = (make_network()(batch([row], first=[1])).numpy()[0] for row in (single, pair))
+    together = make_network(exponent=0.5)(batch([single, pair], first=[1, 1])).numpy().sum() / 2
+    assert together == pytest.approx((first + 2**0.5 * second) / (1 + 2**0.5), rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +92,7 @@ NAMES = [*(f"i{number}".encode() for number in range(ITEMS - 2)), b"back\\slash"
 
 def served(vocabulary: Path, repeats: bool = True) -> tuple[Network, dict[str, Any]]:
     made = make_network(repeats)
-    described = Log(user="u", item="i", time="t", history=6, repeats=repeats)
-    return made, dict(export._archive(made, described, str(vocabulary), ITEMS).endpoints)
+    return made, dict(export._archive(made, made._log, str(vocabulary), ITEMS).endpoints)
 
 
 def request(**changed: Any) -> dict[str, tf.Tensor]:
@@ -237,9 +107,9 @@ def request(**changed: Any) -> dict[str, tf.Tensor]:
 def test_a_request_is_answered_by_the_scores_of_its_history(vocabulary: Path) -> None:
     made, endpoints = served(vocabulary)
     answer = endpoints["recommend"](request())
-    scores = made.score(
-        tf.constant([[1, 2, 1], [-1, -1, 3]], tf.int64), tf.constant([[5.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    ).numpy()
+    items = tf.constant([[1, 2, 1], [3, ITEMS, ITEMS]])
+    times = tf.constant([[0, DAY, 5 * DAY], [7 * DAY, AFTER_ALL, AFTER_ALL]], tf.int64)
+    scores = made.scores(items, times).numpy()
     order = np.argsort(-scores, axis=1, kind="stable")
     assert [[NAMES[item] for item in row] for row in order] == answer[RECOMMENDED].numpy().tolist()
     np.testing.assert_allclose(answer[SCORES], np.take_along_axis(scores, order, 1), rtol=1e-5)
@@ -320,8 +190,3 @@ def test_only_the_latest_events_of_a_long_history_count(vocabulary: Path) -> Non
     long = endpoints["recommend"](request(items=[items], times=[times], exclude=[[b""]]))
     short = endpoints["recommend"](request(items=[items[2:]], times=[times[2:]], exclude=[[b""]]))
     np.testing.assert_allclose(long[SCORES], short[SCORES], rtol=1e-6)
-
-
-def test_candidates_are_each_there_once() -> None:
-    drawn = candidates.draw_candidates(tf.constant([2, 2, 1], tf.int64), tf.constant([1.0, 1.0, 1.0]), 50)
-    assert sorted(drawn.items.numpy().tolist()) == [0, 1, 2]

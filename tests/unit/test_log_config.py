@@ -167,9 +167,8 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.same_time='any'"], {}, "[log] same_time is 'any'"),
         (["log.people='who'"], {}, "[log] has no key 'people'"),
         ([], {"log": '\nuser = "who"\nitem = "what"\n'}, "[log] lacks the required key 'time': add it."),
-        (["model.dimension=0"], {}, "dimension is 0; it must be at least 1."),
-        (["model.basket_power=1.5"], {}, "basket_power is 1.5; it must be from 0 to 1."),
-        (["model.negatives=0"], {}, "negatives is 0; it must be at least 1."),
+        (["model.dimensions=0"], {}, "dimensions is 0; it must be at least 1."),
+        (["model.basket_exponent=1.5"], {}, "basket_exponent is 1.5; it must be from 0"),
     ],
 )  # fmt: skip
 def test_what_a_log_cannot_have_is_refused_with_the_reason_and_the_fix(

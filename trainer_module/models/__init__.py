@@ -53,6 +53,11 @@ class Model(ABC):
         return registry.name_of(type(self), __name__)
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules that its settings choose and no import statement names: they are code of the training."""
+        return ()
+
+    @property
     def width(self) -> int:
         """Units of the widest layer, by which ``precision = "auto"`` is decided; 0 for unknown."""
         return 0

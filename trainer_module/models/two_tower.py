@@ -6,42 +6,63 @@ training has not seen has a vector, too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from foundation.sections import require
 from trainer_module.models import Inputs, Keys, Model
+from trainer_module.request_names import request_name
 
 
 @dataclass(frozen=True)
 class TwoTower(Model):
-    """Sizes of the network.
+    """Sizes of the network and of its loss.
 
-    Attributes:
-      dimension: Of the vectors.
-      negatives: How many items are drawn by how often they are taken, besides those of a batch, for its targets to be
-        told apart from.
-      basket_power: A target counts one over this power of its basket's size: with 0 each item bought alike, with 1
-        each basket.
+    `memory_days` are the spans over which events of a history fade (to 1/e); what never fades is always there too.
+    `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
+    log for every step, beside the targets of the batch; with softmax = "full" every item of the catalogue is one.
+    With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
-    dimension: int = 64
+    encoder: Literal["average", "attention", "gru", "transformer"] = "average"
+    dimensions: int = 64
+    heads: int = 2
+    blocks: int = 2
+    dropout: float = 0.0
+    memory_days: tuple[float, ...] = (2.0, 7.0, 21.0, 60.0, 180.0)
+    basket_exponent: float = 0.5
+    softmax: Literal["sampled", "full"] = "sampled"
     negatives: int = 2048
-    basket_power: float = 0.5
 
     reads_log = True
-    tables = ("network/items", "network/features")
+    tables = ("network/items/vectors",)
 
     def __post_init__(self) -> None:
-        require(self.dimension >= 1, f"dimension is {self.dimension}; it must be at least 1.")
-        require(self.negatives >= 1, f"negatives is {self.negatives}; it must be at least 1.")
+        for name in ("dimensions", "heads", "blocks"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(
-            0 <= self.basket_power <= 1, f"basket_power is {self.basket_power:g}; it must be from 0 to 1."
+            self.dimensions % self.heads == 0,
+            f"dimensions is {self.dimensions}; it must be a multiple of heads, which is {self.heads}.",
         )
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
+        require(
+            bool(self.memory_days) and min(self.memory_days) > 0,
+            f"memory_days is {list(self.memory_days)}; give at least one number of days, each above 0.",
+        )
+        require(
+            0 <= self.basket_exponent <= 1,
+            f"basket_exponent is {self.basket_exponent}; it must be from 0 (every event) to 1 (every basket).",
+        )
+        require(self.negatives >= 0, f"negatives is {self.negatives}; it must be 0 (none) or more.")
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The encoder's."""
+        return (f"trainer_module.retrieval.encoders.{self.encoder}",)
 
     @property
     def width(self) -> int:
-        """Of the vectors."""
-        return self.dimension
+        """Of the widest layer."""
+        return 4 * self.dimensions
 
     def build(self, inputs: Inputs, outputs: int) -> Any:
         """Not of rows."""
@@ -49,32 +70,33 @@ class TwoTower(Model):
 
     def build_network(self, settings: Any, catalogue: Any) -> Any:
         """See the base class."""
+        from trainer_module.retrieval.items import Features
         from trainer_module.retrieval.network import Network
 
-        log = settings.log
-        assert log is not None
-        features = [(feature.ids, feature.width) for feature in settings.categorical]
-        return Network(
-            self.dimension,
-            self.negatives,
-            self.basket_power,
-            log.repeats,
-            features,
-            catalogue,
-            name="network",
-        )
+        names = {feature.name: request_name(feature.name) for feature in settings.categorical}
+        features, start = {}, 0
+        for feature in settings.categorical:
+            columns = slice(start, start + feature.width)
+            features[names[feature.name]] = (catalogue.ids[:, columns], feature.ids)
+            start += feature.width
+        known = Features(features, catalogue.numbers)
+        return Network(self, settings.log, catalogue.counts, known, name="network")
 
     def axes(
         self, numbers: Keys, rows: Mapping[tuple[str, str], Keys], outputs: Keys
     ) -> dict[str, tuple[Keys, ...]]:
         """Of what has a row for each item or each value of a feature."""
-        dimensions: Keys = [("dimension", self.dimension, i) for i in range(self.dimension)]
-        values = [key for keys in rows.values() for key in keys]
-        return {
-            "network/items": (outputs, dimensions),
-            "network/bias": (outputs,),
-            "network/repeat_items": (outputs,),
-            "network/features": (values, dimensions),
-            "network/repeat_features": (values,),
-            "network/numbers": (numbers, dimensions),
+        dimensions: Keys = [("dimension", self.dimensions, i) for i in range(self.dimensions)]
+        # The last is no item.
+        items: Keys = [*outputs, None]
+        named: dict[str, tuple[Keys, ...]] = {
+            "network/items/vectors": (items, dimensions),
+            "network/items/biases": (items,),
+            "network/items/repeat_biases": (items,),
+            "network/items/numbers": (numbers, dimensions),
         }
+        for (feature, _), keys in rows.items():
+            name = request_name(feature)
+            named[f"network/items/vectors_{name}"] = (keys, dimensions)
+            named[f"network/items/repeat_biases_{name}"] = (keys,)
+        return named

@@ -21,11 +21,11 @@ from trainer_module.features.vocabulary import escape
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.catalogue import Catalogue
+from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.preprocessing import PADDING, UNKNOWN
+from trainer_module.retrieval.queries import AFTER_ALL
+from trainer_module.retrieval.scores import UNWANTED, exclude
 from trainer_module.settings import Settings
-
-_DAY = 86_400_000.0
-"""Milliseconds."""
 
 
 def export_recommender(
@@ -49,10 +49,16 @@ def export_recommender(
         network = settings.model.build_network(settings, catalogue)
         log = settings.log
         assert log is not None
-        length = tf.TensorShape([None, log.length])
-        with tf.name_scope(network.name):
-            # As Keras names them where a model calls the layer: a later training finds them by their names.
-            network.build({ITEM: length, TIME: length, BASKET: length, FIRST_TARGET: tf.TensorShape([None])})
+        # Called and not built, so that its variables have the names by which a later training finds them.
+        places = tf.zeros([1, 2], tf.int64)
+        nothing = {
+            ITEM: places,
+            TIME: places,
+            BASKET: places,
+            FIRST_TARGET: places[:, 0],
+            IS_ROW: tf.ones([1]),
+        }
+        network(nothing)
         network.set_weights(trained.get_layer(network.name).get_weights())
         files = transform_output.vocabulary_file_by_name
         archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size)
@@ -102,7 +108,9 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="items")])
     def embed_item(names: tf.Tensor) -> Tensors:
-        return {"vector": network.vectors(answers.lookup(names))}
+        numbers = answers.lookup(names)
+        vectors = network.items(tf.where(numbers >= 0, tf.cast(numbers, tf.int32), items))
+        return {"vector": vectors * tf.cast(numbers >= 0, tf.float32)[:, tf.newaxis]}
 
     @tf.function(input_signature=[serialized])
     def serving_default(examples: tf.Tensor) -> Tensors:
@@ -147,47 +155,32 @@ class _Answers:
         return tf.where(tf.equal(names, ""), tf.constant(PADDING, tf.int64), numbers)
 
     def history(self, request: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-        """The latest `Log.history` events: int64 [batch, places], and how many days before the last each was.
-
-        They lie at the end, in their order; `PADDING` is before them.
-        """
+        """The latest `Log.history` events of the catalogue's items, as `Network.scores` is given them."""
         return self._latest(self.lookup(request["items"]), request["times"])
 
     def _latest(self, ids: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # One place more, as nothing can be looked for among none.
-        ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=PADDING)
-        times = tf.pad(times, [[0, 0], [1, 0]])
+        ids = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PADDING)
+        times = tf.pad(times, [[0, 0], [0, 1]])
         there = ids >= 0
-        order = tf.argsort(tf.cast(there, tf.int32), axis=1, stable=True)[:, -self._log.history :]
-        times = tf.where(there, times, 0)
-        ages = tf.cast(tf.reduce_max(times, axis=1, keepdims=True) - times, tf.float32) / _DAY
-        ids, ages = tf.where(there, ids, PADDING), tf.where(there, ages, 0.0)
-        return tf.gather(ids, order, batch_dims=1), tf.gather(ages, order, batch_dims=1)
-
-    def _scores(self, ids: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, items]; minus infinity for what may not be recommended again."""
-        scores = self._network.score(ids, ages)
-        return scores if self._log.repeats else self._without(scores, ids)
-
-    def _without(self, scores: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """`scores` with minus infinity at `ids`, int64 [batch, places]; negative ones are none."""
-        rows = tf.repeat(tf.range(tf.shape(ids, tf.int64)[0])[:, tf.newaxis], tf.shape(ids)[1], axis=1)
-        there = ids >= 0
-        places = tf.stack([tf.boolean_mask(rows, there), tf.boolean_mask(ids, there)], axis=1)
-        lowest = tf.fill([tf.shape(places)[0]], -float("inf"))
-        return tf.tensor_scatter_nd_min(scores, places, lowest)
+        items = tf.where(there, tf.cast(ids, tf.int32), self._items)
+        times = tf.where(there, times, AFTER_ALL)
+        # The last of those that are there come last, and then, among the latest, first.
+        latest = tf.argsort(tf.cast(there, tf.int32), axis=1, stable=True)[:, -self._log.history :]
+        there, items, times = (tf.gather(each, latest, batch_dims=1) for each in (there, items, times))
+        order = tf.argsort(tf.cast(~there, tf.int32), axis=1, stable=True)
+        return tf.gather(items, order, batch_dims=1), tf.gather(times, order, batch_dims=1)
 
     def _top(self, scores: tf.Tensor, k: tf.Tensor) -> Tensors:
         values, numbers = tf.math.top_k(scores, self._k_max)
         values, numbers = values[:, :k], tf.cast(numbers[:, :k], tf.int64)
-        names = tf.where(tf.math.is_finite(values), _unescape(self._names(numbers)), "")
-        # TF Serving's REST has no word for infinity.
-        values = tf.maximum(values, tf.float32.min)
+        names = tf.where(values > UNWANTED, _unescape(self._names(numbers)), "")
         return {signatures.RECOMMENDED: names, signatures.SCORES: values}
 
     def recommend(self, request: Tensors) -> Tensors:
         """Of `k` items at most `K_MAX`."""
-        scores = self._without(self._scores(*self.history(request)), self.lookup(request["exclude"]))
+        unwanted = tf.cast(self.lookup(request["exclude"]), tf.int32)
+        scores = exclude(self._network.scores(*self.history(request)), unwanted)
         among = self.lookup(request["among"])
         chosen = tf.scatter_nd(
             tf.boolean_mask(among, among >= 0)[:, tf.newaxis],
@@ -195,14 +188,14 @@ class _Answers:
             tf.constant([self._items], tf.int64),
         )
         is_free = tf.equal(tf.size(among), 0)
-        scores = tf.where(is_free | (chosen > 0), scores, -float("inf"))
+        scores = tf.where(is_free | (chosen > 0), scores, UNWANTED)
         return self._top(scores, request["k"])
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
         parsed = _parse(examples)
         history = self._latest(self.lookup(parsed[ITEM]), parsed[TIME])
-        return self._top(self._scores(*history), tf.constant(self._k_max))
+        return self._top(self._network.scores(*history), tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
@@ -211,14 +204,14 @@ class _Answers:
         place = tf.range(tf.shape(ids, tf.int64)[1])
         basket = tf.gather(parsed[BASKET], first, batch_dims=1)
         is_context = (place < first) & (parsed[BASKET] < basket)
-        scores = self._scores(*self._latest(tf.where(is_context, ids, PADDING), parsed[TIME]))
+        scores = self._network.scores(*self._latest(tf.where(is_context, ids, PADDING), parsed[TIME]))
         is_target = (place >= first) & (ids >= 0)
 
         def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             of_items, numbers, wanted = row
             own = tf.gather(of_items, tf.boolean_mask(numbers, wanted))
             at_least = tf.reduce_sum(tf.cast(of_items >= own[:, tf.newaxis], tf.int64), axis=1)
-            at_least = tf.where(tf.math.is_finite(own), at_least, 0)
+            at_least = tf.where(own > UNWANTED, at_least, 0)
             return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
 
         ranks = tf.map_fn(

@@ -1,250 +1,178 @@
-"""The network of a recommender: what training minimises and what requests are answered by.
+"""The network: from sequences to their losses, and from histories to scores of the catalogue."""
 
-What a user had already and what is new to the user are scored apart, and compared in one softmax: half of what a
-household buys next it bought before, and how often and how long ago says nearly all about it, which a product of
-two vectors learns slowly.
-
-* A user's vector is made of the history's items, averaged with weights that halve in days, weeks, months or never:
-  a memory of each length, which one pass makes for every basket of a sequence.
-* An item's vector is one of its own and those of its features, so that an item without an event has one.
-* An item of the history is scored by its decayed counts, and by how its features lend themselves to repetition.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from numpy.typing import NDArray
 
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME
-from trainer_module.retrieval.candidates import Candidates, draw_candidates, log_sum
-from trainer_module.retrieval.catalogue import Catalogue
-from trainer_module.retrieval.queries import Queries, find_queries
-
-DECAYS = (2.0, 7.0, 21.0, 60.0, 180.0, 1e5)
-"""Days in which a weight falls to 1/e: of a memory of each length."""
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.models.two_tower import TwoTower
+from trainer_module.retrieval import sampled_softmax
+from trainer_module.retrieval.encoders import History, make_encoder
+from trainer_module.retrieval.items import Features, Items
+from trainer_module.retrieval.preprocessing import PADDING
+from trainer_module.retrieval.queries import (
+    AFTER_ALL,
+    Queries,
+    ages,
+    basket_weights,
+    fading,
+    find_queries,
+    is_seen,
+)
+from trainer_module.retrieval.repeats import Repeats, first_places
+from trainer_module.retrieval.scores import exclude, put_own
 
 IS_ROW = "is_row"
 """Input, float32 [batch]: 0 for what only fills a batch up."""
 
-_DAY = 86_400_000.0
-_LOWEST = -1e9
-_LEAST_COUNT = 1e-3
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What is known of sequences at their queries.
-
-    Attributes:
-      users: float32 [batch, queries, dimension].
-      repeated: float32 [batch, queries, events]: the score of each item at the first event that it is.
-      known: bool, the same shape: where that is an item that is known by then.
-      first: int32 [batch, events]: the first event of the same item.
-    """
-
-    users: tf.Tensor
-    repeated: tf.Tensor
-    known: tf.Tensor
-    first: tf.Tensor
-
 
 class Network(keras.layers.Layer):
-    """Called with sequences it gives the loss of each; `score` ranks the catalogue for histories."""
+    """Items, encoder and repeats together."""
 
     def __init__(
-        self,
-        dimension: int,
-        negatives: int,
-        basket_power: float,
-        repeats: bool,
-        features: Sequence[tuple[int, int]],
-        catalogue: Catalogue,
-        **options: Any,
+        self, model: TwoTower, log: Log, counts: NDArray[Any], features: Features, **options: Any
     ) -> None:
-        """Takes the vectors' size, how many items are drawn beside the batch's, to which power of its basket's size a
-        target counts less, whether items of the history may follow again, (ids, columns) of each feature with ids, and the catalogue."""
+        """Takes how often each item is a target in the log, and the items' features."""
         super().__init__(**options)
-        self._dimension, self._negatives, self._repeats = dimension, negatives, repeats
-        self._basket_power = basket_power
-        self._sizes, self._widths = [ids for ids, _ in features], [width for _, width in features]
-        self._catalogue = catalogue
-        self._every: tf.Variable | None = None
+        self._model, self._log = model, log
+        self.items = Items(counts, features, model.dimensions, name="items")
+        self.encoder = make_encoder(model)
+        self.repeats = Repeats(model.memory_days, name="repeats") if log.repeats else None
+        # What training has not seen may still be a target of the eval split: without a share it would be scored as
+        # if it were never drawn, and drown all others.
+        known = np.maximum(np.asarray(counts, float), 0.5)
+        shares = known / known.sum()
+        self._frequencies = tf.constant(shares, tf.float32)
+        self._cumulated = tf.constant(np.cumsum(shares), tf.float32)
+        self._catalogue: tf.Variable | None = None
 
-    def build(self, input_shape: Any) -> None:
-        """Tables of items and of their features, and what makes users of items."""
-        del input_shape
-        items, dimension, memories = self._catalogue.size, self._dimension, len(DECAYS)
-        self._items = self.add_weight("items", [items, dimension], initializer=_small())
-        rows = max(1, sum(self._sizes))
-        self._features = self.add_weight("features", [rows, dimension], initializer=_small())
-        self._numbers = self.add_weight(
-            "numbers", [max(1, self._catalogue.numbers.shape[1]), dimension], initializer=_small()
-        )
-        counts = self._catalogue.counts + 0.5
-        popular = np.log(counts / counts.sum()).astype(np.float32)
-        self._bias = self.add_weight("bias", [items], initializer=keras.initializers.Constant(popular))
-        self._repeat_items = self.add_weight("repeat_items", [items], initializer="zeros")
-        self._repeat_features = self.add_weight("repeat_features", [rows], initializer="zeros")
-        self._memory_weights = self.add_weight(
-            "memory_weights",
-            [memories],
-            initializer=keras.initializers.Constant([-3.0, -3.0, -2.0, -1.0, 0.0, 0.0]),
-        )
-        self._repeat = self.add_weight("repeat", [2], initializer=keras.initializers.Constant([1.0, -2.0]))
-        self._user = self.add_weight("user", [dimension], initializer=_small())
-        self._project = self.add_weight(
-            "project", [memories * (dimension + 1), dimension], initializer="glorot_uniform"
-        )
-        self._expand = self.add_weight("expand", [dimension, 4 * dimension], initializer="glorot_uniform")
-        self._shrink = self.add_weight("shrink", [4 * dimension, dimension], initializer="zeros")
-        offsets = np.repeat(np.cumsum(self._sizes) - self._sizes, self._widths)
-        self._rows = tf.constant(self._catalogue.ids + offsets.astype(np.int32))
-        self._quantities = tf.constant(self._catalogue.numbers)
-        self._counts = tf.constant(self._catalogue.counts, tf.float32)
-
-    def vectors(self, items: tf.Tensor) -> tf.Tensor:
-        """float32 [..., dimension] of item numbers; zeros of negative ones."""
-        known = tf.maximum(items, 0)
-        vectors = tf.gather(self._items, known)
-        if self._rows.shape[1]:
-            vectors += tf.reduce_sum(tf.gather(self._features, tf.gather(self._rows, known)), axis=-2)
-        if self._quantities.shape[1]:
-            vectors += tf.tensordot(tf.gather(self._quantities, known), self._numbers, 1)
-        return vectors * tf.cast(items >= 0, vectors.dtype)[..., tf.newaxis]
-
-    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """float32 [batch]: of each sequence the sum of its targets' losses, over the mean of their weights' sums.
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        """float32 [batch]: of each sequence the sum of its targets' weighted losses, over the mean of such weights.
 
         Args:
           inputs: As `RetrievalLearner` reads sequences.
+          training: Whether layers that drop numbers do.
         """
-        items = tf.where(inputs[IS_ROW][:, tf.newaxis] > 0, inputs[ITEM], -1)
-        size, length = tf.shape(items)[0], items.shape[1]
-        place = tf.range(length, dtype=tf.int64)
-        is_target = (items >= 0) & (place >= inputs[FIRST_TARGET][:, tf.newaxis])
-        rows, places = tf.unstack(tf.cast(tf.where(is_target), tf.int32), axis=1)
-        days = tf.cast(inputs[TIME] - tf.reduce_max(inputs[TIME], axis=1, keepdims=True), tf.float32) / _DAY
-        queries, flat, query = find_queries(inputs[BASKET], days, rows, places)
-        embedded = self.vectors(items)
-        memory = self._remember(items, embedded, days, queries)
-        width = tf.shape(queries.before)[1]
-        users = tf.gather(tf.reshape(memory.users, [-1, self._dimension]), flat)
-        own = tf.where(memory.known, memory.repeated, _LOWEST)
-        own = tf.gather(tf.reshape(own, [-1, length]), flat)
-        before = tf.gather(tf.reshape(queries.before, [-1]), flat)
-        targets = tf.gather_nd(items, tf.stack([rows, places], axis=1))
-        drawn = draw_candidates(targets, self._counts, self._negatives)
-        others = self._score_candidates(users, drawn, items, flat // width, before, targets, query)
-        # Of the target itself: as an item of the history, or as a new one.
-        first = tf.gather_nd(memory.first, tf.stack([rows, places], axis=1))
-        is_repeat = first < tf.gather(before, query)
-        wanted = tf.gather_nd(embedded, tf.stack([rows, places], axis=1))
-        new = tf.reduce_sum(tf.gather(users, query) * wanted, axis=1) + tf.gather(self._bias, targets)
-        again = tf.gather_nd(own, tf.stack([query, first], axis=1))
-        scores = tf.where(is_repeat, again, new)
-        weights = tf.gather(tf.cast(tf.math.bincount(query), tf.float32) ** -self._basket_power, query)
-        if not self._repeats:
-            own = tf.fill(tf.shape(own), _LOWEST)
-            weights *= tf.cast(~is_repeat, tf.float32)
-        together = log_sum([own, others], tf.where(is_repeat, _LOWEST, new), query)
-        losses = weights * (tf.gather(together, query) - scores)
-        of_row = tf.math.unsorted_segment_sum(losses, rows, size)
-        return of_row * tf.cast(size, tf.float32) / tf.maximum(tf.reduce_sum(weights), 1.0)
+        there = tf.not_equal(inputs[ITEM], PADDING)
+        is_item = tf.logical_and(inputs[ITEM] >= 0, inputs[IS_ROW][:, tf.newaxis] > 0)
+        items = tf.where(is_item, tf.cast(inputs[ITEM], tf.int32), self.items.count)
+        times, order = (tf.where(there, inputs[name], AFTER_ALL) for name in (TIME, BASKET))
+        losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training)
+        weights = basket_weights(asked, self._model.basket_exponent)
+        size = tf.shape(items)[0]
+        of_row = tf.math.unsorted_segment_sum(weights * losses, asked.rows, size)
+        return of_row * tf.cast(size, tf.float32) / tf.maximum(tf.reduce_sum(weights), 1e-6)
 
-    def _remember(self, items: tf.Tensor, embedded: tf.Tensor, days: tf.Tensor, queries: Queries) -> Memory:
-        size, length, asked = tf.shape(items)[0], tf.shape(items)[1], tf.shape(queries.before)[1]
-        memories, place = len(DECAYS), tf.range(length)
-        known = (place < queries.before[:, :, tf.newaxis]) & (items >= 0)[:, tf.newaxis]
-        ages = tf.maximum(queries.days[:, :, tf.newaxis] - days[:, tf.newaxis], 0.0)
-        # [batch, queries, memories, events]
-        weights = (
-            tf.exp(-ages[:, :, tf.newaxis] / tf.reshape(DECAYS, [-1, 1]))
-            * tf.cast(known, tf.float32)[:, :, tf.newaxis]
-        )
-        totals = tf.reduce_sum(weights, axis=3)
-        by_memory = tf.reshape(weights, [size, asked * memories, length])
-        pooled = tf.reshape(tf.matmul(by_memory, embedded), [size, asked, memories, self._dimension])
-        pooled /= totals[..., tf.newaxis] + 0.01
-        joined = tf.concat(
-            [tf.reshape(pooled * 4.0, [size, asked, memories * self._dimension]), tf.math.log1p(totals)],
-            axis=2,
-        )
-        users = tf.tensordot(joined, self._project, 1) + self._user
-        users += tf.tensordot(tf.nn.gelu(tf.tensordot(users, self._expand, 1)), self._shrink, 1)
-        first = tf.argmax(items[:, :, tf.newaxis] == items[:, tf.newaxis], axis=2, output_type=tf.int32)
-        segments = tf.reshape(first + tf.range(size)[:, tf.newaxis] * length, [-1])
-        by_event = tf.reshape(tf.transpose(by_memory, [0, 2, 1]), [size * length, asked * memories])
-        counts = tf.math.unsorted_segment_sum(by_event, segments, size * length)
-        counts = tf.transpose(tf.reshape(counts, [size, length, asked, memories]), [0, 2, 1, 3])
-        # Counts are of the data: what they weigh is learned, and not what was counted.
-        counts = tf.stop_gradient(counts)
-        weighed = tf.tensordot(counts, tf.nn.softplus(self._memory_weights), 1)
-        repeated = self._repeat[0] * tf.math.log(weighed + _LEAST_COUNT) + self._repeat[1]
-        numbers = tf.maximum(items, 0)
-        liking = tf.gather(self._repeat_items, numbers)
-        if self._rows.shape[1]:
-            liking += tf.reduce_sum(tf.gather(self._repeat_features, tf.gather(self._rows, numbers)), axis=2)
-        repeated += liking[:, tf.newaxis]
-        return Memory(users, repeated, known & (first == place)[:, tf.newaxis], first)
-
-    def _score_candidates(
+    def users(
         self,
-        users: tf.Tensor,
-        drawn: Candidates,
         items: tf.Tensor,
-        row: tf.Tensor,
-        before: tf.Tensor,
-        targets: tf.Tensor,
-        query: tf.Tensor,
-    ) -> tf.Tensor:
-        """float32 [queries, candidates], corrected for how likely each was drawn; none of a query's own items."""
-        scores = tf.matmul(users, self.vectors(drawn.items), transpose_b=True)
-        scores += tf.gather(self._bias, drawn.items) - drawn.log_chance
-        # Where each candidate is in each sequence first; behind its end where it is not.
-        numbered = tf.scatter_nd(
-            drawn.items[:, tf.newaxis], tf.range(1, tf.size(drawn.items) + 1), [self._catalogue.size]
+        times: tf.Tensor,
+        order: tf.Tensor,
+        lengths: tf.Tensor,
+        training: bool | None = False,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Vectors float [chunks, queries, dimensions], and own scores [chunks, queries, events] with repeats."""
+        seen = is_seen(lengths, tf.shape(items)[1])
+        left = fading(ages(times, lengths), seen, self._model.memory_days)
+        vectors = self.encoder(History(self.items(items), order, lengths, left), training=training)
+        if self.repeats is None:
+            return vectors, None
+        own = self.repeats((first_places(items), left))
+        return vectors, own + self.items.repeat_biases(items)[:, tf.newaxis]
+
+    def losses(
+        self,
+        items: tf.Tensor,
+        times: tf.Tensor,
+        order: tf.Tensor,
+        first_target: tf.Tensor,
+        training: bool | None = None,
+    ) -> tuple[tf.Tensor, Queries]:
+        """The loss of each target, float32 [targets], and where the targets are.
+
+        Args:
+          items: int32 [chunks, events], filled up with the number of items.
+          times: int64 [chunks, events], filled up with `AFTER_ALL`.
+          order: int64 [chunks, events], the same: ascending, and equal for events of one basket.
+          first_target: int [chunks].
+          training: Whether layers that drop numbers do.
+        """
+        asked = find_queries(items, order, first_target, self.items.count)
+        vectors, own = self.users(items, times, order, asked.lengths, training)
+        targets = tf.gather_nd(items, tf.stack([asked.rows, asked.positions], axis=1))
+        candidates = self.candidates(targets)
+        places = first_places(items)
+        # Queries without a target are none.
+        queries = tf.shape(asked.lengths)[1]
+        used, of = tf.unique(asked.rows * queries + asked.queries)
+        scores = tf.matmul(
+            tf.gather(_joined(vectors), used), self.items(candidates.ids), transpose_b=True
+        ) + self.items.biases(candidates.ids)
+        flat = sampled_softmax.Asked(
+            scores=tf.cast(scores, tf.float32),
+            own=None if own is None else tf.gather(_joined(own), used),
+            lengths=tf.gather(tf.reshape(asked.lengths, [-1]), used),
+            rows=used // queries,
+            query=of,
+            target=targets,
+            first=tf.gather_nd(places, tf.stack([asked.rows, asked.positions], axis=1)),
         )
-        of_event = tf.where(items >= 0, tf.gather(numbered, tf.maximum(items, 0)), 0)
-        size, length = tf.shape(items)[0], tf.shape(items)[1]
-        cells = tf.stack([tf.repeat(tf.range(size), length), tf.reshape(of_event, [-1])], axis=1)
-        nowhere = tf.fill([size, tf.size(drawn.items) + 1], length)
-        first = tf.tensor_scatter_nd_min(nowhere, cells, tf.tile(tf.range(length), [size]))[:, 1:]
-        is_known = tf.gather(first, row) < before[:, tf.newaxis]
-        of_target = tf.gather(numbered, targets) - 1
-        is_own = tf.scatter_nd(
-            tf.stack([query, of_target], axis=1), tf.ones_like(of_target), tf.shape(scores)
-        )
-        return tf.where(is_known | (is_own > 0), _LOWEST, scores)
+        return sampled_softmax.losses(flat, candidates, items, places, self.items.count), asked
+
+    def candidates(self, targets: tf.Tensor) -> sampled_softmax.Candidates:
+        """What the queries of a step are compared with."""
+        if self._model.softmax == "full":
+            return sampled_softmax.all_items(self.items.count)
+        uniform = tf.random.uniform([self._model.negatives])
+        drawn = tf.searchsorted(self._cumulated, uniform, side="right")
+        drawn = tf.minimum(drawn, self.items.count - 1)
+        return sampled_softmax.draw_candidates(targets, drawn, self._frequencies)
 
     def freeze(self) -> tf.Variable:
-        """Keeps the vectors of all items, which histories are compared with, and returns them."""
-        every = self.vectors(tf.range(self._catalogue.size, dtype=tf.int64))
-        self._every = tf.Variable(every, trainable=False, name="catalogue")
-        return self._every
+        """Keeps the vectors of all items, which users are compared with, and returns them."""
+        every = self.items(tf.range(self.items.count))
+        self._catalogue = tf.Variable(every, trainable=False, name="catalogue")
+        return self._catalogue
 
-    def embed_users(self, items: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, dimension] of histories: int64 [batch, places], negative for none, and days before the last."""
-        return self._remember_all(items, ages).users[:, 0]
+    def embed_users(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+        """float32 [users, dimensions] after whole histories, as `scores` is given them."""
+        return tf.cast(self._after(items, times)[0][:, 0], tf.float32)
 
-    def score(self, items: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, catalogue] of histories."""
-        memory = self._remember_all(items, ages)
-        scores = tf.matmul(memory.users[:, 0], self._every, transpose_b=True) + self._bias
-        places = tf.where(memory.known[:, 0])
-        numbers = tf.gather_nd(items, places)
-        return tf.tensor_scatter_nd_update(
-            scores, tf.stack([places[:, 0], numbers], axis=1), tf.gather_nd(memory.repeated[:, 0], places)
-        )
+    def scores(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+        """Scores of the catalogue after whole histories, float32 [users, items].
 
-    def _remember_all(self, items: tf.Tensor, ages: tf.Tensor) -> Memory:
-        size = tf.shape(items)[0]
-        everything = tf.fill([size, 1], tf.shape(items)[1])
-        return self._remember(items, self.vectors(items), -ages, Queries(everything, tf.zeros([size, 1])))
+        Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats.
+
+        Args:
+          items: int32 [users, events], at least one, filled up with the number of items.
+          times: int64 [users, events], ascending, filled up with `queries.AFTER_ALL`.
+        """
+        vectors, own = self._after(items, times)
+        assert self._catalogue is not None
+        biases = self.items.biases(tf.range(self.items.count))
+        scores = tf.matmul(vectors[:, 0], self._catalogue, transpose_b=True) + biases
+        scores = tf.cast(scores, tf.float32)
+        if own is None:
+            return exclude(scores, items)
+        is_first = tf.equal(first_places(items), tf.range(tf.shape(items)[1]))
+        is_event = tf.not_equal(items, self.items.count)
+        return put_own(scores, items, tf.logical_and(is_event, is_first), own[:, 0])
+
+    def _after(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        is_event = tf.not_equal(items, self.items.count)
+        lengths = tf.reduce_sum(tf.cast(is_event, tf.int32), axis=1, keepdims=True)
+        order = times
+        if self._log.same_time == "in_order":
+            places = tf.range(tf.shape(items, tf.int64)[1])
+            order = tf.where(is_event, tf.broadcast_to(places, tf.shape(items)), AFTER_ALL)
+        return self.users(items, times, order, lengths)
 
 
-def _small() -> keras.initializers.Initializer:
-    # A new one for each variable: one initializer gives all of its variables the same values.
-    return keras.initializers.RandomNormal(stddev=0.01)
+def _joined(by_chunk: tf.Tensor) -> tf.Tensor:
+    """[chunks, queries, any] as [chunks * queries, any]."""
+    shape = tf.shape(by_chunk)
+    return tf.reshape(by_chunk, [shape[0] * shape[1], shape[2]])

@@ -1,49 +1,96 @@
-"""When in a sequence it is asked what comes next: once a basket, of what was before it."""
+"""Moments of a history at which a user is asked about, and what each of them may see."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
+AFTER_ALL = tf.int64.max
+"""The time, and the place in the order, of a place without an event."""
 
-@dataclass(frozen=True)
-class Queries:
-    """Moments at which it is asked what comes next: several in each sequence.
+_DAY = 86_400_000.0
+"""Milliseconds."""
 
-    Attributes:
-      before: int32 [batch, queries]: how many events of the sequence are known then.
-      days: float32 [batch, queries]: when the last of them was, from which ages are counted: not from the moment
-        itself, which training knows and a request can only guess.
-    """
 
-    before: tf.Tensor
-    days: tf.Tensor
+class Queries(NamedTuple):
+    """The moments of chunks, and the events that are to be predicted at them."""
+
+    lengths: tf.Tensor
+    """int32 [chunks, queries]: how many of a chunk's events are strictly earlier. 0 where there is no such query."""
+    rows: tf.Tensor
+    """int32 [targets]: the chunk of each event that is to be predicted."""
+    positions: tf.Tensor
+    """int32 [targets]: its place in the chunk."""
+    queries: tf.Tensor
+    """int32 [targets]: its query in the chunk."""
 
 
 def find_queries(
-    baskets: tf.Tensor, days: tf.Tensor, rows: tf.Tensor, places: tf.Tensor
-) -> tuple[Queries, tf.Tensor, tf.Tensor]:
-    """A query for each basket that has targets: queries, their places [queries of the batch] in [batch * width], and
-    the number of each target's query.
+    items: tf.Tensor,
+    order: tf.Tensor,
+    first_target: tf.Tensor,
+    padding: int,
+    weights: tf.Tensor | None = None,
+) -> Queries:
+    """The queries of chunks.
 
     Args:
-      baskets: int64 [batch, events].
-      days: float32 [batch, events].
-      rows: int32 [targets], ascending.
-      places: int32 [targets], ascending within a row.
+      items: int32 [chunks, events].
+      order: int64 [chunks, events], ascending in every chunk: equal for events of which none is known when another
+        is predicted.
+      first_target: integer [chunks]: places below it are context, and nothing to be predicted.
+      padding: The id of a place without an event.
+      weights: float [chunks] or None: a chunk that weighs nothing only fills a batch up, and has no queries; its
+        items would be taken as what other users did not want.
     """
-    size, length = tf.shape(baskets)[0], tf.shape(baskets)[1]
-    of_target = tf.cast(tf.gather_nd(baskets, tf.stack([rows, places], axis=1)), tf.int32)
-    keys, query = tf.unique(rows * length + of_target)
-    row, basket = keys // length, keys % length
-    counts = tf.math.bincount(row, minlength=size, maxlength=size)
-    width = tf.maximum(tf.reduce_max(counts), 1)
-    column = tf.range(tf.size(keys)) - tf.gather(tf.cumsum(counts, exclusive=True), row)
-    flat = row * width + column
-    # Baskets are numbered as they come: as many events are before one as there are of lesser numbers.
-    lesser = tf.gather(tf.cast(baskets, tf.int32), row) < basket[:, tf.newaxis]
-    is_first = tf.argmax(tf.cast(~lesser, tf.int32), axis=1, output_type=tf.int32)
-    day = tf.gather_nd(days, tf.stack([row, tf.maximum(is_first - 1, 0)], axis=1))
-    shape = [size * width]
-    before = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], is_first, shape), [size, width])
-    asked = tf.reshape(tf.scatter_nd(flat[:, tf.newaxis], day, shape), [size, width])
-    return Queries(before, asked), flat, query
+    earlier = tf.searchsorted(order, order, side="left")
+    place = tf.range(tf.shape(items)[1])[tf.newaxis]
+    first_target = tf.cast(first_target, tf.int32)[:, tf.newaxis]
+    is_target = tf.logical_and(tf.not_equal(items, padding), place >= first_target)
+    if weights is not None:
+        is_target = tf.logical_and(is_target, (weights > 0)[:, tf.newaxis])
+    # Where the context ends amid such events, the rest of them are a query as well.
+    begins = tf.logical_and(is_target, tf.logical_or(place == earlier, place == first_target))
+    numbers = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1
+    targets = tf.cast(tf.where(is_target), tf.int32)
+    starts = tf.cast(tf.where(begins), tf.int32)
+    shape = [tf.shape(items)[0], tf.maximum(tf.reduce_max(numbers) + 1, 1)]
+    at = tf.stack([starts[:, 0], tf.gather_nd(numbers, starts)], axis=1)
+    lengths = tf.scatter_nd(at, tf.gather_nd(earlier, starts), shape)
+    return Queries(lengths, targets[:, 0], targets[:, 1], tf.gather_nd(numbers, targets))
+
+
+def basket_weights(asked: Queries, exponent: float) -> tf.Tensor:
+    """What each target counts in the loss, float32 [targets]: a query's number of targets to the minus `exponent`."""
+    query = asked.rows * tf.shape(asked.lengths)[1] + asked.queries
+    _, of, counts = tf.unique_with_counts(query)
+    return tf.cast(tf.gather(counts, of), tf.float32) ** -exponent
+
+
+def is_seen(lengths: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    """bool [chunks, queries, events]: which of `events` places come before each query of `lengths`."""
+    return tf.range(events)[tf.newaxis, tf.newaxis] < lengths[:, :, tf.newaxis]
+
+
+def ages(times: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Days from each event to the last one that its query sees, float32 [chunks, queries, events]; at least 0.
+
+    To the last event and not to the query's own moment: when a user comes back is not known where one is asked
+    what the user will take next, so a model that was trained with it would be served something else.
+    """
+    last = tf.gather(times, tf.maximum(lengths - 1, 0), axis=1, batch_dims=1)
+    # Whole milliseconds until the difference is taken: float32 has steps of two minutes in today's dates.
+    passed = tf.maximum(last[:, :, tf.newaxis] - times[:, tf.newaxis, :], 0)
+    return tf.cast(passed, tf.float32) / _DAY
+
+
+def fading(ages_: tf.Tensor, seen: tf.Tensor, days: tuple[float, ...]) -> tf.Tensor:
+    """How much of each event is left, float32 [chunks, queries, memories, events].
+
+    Args:
+      ages_: Of `ages`.
+      seen: Of `is_seen`.
+      days: After which 1/e is left; one memory each, and a last one that never fades.
+    """
+    rates = tf.constant([*(1 / span for span in days), 0.0])[:, tf.newaxis]
+    left = tf.exp(-ages_[:, :, tf.newaxis, :] * rates)
+    return left * tf.cast(seen, tf.float32)[:, :, tf.newaxis, :]
