@@ -36,7 +36,6 @@ class Log:
       time_unit: Of `time` since 1970; "iso" for texts such as 2026-11-27T04:35:00 and for Parquet's timestamps.
       items: Pattern of the item table's files below [source] path, in the log's format. Without one the items are
         those of the log, and have no features.
-      name: Column of the item table with what people call an item.
       where: Which rows count, as an expression over the log's columns; without one all do.
       exclude: Column of the item table → values of it whose items are neither learned from nor recommended.
       history: How many events before the one predicted are known, the latest ones.
@@ -52,7 +51,6 @@ class Log:
     time: str
     time_unit: Literal["iso", "s", "ms", "us", "ns"] = "iso"
     items: str = ""
-    name: str = ""
     where: str = ""
     exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
     history: int = 256
@@ -67,8 +65,8 @@ class Log:
         )
         require(1 <= self.history <= 10_000, f"history is {self.history}; it must be from 1 to 10,000.")
         require(
-            bool(self.items) or not (self.name or self.exclude),
-            "name and exclude are of the item table: name its files with items.",
+            bool(self.items) or not self.exclude,
+            "exclude is of the item table: name its files with items.",
         )
         if self.where:
             try:
@@ -94,8 +92,7 @@ class Log:
     @property
     def item_columns(self) -> dict[str, str]:
         """The item table's columns that are read besides features, and which key names each."""
-        named = {self.item: "[log] item names", **({self.name: "[log] name names"} if self.name else {})}
-        return {**dict.fromkeys(self.exclude, "[log] exclude names"), **named}
+        return {**dict.fromkeys(self.exclude, "[log] exclude names"), self.item: "[log] item names"}
 
     @property
     def operands(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def refusal(directory: Path, *overrides: str, **changed: str | bool) -> str:
 
 
 def test_the_log_s_columns_are_read_of_the_log_and_the_features_of_the_item_table(tmp_path: Path) -> None:
-    log = LOG + 'name = "title"\nwhere = "amount > 0 and kind == \'buy\'"\nexclude = { shelf = ["bags"] }\n'
+    log = LOG + 'where = "amount > 0 and kind == \'buy\'"\nexclude = { shelf = ["bags"] }\n'
     loaded = load(tmp_path, log=log, more='[evaluation]\nslices = ["brand"]\n')
     assert loaded.columns == {
         "who": "[log] user names", "what": "[log] item names", "when": "[log] time names",
@@ -71,7 +71,7 @@ def test_the_log_s_columns_are_read_of_the_log_and_the_features_of_the_item_tabl
     }  # fmt: skip
     assert loaded.log_reading is not None
     assert loaded.log_reading.items.columns == {
-        "what": "[log] item names", "title": "[log] name names", "shelf": "[log] exclude names",
+        "what": "[log] item names", "shelf": "[log] exclude names",
         "category": "[features] names", "brand": "[evaluation] slices names",
     }  # fmt: skip
     # A product's number 007 is that in the log and in the item table, and no time is read as a decimal.
@@ -160,9 +160,7 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.history=10001"], {}, "[log] history is 10001; it must be from 1 to 10,000."),
         (["log.user='what'"], {}, "[log] user, item and time must be three columns."),
         (["log.time='who'"], {}, "[log] user, item and time must be three columns."),
-        (["log.items=''", "log.name='title'"], {},
-         "[log] name and exclude are of the item table: name its files with items."),
-        (["log.items=''", "log.exclude={ shelf = ['bags'] }"], {}, "name and exclude are of the item table"),
+        (["log.items=''", "log.exclude={ shelf = ['bags'] }"], {}, "exclude is of the item table: name its files with items."),
         (["log.time_unit='days'"], {}, "[log] time_unit is 'days'"),
         (["log.same_time='any'"], {}, "[log] same_time is 'any'"),
         (["log.people='who'"], {}, "[log] has no key 'people'"),
