@@ -45,9 +45,9 @@ def measure(setting: dict[str, Any]) -> float:
     from trainer_module.inputs.batches import make_batches
     from trainer_module.label import TRANSFORMED_LABEL
     from trainer_module.model import build_model, compile_model
-    from trainer_module.optimizer import make_optimizer
     from trainer_module.settings import Settings
     from trainer_module.training import autograph
+    from trainer_module.training.optimizer import make_optimizer
 
     autograph.leave_keras_alone()
     tf.config.experimental.enable_tensor_float_32_execution(setting["tf32"])

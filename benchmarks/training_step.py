@@ -65,8 +65,8 @@ def our_model(hidden_units: tuple[int, ...] | None = None) -> Any:
 
     from pipeline import config
     from trainer_module.model import build_model, compile_model
-    from trainer_module.optimizer import make_optimizer
     from trainer_module.training import autograph
+    from trainer_module.training.optimizer import make_optimizer
 
     autograph.leave_keras_alone()
     settings = config.load("taxi", "laptop").settings

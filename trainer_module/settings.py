@@ -8,123 +8,15 @@ the same tables through them, and TFX carries them to Transform and Trainer as p
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from foundation.sections import ConfigurationError, Tables, check_keys, check_section, read_section, require
+from foundation.sections import ConfigurationError, check_section, read_section
 from trainer_module.features import Feature, by_kind, read_features
 from trainer_module.label import Label
 from trainer_module.log import EVENTS, Log, read_log
 from trainer_module.losses import Loss, read_loss
 from trainer_module.models import Model, check_model, read_model
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long, how fast and on what to train. Epochs, never steps (trap 10).
-
-    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
-    Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
-    `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
-    rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
-    `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
-    turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
-    """
-
-    epochs: int = 10
-    global_batch_size: int | None = None
-    batch_size_per_replica: int | None = None
-    learning_rate: float = 0.001
-    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
-    momentum: float | None = None
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_epochs: float = 0.0
-    learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
-    early_stopping_patience: int = 3
-    cache: Literal["memory", "disk", "none"] = "memory"
-    cache_mib: int = 2048
-    shuffle_rows: int = 100_000
-    seed: int = 42
-    steps_per_execution: int = 16
-    profile_steps: tuple[int, ...] = ()
-    strategy: Literal["auto", "none", "one_device", "mirrored", "multi_worker"] = "auto"
-    workers: int = 1
-    startup_timeout_seconds: int = 300
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
-    warm_start: bool = False
-
-    def __post_init__(self) -> None:
-        counts = ("epochs", "workers", "steps_per_execution", "shuffle_rows", "cache_mib")
-        sizes = ("global_batch_size", "batch_size_per_replica")
-        for name in (*counts, "startup_timeout_seconds", *sizes):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"{name} is {value}; it must be at least 1.")
-        require(
-            self.early_stopping_patience >= 0,
-            f"early_stopping_patience is {self.early_stopping_patience}; it must be 0 (off) or more.",
-        )
-        require(
-            0 < self.learning_rate <= 10,
-            f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
-        )
-        require(
-            self.momentum is None or self.optimizer == "sgd",
-            f'momentum means nothing to {self.optimizer}: remove it, or set optimizer = "sgd".',
-        )
-        require(
-            self.momentum is None or 0 <= self.momentum < 1,
-            f"momentum is {self.momentum}; it must be from 0 to below 1.",
-        )
-        require(
-            0 <= self.weight_decay < 1,
-            f"weight_decay is {self.weight_decay:g}; it must be from 0 to below 1.",
-        )
-        require(
-            self.clip_norm is None or self.clip_norm > 0,
-            f"clip_norm is {self.clip_norm}; it must be above 0.",
-        )
-        require(
-            0 <= self.warmup_epochs < self.epochs,
-            f"warmup_epochs is {self.warmup_epochs:g} of {self.epochs} epochs; it must be 0 or more, and fewer.",
-        )
-        require(
-            not self.profile_steps
-            or (len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1]),
-            f"profile_steps is {list(self.profile_steps)}; give the first and the last step, like [100, 110].",
-        )
-        require(
-            (self.global_batch_size is None) != (self.batch_size_per_replica is None),
-            "needs either 'global_batch_size' or 'batch_size_per_replica', and not both.",
-        )
-        require(
-            self.learning_rate_scaling == "none" or self.batch_size_per_replica is not None,
-            f"learning_rate_scaling is {self.learning_rate_scaling!r}, but a global_batch_size does not grow "
-            'with the replicas: give batch_size_per_replica, or set learning_rate_scaling = "none".',
-        )
-        require(
-            self.workers == 1 or self.strategy == "multi_worker",
-            f"workers is {self.workers} with strategy '{self.strategy}': "
-            'several workers need strategy = "multi_worker".',
-        )
-        require(
-            self.global_batch_size is None or self.global_batch_size % self.workers == 0,
-            f"global_batch_size {self.global_batch_size} cannot be divided among {self.workers} workers: "
-            f"make it a multiple of {self.workers}.",
-        )
-
-
-def check_training(table: Any, lower: Tables, where: str) -> None:
-    """Checks the ``[training]`` of one layer: a `foundation.sections.Check`.
-
-    The two ways to give a batch size exclude each other: that of `table` replaces that of `lower`.
-    """
-    check_keys(Training, table, where)
-    sizes = ("global_batch_size", "batch_size_per_replica")
-    for given, other in (sizes, sizes[::-1]):
-        if given in table:
-            lower.pop(other, None)
-
+from trainer_module.training.settings import Training, check_training
 
 CHECKS = {"label": check_section(Label), "model": check_model, "training": check_training}
 """How a layer's tables are checked; the keys of ``features`` depend on kinds that other layers may name."""

@@ -20,12 +20,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 
 from components.data_gate import statistics_history
-from components.data_gate.cell_check import check_lengths, check_texts, count_infinite
+from components.data_gate.checks.cells import check_lengths, check_texts, count_infinite
+from components.data_gate.checks.feature_types import check_feature_types, check_single_values, longer_lists
+from components.data_gate.checks.labels import check_labels
 from components.data_gate.comparison import Comparison
 from components.data_gate.distance import ALL_SPLITS, Distance
 from components.data_gate.drift import check_comparators
-from components.data_gate.feature_types import check_feature_types, check_single_values, longer_lists
-from components.data_gate.label_check import check_labels
 from components.data_gate.merged_statistics import Statistics, merge_statistics
 from components.data_gate.report import REPORT, Anomaly, DataGateError, describe_infinite, make_report
 from components.data_gate.settings import Drift

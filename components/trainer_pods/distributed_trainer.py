@@ -39,7 +39,8 @@ from components.trainer_pods.worker_pods import (
 from foundation.saved_model import identity
 from foundation.sections import UserError
 from trainer_module.job import Job
-from trainer_module.settings import Settings, Training
+from trainer_module.settings import Settings
+from trainer_module.training.settings import Training
 
 _LOG = logging.getLogger("trainer_module.pods")
 _POLL_SECONDS = 2.0

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.app_exporter.settings import App
 from components.data_gate.settings import Drift
-from components.evaluator.settings import Metric, check_doubled, check_names, read_metrics
+from components.evaluator.settings import Metric, read_metrics
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
@@ -28,7 +28,8 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
-from pipeline.config.columns import check_columns, log_reading_of, named_columns, reading_of
+from pipeline.config.agreement import check_agreement
+from pipeline.config.columns import log_reading_of, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
@@ -41,7 +42,8 @@ from trainer_module.label import Label
 from trainer_module.log import ITEMS, Log, read_log
 from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
-from trainer_module.settings import Settings, Training, check_training
+from trainer_module.settings import Settings
+from trainer_module.training.settings import Training, check_training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -230,36 +232,5 @@ def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
     features = tuple(feature.within(dataset_file.parent) for feature in settings.features)
     settings = replace(settings, features=features)
     config = Config(name=name, profile=profile, dataset_file=dataset_file, settings=settings, **values)
-    _check_across(config, where)
+    check_agreement(config, where)
     return config
-
-
-def _check_across(config: Config, where: str) -> None:
-    """Checks that involve several sections."""
-    task, rules = config.settings.label.task, config.settings.label.rules
-    if not config.source.has_spans and config.window != Window():
-        raise ConfigurationError(
-            f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
-            "or remove it."
-        )
-    if config.source.has_spans and 0 < config.retention.spans < config.window.spans:
-        raise ConfigurationError(
-            f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
-            "keep at least those."
-        )
-    check_columns(config, where)
-    check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
-    names = rules.metric_names(config.metrics)
-    check_doubled(names, where)
-    refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
-    if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
-        raise ConfigurationError(
-            f"{where} [evaluation] threshold means nothing to a {task} label: remove it."
-        )
-    for metric, gate in config.gates.items():
-        for column in gate.slice_columns:
-            if column not in config.evaluation.by_name:
-                raise ConfigurationError(
-                    f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
-                    "lacks: add it there."
-                )

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.data_gate.cell_check import count_infinite
+from components.data_gate.checks.cells import count_infinite
 from components.data_gate.report import describe_infinite, make_report
 from components.run_report.text import number
 from foundation.sections import ConfigurationError

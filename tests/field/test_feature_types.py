@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 
-from components.data_gate.feature_types import check_feature_types
+from components.data_gate.checks.feature_types import check_feature_types
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, set_counts
 from components.data_gate.report import DataGateError
 from trainer_module.features import read_features

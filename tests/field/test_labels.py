@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.data_gate.label_check import check_labels
+from components.data_gate.checks.labels import check_labels
 from components.data_gate.report import DataGateError
 from tests.tf.conftest import transform
 from trainer_module.inputs.rows import Shard, read_rows

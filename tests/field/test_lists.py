@@ -12,7 +12,7 @@ from components.app_exporter import tflite
 from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
-from components.data_gate.feature_types import check_single_values, longer_lists
+from components.data_gate.checks.feature_types import check_single_values, longer_lists
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, common_of
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError

@@ -16,7 +16,7 @@ from components.app_exporter.farmhash import fingerprint64
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
 from components.app_exporter.shipped_code import check_exportable
-from components.data_gate.cell_check import check_texts
+from components.data_gate.checks.cells import check_texts
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError
 from tests.field.signatures import Array, Exported, export

@@ -12,7 +12,7 @@ from components.app_exporter.encoding import encode
 from components.app_exporter.metadata import describe
 from components.app_exporter.probe import transform_of
 from components.app_exporter.shipped_code import check_exportable
-from components.data_gate.cell_check import check_lengths
+from components.data_gate.checks.cells import check_lengths
 from components.data_gate.merged_statistics import FeatureStatistics, Statistics, common_of
 from components.data_gate.report import DataGateError
 from foundation.sections import ConfigurationError

@@ -9,9 +9,9 @@ from tensorflow.python.autograph.core import config as autograph_config
 
 from trainer_module.distribution import precision
 from trainer_module.model import build_model, compile_model
-from trainer_module.optimizer import make_optimizer
 from trainer_module.settings import Settings
 from trainer_module.training import autograph
+from trainer_module.training.optimizer import make_optimizer
 
 from .conftest import TABLES
 

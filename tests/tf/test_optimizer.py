@@ -8,9 +8,10 @@ import pytest
 import tf_keras as keras
 
 from foundation.sections import ConfigurationError
-from trainer_module.optimizer import make_optimizer
 from trainer_module.run import run_job
-from trainer_module.settings import Settings, Training
+from trainer_module.settings import Settings
+from trainer_module.training.optimizer import make_optimizer
+from trainer_module.training.settings import Training
 
 from .conftest import TABLES, Transformed
 

@@ -28,6 +28,7 @@ EDITED = {
     "components/app_exporter/tfjs/converter/uv.lock": f"AppExporter, {TRAINS}",
     "components/app_exporter/tfjs/runtime/predict.mjs": f"AppExporter, {TRAINS}",
     "components/baseline_model/component.py": f"BaselineModel, {TRAINS}",
+    "components/data_gate/checks/labels.py": f"DataGate, {TRAINS}",
     "components/data_gate/drift.py": f"DataGate, {TRAINS}",
     "components/evaluator/component.py": f"Evaluator, Pusher, {TRAINS}",
     "components/evaluator/ranking/measures.py": "",

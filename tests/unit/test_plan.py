@@ -3,8 +3,8 @@
 import pytest
 
 from foundation.sections import ConfigurationError
-from trainer_module.settings import Training
 from trainer_module.training.plan import make_plan, steps_of_pass
+from trainer_module.training.settings import Training
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import tensorflow as tf
 from foundation.sections import ConfigurationError
 from trainer_module.distribution.cluster import Cluster, wait_for_others
 from trainer_module.inputs.rows import Shard
-from trainer_module.settings import Training
+from trainer_module.training.settings import Training
 
 
 @dataclass(frozen=True)

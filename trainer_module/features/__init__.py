@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from foundation import registry
+from foundation.request_names import request_name
 from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
-from trainer_module.request_names import request_name
 
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, columns of features without ids], about zero mean and unit variance."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from foundation.request_names import request_name
 from foundation.sections import require
 from trainer_module.models import Inputs, Keys, Model
-from trainer_module.request_names import request_name
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from trainer_module.inputs.survey import Survey, survey_splits
 from trainer_module.job import Job
 from trainer_module.learner import Learner, make_learner
 from trainer_module.model import PREDICTIONS
-from trainer_module.optimizer import make_optimizer
 from trainer_module.training import autograph
+from trainer_module.training.optimizer import make_optimizer
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.progress import Progress
 from trainer_module.training.recovery import BestEpoch, Checkpoints, continues

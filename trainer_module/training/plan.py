@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation.sections import ConfigurationError
-from trainer_module.settings import Training
+from trainer_module.training.settings import Training
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from trainer_module.export import export_model
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL
 from trainer_module.model import build_model, compile_model
-from trainer_module.optimizer import make_optimizer
 from trainer_module.settings import Settings
 from trainer_module.training.autograph import leave_keras_alone
+from trainer_module.training.optimizer import make_optimizer
 
 STAND_IN = Path(__file__).with_name("stand_in_model_server.py")
 TFLITE = ("float32", "dynamic", "int8")

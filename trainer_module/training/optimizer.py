@@ -2,7 +2,7 @@
 
 import tf_keras as keras
 
-from trainer_module.settings import Training
+from trainer_module.training.settings import Training
 
 _OPTIMIZERS = {
     "adam": keras.optimizers.Adam,

@@ -1,0 +1,47 @@
+"""What the tables of a configuration must agree about."""
+
+from typing import TYPE_CHECKING
+
+from components.evaluator.settings import check_doubled, check_names
+from foundation.sections import ConfigurationError, refuse_unknown_keys
+from pipeline.config.columns import check_columns
+from pipeline.config.dataset import Evaluation
+from pipeline.config.window import Window
+
+if TYPE_CHECKING:
+    from pipeline.config.loading import Config
+
+
+def check_agreement(config: "Config", where: str) -> None:
+    """Checks that involve several sections.
+
+    Raises:
+      ConfigurationError: In one sentence that begins with `where`.
+    """
+    task, rules = config.settings.label.task, config.settings.label.rules
+    if not config.source.has_spans and config.window != Window():
+        raise ConfigurationError(
+            f"{where} [window] needs spans: give [source] a pattern with {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, "
+            "or remove it."
+        )
+    if config.source.has_spans and 0 < config.retention.spans < config.window.spans:
+        raise ConfigurationError(
+            f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
+            "keep at least those."
+        )
+    check_columns(config, where)
+    check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
+    names = rules.metric_names(config.metrics)
+    check_doubled(names, where)
+    refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
+    if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
+        raise ConfigurationError(
+            f"{where} [evaluation] threshold means nothing to a {task} label: remove it."
+        )
+    for metric, gate in config.gates.items():
+        for column in gate.slice_columns:
+            if column not in config.evaluation.by_name:
+                raise ConfigurationError(
+                    f"{where} [gates.{metric}] names the slice '{column}', which [evaluation] slices "
+                    "lacks: add it there."
+                )
