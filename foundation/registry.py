@@ -6,7 +6,7 @@ is the choice. Nothing else lists them.
 
 import importlib
 import pkgutil
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from foundation.sections import ConfigurationError
 
@@ -53,6 +53,12 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
             f"{base.__module__}.{base.__name__}; it must define exactly one."
         )
     return classes[0]
+
+
+def find_object(path: str) -> Any:
+    """What the import path of a class or a function names."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def name_of(choice: type, package: str) -> str:

@@ -1,12 +1,12 @@
 """What a training asks of the kind of model that it trains: here one of rows with labels."""
 
-import importlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import tensorflow_transform as tft
 import tf_keras as keras
 
+from foundation import registry
 from trainer_module.export import export_model
 from trainer_module.job import Job
 from trainer_module.model import build_model, compile_model
@@ -55,6 +55,5 @@ class Learner:
 
 def make_learner(job: Job, transform_output: tft.TFTransformOutput) -> Learner:
     """The learner of the job's task."""
-    module, _, name = job.settings.label.rules.learner.rpartition(".")
-    learner: Learner = getattr(importlib.import_module(module), name)(job, transform_output)
+    learner: Learner = registry.find_object(job.settings.label.rules.learner)(job, transform_output)
     return learner

@@ -4,7 +4,6 @@ On the first run nothing is live. TFX's own Evaluator would fail to load the emp
 judges the candidate on the absolute thresholds alone.
 """
 
-import importlib
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -35,6 +34,7 @@ from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.verdict import Verdict, write_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
+from foundation import registry
 from trainer_module.log import read_log
 from trainer_module.settings import Settings
 
@@ -90,7 +90,6 @@ class Executor(executor.Executor):
         baselines: list[types.Artifact],
     ) -> None:
         """Leaves the verdict of a task whose evaluation is not one of rows."""
-        module, _, name = function.rpartition(".")
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         (model,) = input_dict[MODEL_KEY]
         config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
@@ -106,7 +105,7 @@ class Executor(executor.Executor):
             gates=tuple(read_gates(config)),
             min_slice_rows=int(exec_properties[MIN_SLICE_ROWS]),
         )
-        verdict = getattr(importlib.import_module(module), name)(request)
+        verdict = registry.find_object(function)(request)
         self._leave(
             verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict
         )

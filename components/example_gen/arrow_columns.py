@@ -200,6 +200,12 @@ def _without_nan(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
+def first_values(column: pa.Array) -> pa.Array:
+    """The first value of each list of a column; null where there is none."""
+    values, lengths = _flatten(column)
+    return values.take(pa.array(np.cumsum(lengths) - lengths, mask=lengths == 0))
+
+
 def decode_examples(rows: Sequence[bytes]) -> dict[str, pa.Array]:
     """The first value of each feature of serialized tf.Examples, by name; null where a row has none."""
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
@@ -210,9 +216,7 @@ def decode_examples(rows: Sequence[bytes]) -> dict[str, pa.Array]:
         if pa.types.is_null(column.type):
             columns[field.name] = pa.nulls(len(column))
             continue
-        values, lengths = _flatten(column)
-        first = np.cumsum(lengths) - lengths
-        taken = values.take(pa.array(first, mask=lengths == 0))
+        taken = first_values(column)
         kind = pa.binary() if pa.types.is_large_binary(taken.type) else taken.type
         columns[field.name] = taken.cast(pa.float64() if pa.types.is_float32(kind) else kind)
     return columns

@@ -4,7 +4,7 @@ The model itself says the ranks, by the code that answers requests: what it mask
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from components.evaluator.ranking.histories import (
     Targets,
     read_features,
     read_histories,
+    read_records,
     targets_of,
 )
 from components.evaluator.ranking.slices import Part, make_parts
@@ -85,29 +86,20 @@ def _ask(
     """The rank of each target, and what is recommended to each user, [sequences, k] of item numbers."""
     signature = tf.saved_model.load(model).signatures[RANKS]
     (name,) = signature.structured_input_signature[1]
-    ranks, recommended = [], []
-    for start, records in _batches(files):
+    ranks, recommended, start = [], [], 0
+    for records in read_records(files, _BATCH):
         answer = signature(**{name: tf.constant(records)})
-        place = slice(judged.starts[start], judged.starts[start + len(records)])
         of_event = answer[RANKS].numpy()
         lengths = np.diff(judged.starts[start : start + len(records) + 1])
-        there = np.arange(of_event.shape[1]) < lengths[:, np.newaxis]
-        assert there.sum() == place.stop - place.start
-        ranks.append(of_event[there])
+        ranks.append(of_event[np.arange(of_event.shape[1]) < lengths[:, np.newaxis]])
         recommended.append(answer[RECOMMENDED].numpy())
+        start += len(records)
     of_target = np.concatenate(ranks)[targets.events]
     names = np.concatenate(recommended)
     flat = pa.array(names.reshape(-1).tolist(), pa.binary())
     numbers = pa.compute.index_in(flat, value_set=catalogue).fill_null(-1)
     of_target = np.where(of_target > 0, of_target, measures.NO_RANK)
     return of_target, np.asarray(numbers, np.int64).reshape(names.shape)
-
-
-def _batches(files: Sequence[str]) -> Iterator[tuple[int, list[bytes]]]:
-    start = 0
-    for records in tf.data.TFRecordDataset(sorted(files), "GZIP").batch(_BATCH).as_numpy_iterator():
-        yield start, records.tolist()
-        start += len(records)
 
 
 def _rank(score: Score, judged: Histories, targets: Targets, masks: bool) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.example_gen.arrow_columns import first_values
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER
 
 _BATCH = 4096
@@ -103,9 +104,7 @@ def read_features(files: Sequence[str], columns: Sequence[str]) -> dict[str, pa.
 
 def _first(column: pa.Array) -> pa.Array:
     """The first value of each list, as a text."""
-    lengths = np.asarray(pa.compute.list_value_length(column).fill_null(0), np.int64)
-    starts = np.cumsum(lengths) - lengths
-    values = column.flatten().take(pa.array(starts, mask=lengths == 0))
+    values = first_values(column)
     if pa.types.is_large_binary(values.type):
         return pa.array(
             [value if value is None else value.decode(errors="replace") for value in values.to_pylist()],
@@ -114,10 +113,16 @@ def _first(column: pa.Array) -> pa.Array:
     return values.cast(pa.string())
 
 
+def read_records(files: Sequence[str], size: int) -> Iterator[list[bytes]]:
+    """The serialized examples of gzip-compressed TFRecord files, up to `size` at a time, always in one order."""
+    for records in tf.data.TFRecordDataset(sorted(files), "GZIP").batch(size).as_numpy_iterator():
+        yield records.tolist()
+
+
 def _batches(files: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     decoder = ExamplesToRecordBatchDecoder()
-    for records in tf.data.TFRecordDataset(sorted(files), "GZIP").batch(_BATCH).as_numpy_iterator():
-        batch = decoder.DecodeBatch(records.tolist())
+    for records in read_records(files, _BATCH):
+        batch = decoder.DecodeBatch(records)
         yield dict(zip(batch.schema.names, batch.columns))
 
 

@@ -86,9 +86,12 @@ def _identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
         )
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         raise ConversionError(f"{file}: column '{name}' holds lists: a row of a log is one event.")
-    if pa.types.is_integer(column.type):
-        column = column.cast(pa.string())
-    return column.cast(pa.binary())
+    return spell(column)
+
+
+def spell(column: pa.Array) -> pa.Array:
+    """pa.binary() of texts, and of whole numbers in their decimal spelling."""
+    return (column.cast(pa.string()) if pa.types.is_integer(column.type) else column).cast(pa.binary())
 
 
 def _filled(column: pa.Array) -> NDArray[np.bool_]:

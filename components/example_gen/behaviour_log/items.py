@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.behaviour_log.columns import spell
 from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
 from components.example_gen.source_format import ConversionError
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
@@ -30,10 +31,7 @@ class Items:
 
 def read_items(columns: Mapping[str, pa.Array], log: Log) -> Items:
     """Some rows of the item table; of an item that comes several times, the first row is taken."""
-    identifiers = columns[log.item]
-    if pa.types.is_integer(identifiers.type):
-        identifiers = identifiers.cast(pa.string())
-    identifiers = identifiers.cast(pa.binary())
+    identifiers = spell(columns[log.item])
     there = pc.greater(pc.binary_length(identifiers), 0).fill_null(False)
     wanted = np.ones(len(identifiers), bool)
     for name, values in log.exclude.items():

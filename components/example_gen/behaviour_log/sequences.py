@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.example_gen.splits import EVAL, TEST, TRAIN
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
-
-TRAIN, EVAL, TEST = "train", "eval", "test"
 
 Numbers = NDArray[np.int64]
 
