@@ -22,6 +22,7 @@ from components.app_exporter import tfjs, tflite
 from components.app_exporter.metadata import describe
 from components.app_exporter.parity import Answers, compare
 from components.app_exporter.probe import transform_of
+from components.app_exporter.recommender import export_recommender_app
 from components.app_exporter.settings import App
 from components.app_exporter.shipped_code import check_exportable, ship_code
 from components.serving_check.requests import read_rows
@@ -48,6 +49,7 @@ def AppExporterStep(
     settings: Parameter[str],
     formats: Parameter[str],
     max_quality_drop: Parameter[float],
+    min_overlap: Parameter[float],
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
     """Writes the app's files into `app_model`, or nothing where no model was pushed.
@@ -58,6 +60,7 @@ def AppExporterStep(
       settings: `Settings.to_json` as JSON text, in the order that TFX gave them to the Trainer.
       formats: Space-separated: "float32", "dynamic" and "int8" are TFLite variants, "tfjs" is TF.js.
       max_quality_drop: How much worse a variant may be.
+      min_overlap: How much of a recommender's list a variant must answer.
       pushed_model: From the Pusher: what was not good enough for a server is not for an app either. None
         where a cluster hands on no directory, because nothing is in it.
 
@@ -68,27 +71,30 @@ def AppExporterStep(
         _LOG.info("nothing is exported: the model was not pushed")
         return
     files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], "eval"), "*"))
-    report = export_app(
-        Path(pushed_model.uri),
-        files,
-        Settings.from_json(json.loads(settings)),
-        tuple(formats.split()),
-        Path(app_model.uri),
-    )
+    learned, names = Settings.from_json(json.loads(settings)), tuple(formats.split())
+    model, directory = Path(pushed_model.uri), Path(app_model.uri)
+    if learned.log:
+        report = export_recommender_app(model, files, learned.log, names, directory)
+        (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
+    else:
+        report = export_app(model, files, learned, names, directory)
     for name, variant in report["variants"].items():
         _LOG.info(
             "%s: %d kB, %.2f ms, greatest difference %.2g, %s %.4f",
             name, variant["bytes"] // 1000, variant["milliseconds"], variant["max_difference"],
             report["quality"], variant["quality"],
         )  # fmt: skip
-    refuse_losses(report, max_quality_drop)
+    if learned.log:
+        refuse_other_lists(report, min_overlap)
+    else:
+        refuse_losses(report, max_quality_drop)
 
 
 class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the decorator makes a class
     """See `AppExporterStep`."""
 
     def __init__(self, settings: Settings, app: App, **inputs: Any) -> None:
-        """Takes the sections for `settings`, `formats` and `max_quality_drop`, and all else as `AppExporterStep` does.
+        """Takes the sections for `settings`, `formats`, `max_quality_drop` and `min_overlap`, and all else as `AppExporterStep` does.
 
         Raises:
           ConfigurationError: If nothing could be made for apps; see `check_exportable`.
@@ -99,6 +105,7 @@ class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the dec
             settings=json.dumps(settings.to_json(), sort_keys=True),
             formats=" ".join(app.formats),
             max_quality_drop=app.max_quality_drop,
+            min_overlap=app.min_overlap,
             **inputs,
         )
 
@@ -160,6 +167,17 @@ def refuse_losses(report: Mapping[str, Any], max_quality_drop: float) -> None:
                 f"The {name} variant loses {before - variant['quality']:.4f} {report['quality']} on the eval "
                 f"split ({before:.4f} to {variant['quality']:.4f}), and [app] max_quality_drop allows "
                 f"{max_quality_drop:g}: leave {name} out of [app] formats, or allow more."
+            )
+
+
+def refuse_other_lists(report: Mapping[str, Any], min_overlap: float) -> None:
+    """Raises AppExportError if a recommender's variant answers less of the server's list than wanted."""
+    for name, variant in report["variants"].items():
+        if variant["quality"] < min_overlap:
+            raise AppExportError(
+                f"The {name} variant answers {variant['quality']:.4f} of the server's first 50 items to "
+                f"{report['rows']} users of the eval split, and [app] min_overlap wants {min_overlap:g}: leave {name} "
+                "out of [app] formats, or want less."
             )
 
 

@@ -23,6 +23,9 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
     Raises:
       ConfigurationError: In one sentence that names the way on.
     """
+    if settings.log:
+        # Its inputs are a history, and no features.
+        return
     if formats and not settings.label.columns:
         raise ConfigurationError(
             f"What a model loses in an app is measured with labels, and the task '{settings.label.task}' has none: "

@@ -102,9 +102,10 @@ def _check_log(config: "Config", where: str) -> None:
         raise ConfigurationError(
             f'{where} [log] split is "leave_last_out", which has no time and no test split: remove [splits].'
         )
-    if config.app.formats:
+    if "int8" in config.app.formats:
         raise ConfigurationError(
-            f"{where} the dataset is a log, and no app can have a recommender yet: set [app] formats = []."
+            f"{where} [app] formats has int8, and a recommender's arithmetic cannot be in 8 bits, only its weights: "
+            "put tflite in its place."
         )
     if config.metrics or config.evaluation.threshold != Evaluation().threshold:
         raise ConfigurationError(

@@ -148,7 +148,7 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         ([], {"feature": 'a = { kind = "vocabulary", size = 5 }\nb = { kind = "vocabulary", share = "a" }'},
          "[features] 'b' has share, which items cannot: remove it, and the feature has a vocabulary of its own."),
         (["app.formats=['int8']"], {},
-         "the dataset is a log, and no app can have a recommender yet: set [app] formats = []."),
+         "[app] formats has int8, and a recommender's arithmetic cannot be in 8 bits, only its weights: put tflite"),
         ([], {"more": '[metrics]\nf1 = "F1Score"\n'},
          "[metrics] and [evaluation] threshold are of rows: a log's rankings have their own."),
         (["evaluation.threshold=0.3"], {}, "[metrics] and [evaluation] threshold are of rows"),

@@ -5,6 +5,7 @@ serving_default  serialized examples with a history → the same, of `K_MAX` ite
 embed_user       histories → vectors
 embed_item       items → vectors
 ranks            serialized examples of sequences → the rank of each target: what the Evaluator asks
+app              item numbers and ages of one history → item numbers and scores: what TFLite and TF.js are made of
 
 All answers come from the same scores and the same mask.
 """
@@ -20,6 +21,7 @@ from trainer_module.export import Archive, Tensors, write_archive
 from trainer_module.features.vocabulary import escape
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
+from trainer_module.retrieval.app import AppRecommender
 from trainer_module.retrieval.catalogue import Catalogue
 from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.preprocessing import PADDING, UNKNOWN
@@ -120,12 +122,20 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     def ranks(examples: tf.Tensor) -> Tensors:
         return answers.ranks(examples)
 
+    in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
+    archive.app_variables = in_apps.variables
+
+    @tf.function(input_signature=[in_apps.signature])
+    def app(request: Tensors) -> Tensors:
+        return in_apps.recommend(request)
+
     archive.endpoints = {
         "serving_default": serving_default,
         signatures.RECOMMEND: recommend,
         signatures.EMBED_USER: embed_user,
         signatures.EMBED_ITEM: embed_item,
         signatures.RANKS: ranks,
+        signatures.APP: app,
     }
     return archive
 

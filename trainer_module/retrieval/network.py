@@ -138,6 +138,11 @@ class Network(keras.layers.Layer):
         self._catalogue = tf.Variable(every, trainable=False, name="catalogue")
         return self._catalogue
 
+    @property
+    def memory_days(self) -> tuple[float, ...]:
+        """Of `TwoTower`."""
+        return self._model.memory_days
+
     def embed_users(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
         """float32 [users, dimensions] after whole histories, as `scores` is given them."""
         return tf.cast(self._after(items, times)[0][:, 0], tf.float32)

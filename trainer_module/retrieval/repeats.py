@@ -47,7 +47,10 @@ class Repeats(keras.layers.Layer):
             (`queries.fading`).
         """
         places, left = inputs
-        counts = tf.stop_gradient(count_by_item(places, left))
+        return self.of_counts(tf.stop_gradient(count_by_item(places, left)))
+
+    def of_counts(self, counts: tf.Tensor) -> tf.Tensor:
+        """Scores of fading counts, float32 [..., memories]."""
         shares = tf.nn.softplus(self._shares * _HASTE)
         # So that what has faded away, and places without an item, stay finite.
         total = tf.math.log(tf.tensordot(counts, shares, 1) + 1e-3)

@@ -57,7 +57,7 @@ def convert(loaded: Any, directory: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         # The converter stumbles over tables that the signature does not use: it gets the signature alone.
         alone = tf.Module()
-        alone.variables_of_model = loaded.model_variables
+        alone.variables_of_model = [*loaded.model_variables, *getattr(loaded, "app_variables", ())]
         tf.saved_model.save(alone, scratch, signatures={"serving_default": loaded.signatures["app"]})
         flags = ["--input_format=tf_saved_model", "--output_format=tfjs_graph_model"]
         flags += ["--use_structured_outputs_names=true", scratch, str(directory)]
@@ -133,14 +133,30 @@ def install_runtime() -> tuple[str, Path]:
 
 def ask(directory: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], float]:
     """Predictions of the model in `directory`, [rows, outputs], and milliseconds of a batch of 1."""
+    answers = _ask_script("predict.mjs", directory, inputs)
+    return np.asarray(answers["predictions"], np.float32), float(answers["milliseconds"])
+
+
+def ask_recommender(
+    directory: Path, inputs: Mapping[str, np.ndarray[Any, Any]]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], float]:
+    """Item numbers and scores, [histories, k], and the median milliseconds of a history."""
+    answers = _ask_script("recommend.mjs", directory, inputs)
+    numbers, scores = np.asarray(answers["numbers"], np.int32), np.asarray(answers["scores"], np.float32)
+    return numbers, scores, float(answers["milliseconds"])
+
+
+def _ask_script(script: str, directory: Path, inputs: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
     node, runtime = install_runtime()
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch, "inputs.json"), Path(scratch, "answers.json")
         asked.write_text(json.dumps({name: values.tolist() for name, values in inputs.items()}))
-        command = [node, str(runtime / "predict.mjs"), str(directory), str(asked), str(answered)]
-        _run(command, "TF.js in Node", dict(os.environ))
-        answers = json.loads(answered.read_text())
-    return np.asarray(answers["predictions"], np.float32), float(answers["milliseconds"])
+        _run(
+            [node, str(runtime / script), str(directory), str(asked), str(answered)],
+            "TF.js in Node",
+            dict(os.environ),
+        )
+        return dict(json.loads(answered.read_text()))
 
 
 def _run(command: Sequence[str], what: str, environment: Mapping[str, str]) -> None:
