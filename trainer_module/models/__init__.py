@@ -62,6 +62,15 @@ class Model(ABC):
         """Units of the widest layer, by which ``precision = "auto"`` is decided; 0 for unknown."""
         return 0
 
+    def products(self, numbers: int, ids: int) -> int:
+        """Multiplications of a row in its dense layers, by which ``strategy = "auto"`` is decided; 0 for unknown.
+
+        Args:
+          numbers: Columns of `NUMERIC`.
+          ids: Columns of `CATEGORICAL`.
+        """
+        return 0
+
     @abstractmethod
     def build(self, inputs: Inputs, outputs: int) -> Any:
         """The Keras tensor [batch, outputs] before the task's activation, under the current precision policy."""

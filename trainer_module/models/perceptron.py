@@ -45,6 +45,11 @@ class Perceptron(Model):
         """Units of the widest hidden layer."""
         return max(self.hidden_units)
 
+    def products(self, numbers: int, ids: int) -> int:
+        """Of its hidden layers, as if no list were pooled."""
+        widths = (numbers + ids * self.embedding_dim, *self.hidden_units)
+        return sum(before * units for before, units in zip(widths, self.hidden_units))
+
     def build(self, inputs: Inputs, outputs: int) -> Any:
         """Logits, float32 under every policy: a half-precision sigmoid loses small probabilities."""
         import tensorflow as tf

@@ -1,0 +1,62 @@
+"""Which GPUs a process trains on, and whether it should; arithmetic only.
+
+The figures are of `benchmarks/gpu_training.py`.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from foundation.sections import ConfigurationError
+
+_Device = TypeVar("_Device")
+
+_FOR_A_GPU = 3e6
+"""Products of a step below which a CPU is faster: a GPU's step takes 2 to 3 ms of launches however small it is."""
+
+_FOR_EACH_OF_SEVERAL = 1e9
+"""Products of a replica's step below which several GPUs lose what they gain to exchanging gradients."""
+
+
+def local_share(devices: Sequence[_Device], place: int, workers: int) -> list[_Device]:
+    """The part of a machine's `devices` that worker `place` of its `workers` has to itself.
+
+    Two processes on one GPU would each plan with all of its memory, and NCCL refuses two ranks on one.
+
+    Raises:
+      ConfigurationError: If there are devices, but fewer than workers.
+    """
+    if workers > len(devices) > 0:
+        raise ConfigurationError(
+            f"[training] workers is {workers} on a machine with {len(devices)} GPU(s), and no two can have one: set "
+            f"workers to at most {len(devices)}, or hide the GPUs with CUDA_VISIBLE_DEVICES=-1 to rehearse on the CPU."
+        )
+    each = len(devices) // workers
+    return list(devices[place * each : (place + 1) * each])
+
+
+def choose_gpus(gpus: int, products: int, batch: int | None, replica_batch: int | None) -> tuple[int, str]:
+    """How many of `gpus` are worth having for one process, and why.
+
+    Args:
+      gpus: That there are, at least one.
+      products: Multiplications of a row in the model's dense layers; 0 for unknown, which takes all GPUs.
+      batch: Rows of a step, of all replicas together; None where `replica_batch` is given.
+      replica_batch: Rows of a step of one replica.
+    """
+    here = f"{gpus} GPUs in this machine" if gpus > 1 else "one GPU"
+    if not products:
+        return gpus, here
+    rows = replica_batch or batch
+    assert rows is not None
+    if products * rows < _FOR_A_GPU:
+        return (
+            0,
+            f"{here}, but {products:,} products a row and {rows:,} rows a step are done sooner on the CPU",
+        )
+    of_replica = replica_batch or rows // gpus
+    if gpus > 1 and products * of_replica < _FOR_EACH_OF_SEVERAL:
+        return (
+            1,
+            f"{here}, but {products:,} products a row and {of_replica:,} rows a replica are too few to divide",
+        )
+    return gpus, here
