@@ -37,13 +37,15 @@ def test_a_rehearsed_worker_knows_its_place_on_the_machine_and_a_pod_has_its_own
 @pytest.mark.parametrize(
     ("gpus", "hidden", "batch", "replica_batch", "expected"),
     [
-        (2, (32, 16), 512, None, 0),
-        (1, (32, 16), 512, None, 0),
+        (2, (32, 16), 128, None, 0),
+        (1, (32, 16), 128, None, 0),
+        (1, (32, 16), 512, None, 1),
         (2, (128, 64), 4096, None, 1),
+        (2, (128, 64), None, 4096, 2),
         (2, (4096, 2048, 1024), 16_384, None, 2),
         (4, (4096, 2048, 1024), None, 16_384, 4),
         # Divided among four, too little is left for each.
-        (4, (1024, 512), 4096, None, 1),
+        (4, (1024, 512), 512, None, 1),
     ],
 )
 def test_auto_takes_the_gpus_that_the_model_and_its_batch_are_worth(
