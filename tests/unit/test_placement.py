@@ -9,6 +9,7 @@ from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.launcher import _tf_configs
 from trainer_module.distribution.placement import choose_gpus, local_share
 from trainer_module.models.perceptron import Perceptron
+from trainer_module.training.settings import Training
 
 
 def test_workers_of_one_machine_divide_its_gpus() -> None:
@@ -52,10 +53,11 @@ def test_auto_takes_the_gpus_that_the_model_and_its_batch_are_worth(
     gpus: int, hidden: tuple[int, ...], batch: int | None, replica_batch: int | None, expected: int
 ) -> None:
     products = Perceptron(embedding_dim=8, hidden_units=hidden).products(numbers=13, ids=26)
-    used, reason = choose_gpus(gpus, products, batch, replica_batch)
+    training = Training(global_batch_size=batch, batch_size_per_replica=replica_batch)
+    used, reason = choose_gpus(gpus, products, training)
     assert used == expected
     assert reason.startswith(f"{gpus} GPUs in this machine" if gpus > 1 else "one GPU")
 
 
 def test_a_model_of_unknown_size_takes_all_gpus() -> None:
-    assert choose_gpus(2, 0, 512, None) == (2, "2 GPUs in this machine")
+    assert choose_gpus(2, 0, Training(global_batch_size=512)) == (2, "2 GPUs in this machine")

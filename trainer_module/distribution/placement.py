@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from foundation.sections import ConfigurationError
+from trainer_module.training.settings import Training
 
 _Device = TypeVar("_Device")
 
@@ -37,27 +38,22 @@ def local_share(devices: Sequence[_Device], place: int, workers: int) -> list[_D
     return list(devices[place * each : (place + 1) * each])
 
 
-def choose_gpus(gpus: int, products: int, batch: int | None, replica_batch: int | None) -> tuple[int, str]:
-    """How many of `gpus` are worth having for one process, and why.
+def choose_gpus(gpus: int, products: int, training: Training) -> tuple[int, str]:
+    """How many of `gpus`, at least one, are worth having for one process, and why.
 
     Args:
-      gpus: That there are, at least one.
+      gpus: That there are.
       products: Multiplications of a row in the model's dense layers; 0 for unknown, which takes all GPUs.
-      batch: Rows of a step, of all replicas together; None where `replica_batch` is given.
-      replica_batch: Rows of a step of one replica.
+      training: With the batch.
     """
     here = f"{gpus} GPUs in this machine" if gpus > 1 else "one GPU"
-    if not products:
-        return gpus, here
-    rows = replica_batch or batch
-    assert rows is not None
-    if products * rows < _FOR_A_GPU:
+    rows, of_replica = training.rows_of_replica(1), training.rows_of_replica(gpus)
+    if 0 < products * rows < _FOR_A_GPU:
         return (
             0,
             f"{here}, but {products:,} products a row and {rows:,} rows a step are done sooner on the CPU",
         )
-    of_replica = replica_batch or rows // gpus
-    if gpus > 1 and products * of_replica < _FOR_EACH_OF_SEVERAL:
+    if gpus > 1 and 0 < products * of_replica < _FOR_EACH_OF_SEVERAL:
         return (
             1,
             f"{here}, but {products:,} products a row and {of_replica:,} rows a replica are too few to divide",

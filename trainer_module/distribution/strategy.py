@@ -89,7 +89,7 @@ def _choose(training: Training, cluster: Cluster, gpus: int, products: int) -> t
         return name, reason, gpus
     if not gpus:
         return "none", "no GPU and no TF_CONFIG", 0
-    used, reason = choose_gpus(gpus, products, training.global_batch_size, training.batch_size_per_replica)
+    used, reason = choose_gpus(gpus, products, training)
     return ("none", "one_device", "mirrored")[min(used, 2)], reason, used
 
 

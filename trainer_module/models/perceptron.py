@@ -69,7 +69,8 @@ class Perceptron(Model):
             ]
             ids = columns[CATEGORICAL]
             rows = ids + tf.constant(offsets, ids.dtype)
-            embedded = Table(sum(own.values()), self.embedding_dim, name=_TABLE)(rows)
+            lookups = inputs.rows * len(offsets)
+            embedded = Table(sum(own.values()), self.embedding_dim, lookups, name=_TABLE)(rows)
             if inputs.lists:
                 poolings = [inputs.lists.get(feature, (1, None))[1] for feature in inputs.ids]
                 embedded = Pooling(
