@@ -31,6 +31,7 @@ from components.evaluator import labelled_rows
 from components.evaluator.gates import read_gates
 from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
+from components.evaluator.tfma_files import write_evaluation
 from components.evaluator.verdict import Verdict, write_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
@@ -101,14 +102,14 @@ class Executor(executor.Executor):
                 for split in artifact_utils.decode_split_names(examples.split_names)
             },
             log=read_log(json.loads(exec_properties[LOG]), "[log]"),
-            slices=tuple(key for spec in config.slicing_specs for key in spec.feature_keys),
+            slices=tuple(tuple(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys),
             gates=tuple(read_gates(config)),
             min_slice_rows=int(exec_properties[MIN_SLICE_ROWS]),
         )
         verdict = registry.find_object(function)(request)
-        self._leave(
-            verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict
-        )
+        evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
+        write_evaluation(verdict, config, Path(evaluation.uri))
+        self._leave(verdict, evaluation, examples, output_dict)
 
     def _leave(
         self,

@@ -36,6 +36,8 @@ class SliceMetrics:
     """Empty where there was no live model."""
     intervals: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Metric → (low, high), which hold it with 95 % confidence; only where that can be said."""
+    differences: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Metric → (low, high) of this model's value less the live one's, compared example by example."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ class Verdict:
     """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     test_metrics: dict[str, float] = field(default_factory=dict)
     """On the test split, which nothing is chosen by; empty without one."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of the figures, a sentence each."""
     version: int = VERSION
 
     @property

@@ -49,11 +49,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(
-            f"{where} is empty: without a gate any model would be pushed; add one, for "
-            "example [gates.auc] min = 0.7."
-        )
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} must be a table of gates, not {table!r}.")
     return {metric: read_section(Gate, gate, inside(where, metric)) for metric, gate in table.items()}
 
 

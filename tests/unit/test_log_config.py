@@ -113,6 +113,14 @@ def test_the_shop_loads_and_reads_the_columns_that_it_names() -> None:
     assert set(loaded.gates) == {"lift"} and loaded.evaluation.columns == ("department",)
 
 
+def test_a_task_with_gates_of_its_own_needs_no_table_of_them(tmp_path: Path) -> None:
+    load(tmp_path)
+    text = (tmp_path / "shop.toml").read_text().replace("[gates.lift]\nmin = 0.1\n", "")
+    assert "gates" not in text
+    (tmp_path / "shop.toml").write_text(text)
+    assert config.load(str(tmp_path / "shop.toml"), "laptop").gates == {}
+
+
 def test_a_recommender_s_task_needs_a_log(tmp_path: Path) -> None:
     message = refusal(tmp_path, log_table=False)
     assert message.endswith("[label] task 'retrieval' is learned from a behaviour log: add the table [log].")
