@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from components.evaluator.ranking.document import Ranking
 from foundation.replacing import replace_file
 from foundation.sections import UserError, read_section
 
@@ -178,6 +179,8 @@ class Verdict:
     """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     test_metrics: dict[str, float] = field(default_factory=dict)
     """On the test split, which nothing is chosen by; empty without one."""
+    ranking: Ranking | None = None
+    """Of a recommender: what it recommends."""
     notes: tuple[str, ...] = ()
     """What is to be known of the figures, a sentence each."""
     version: int = VERSION

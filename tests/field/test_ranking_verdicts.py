@@ -94,7 +94,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
         "candidate", "live", splits, Log(user="u", item="i", time="t"),
         slices=[("shelf",), ("shelf", "brand")],
         gates=[Gate("ndcg_10", (), minimum=-0.01, is_change=True), Gate("recall_10", ("shelf", "brand"), 0.999)],
-        min_slice_rows=1,
+        min_slice_rows=1, item_name="shelf", ceiling={"recall_10": 0.5},
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "ask", ask)
@@ -128,6 +128,29 @@ def test_models_are_compared_user_by_user(judged: Judged) -> None:
     )
     (gate, _) = judged.verdict.gates
     assert gate.is_change and gate.passed and gate.value == pytest.approx(difference.mean())
+
+
+def test_users_are_shown_by_the_names_of_their_items(judged: Judged) -> None:
+    ranking = judged.verdict.ranking
+    assert ranking is not None and len(ranking.samples) == 10
+    first = ranking.samples[0]
+    assert first.user == "u0" and len(first.history) == 6 and len(first.taken) == 2
+    # The column that [evaluation] item_name names, and the identifier.
+    assert first.recommended[:2] == ("tea (i0)", "jam (i1)")
+    assert first.hits == tuple(item in first.taken for item in first.recommended)
+    assert ranking.ceiling == {"recall_10": 0.5}
+
+
+def test_coverage_and_popularity_are_drawn_from_what_is_recommended(judged: Judged) -> None:
+    ranking = judged.verdict.ranking
+    assert ranking is not None
+    # Everybody is shown items 0 to 19, in this order, of 30.
+    assert ranking.coverage == tuple((float(k), pytest.approx(k / ITEMS)) for k in (1, 2, 3, 5, 10, 20))
+    assert ranking.recommended[-1] == (1.0, 1.0) and ranking.taken[-1] == (1.0, 1.0)
+    # Training has the items 0 to 19 alone; users take every item.
+    shares = dict(ranking.recommended)
+    assert next(share for place, share in ranking.taken if place > 0.6) < 0.9
+    assert next(share for place, share in shares.items() if place >= 2 / 3 - 1e-9) == pytest.approx(1.0)
 
 
 def test_a_test_split_is_measured_and_gates_do_not_ask_about_it(judged: Judged) -> None:

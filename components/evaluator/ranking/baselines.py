@@ -58,14 +58,14 @@ def gather_training(histories: Histories, catalogue: int) -> Training:
     return Training(users[order], items[order], baskets[order], names, catalogue)
 
 
+BASELINES = ("popularity", "personal_frequency", "markov", "ease")
+"""What `make_baselines` makes, by name."""
+
+
 def make_baselines(training: Training) -> dict[str, Score]:
     """Name → how it ranks."""
-    return {
-        "popularity": _popularity(training),
-        "personal_frequency": _personal_frequency(training),
-        "markov": _markov(training),
-        "ease": _ease(training),
-    }
+    makers = (_popularity, _personal_frequency, _markov, _ease)
+    return {name: make(training) for name, make in zip(BASELINES, makers, strict=True)}
 
 
 def describe_baselines(training: Training) -> str:

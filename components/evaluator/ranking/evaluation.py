@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import (
+    BASELINES,
     Training,
     describe_baselines,
     gather_training,
     make_baselines,
 )
+from components.evaluator.ranking.document import Ranking
 from components.evaluator.ranking.gating import judge_gates
 from components.evaluator.ranking.histories import read_features, read_histories, targets_of
+from components.evaluator.ranking.portrait import (
+    draw_coverage,
+    draw_popularity,
+    draw_samples,
+    name_items,
+)
 from components.evaluator.ranking.ranks import Answer, Split, ask, rank
 from components.evaluator.ranking.slices import Part, make_parts
 from components.evaluator.request import Request
@@ -77,7 +85,8 @@ class _Data:
 def evaluate(request: Request) -> Verdict:
     """The verdict on the eval split, with figures of a test split on which nothing is gated."""
     columns = dict.fromkeys(column for slice_columns in request.slices for column in slice_columns)
-    features = read_features(request.files[ITEMS], (ITEM, *columns))
+    named = dict.fromkeys((ITEM, *columns, *([request.item_name] if request.item_name else [])))
+    features = read_features(request.files[ITEMS], tuple(named))
     data = _Data(request, features.pop(ITEM), features)
     split = data.read(EVAL)
     answer = ask(request.model, split, data.catalogue)
@@ -92,6 +101,7 @@ def evaluate(request: Request) -> Verdict:
         refusals=tuple(sentence for gate in gates for sentence in gate.refusals()),
         more_is_better=True,
         test_metrics=_measure_test(data) if TEST in request.files else {},
+        ranking=_portray(data, split, answer, live),
         notes=(describe_baselines(data.training),),
     )
 
@@ -124,6 +134,20 @@ def _measure_slices(
         differences = {name: measures.mean_interval(own[name] - values) for name, values in before.items()}
         slices.append(SliceMetrics(key, metrics, of_live, dict(intervals), dict(differences)))
     return tuple(slices)
+
+
+def _portray(data: _Data, split: Split, answer: Answer, live: Answer | None) -> Ranking:
+    counts, size = data.training.counts, len(data.catalogue)
+    names = name_items(data.catalogue, data.features.get(data.request.item_name))
+    return Ranking(
+        coverage=draw_coverage(answer, size),
+        live_coverage=draw_coverage(live, size) if live else (),
+        recommended=draw_popularity(answer.recommended[:, :_SHOWN], counts),
+        taken=draw_popularity(split.targets.items, counts),
+        samples=draw_samples(split, answer, names),
+        ceiling=dict(data.request.ceiling),
+        baselines=BASELINES,
+    )
 
 
 def _measure_test(data: _Data) -> dict[str, float]:
