@@ -20,9 +20,7 @@ from components.example_gen.behaviour_log.items import (
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
 from components.example_gen.behaviour_log.worker import Worker
-from components.example_gen.column_types import merge, widen
-from components.example_gen.columnar_examples import add_counts
-from components.example_gen.number_check import check_numbers
+from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.row_splits import merge_samples, starts_of
 from components.example_gen.source_format import (
@@ -77,7 +75,9 @@ def convert_log(
     )
     items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
     table = beam.pvalue.AsSingleton(items)
-    blocks, types = _blocks(pipeline, "Log", files.file_format, files.log, files.log_reading)
+    blocks, types = find_typed_blocks(
+        pipeline, "Log", sorted(files.log), files.file_format, files.log_reading, {}
+    )
     read = blocks | "ReadEvents" >> beam.ParDo(
         work.read_block, beam.pvalue.AsSingleton(types), table
     ).with_outputs("counts", "sample", main="events")
@@ -100,29 +100,10 @@ def _parts(files: Sequence[str]) -> int:
     return 1 + sum(Path(file).stat().st_size for file in files) // PART_BYTES
 
 
-def _blocks(
-    pipeline: beam.Pipeline, name: str, file_format: str, files: Sequence[str], reading: Reading
-) -> tuple[Any, Any]:
-    """The blocks of files, and the types of their columns."""
-    source = source_format(file_format, reading)
-    blocks = (
-        pipeline
-        | f"{name}Files" >> beam.Create(list(enumerate(sorted(files))))
-        | f"Find{name}Blocks" >> beam.FlatMapTuple(lambda number, file: source.find_blocks(file, number))
-        | f"Spread{name}Blocks" >> beam.Reshuffle()
-    )
-    types = (
-        blocks
-        | f"Infer{name}Types" >> beam.Map(source.infer_types)
-        | f"Merge{name}Types" >> beam.CombineGlobally(merge)
-        | f"Widen{name}Types" >> beam.Map(widen, {})
-        | f"Check{name}Numbers" >> beam.Map(check_numbers, sorted(files), file_format, reading)
-    )
-    return blocks, types
-
-
 def _read_items(pipeline: beam.Pipeline, work: Worker, files: LogFiles) -> Any:
-    blocks, types = _blocks(pipeline, "Item", files.file_format, files.items, files.item_reading)
+    blocks, types = find_typed_blocks(
+        pipeline, "Item", sorted(files.items), files.file_format, files.item_reading, {}
+    )
     return (
         blocks
         | "ReadItems" >> beam.Map(work.read_item_block, beam.pvalue.AsSingleton(types))
