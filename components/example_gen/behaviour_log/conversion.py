@@ -19,7 +19,7 @@ from components.example_gen.behaviour_log.items import (
     merge_items,
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
-from components.example_gen.behaviour_log.worker import Worker
+from components.example_gen.behaviour_log.worker import Worker, write_items
 from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.row_splits import merge_samples, starts_of
@@ -71,7 +71,7 @@ def convert_log(
     """
     files.check()
     work = Worker(
-        files.file_format, files.log_reading, files.item_reading, destination, log, now, _parts(files.log)
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, parts_of(files.log)
     )
     items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
     table = beam.pvalue.AsSingleton(items)
@@ -89,14 +89,15 @@ def convert_log(
     )
     _ = (
         made.logged
-        | "DistinctItems" >> beam.CombineGlobally(_distinct)
-        | "WriteItems" >> beam.Map(work.write_items, table)
+        | "DistinctItems" >> beam.CombineGlobally(distinct)
+        | "WriteItems" >> beam.Map(write_items, table, destination, bool(log.items))
     )
     counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)
 
 
-def _parts(files: Sequence[str]) -> int:
+def parts_of(files: Sequence[str]) -> int:
+    """Into how many parts the users of some files are divided."""
     return 1 + sum(Path(file).stat().st_size for file in files) // PART_BYTES
 
 
@@ -125,5 +126,6 @@ def _starts(samples: Any, splits: Splits, log: Log) -> Any:
     )
 
 
-def _distinct(arrays: Iterable[pa.Array]) -> pa.Array:
+def distinct(arrays: Iterable[pa.Array]) -> pa.Array:
+    """The distinct values of arrays of pa.binary()."""
     return pc.unique(pa.concat_arrays([pa.array([], pa.binary()), *arrays]))
