@@ -101,7 +101,8 @@ def build(
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
-        settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+        settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live,
+        eval_config=evaluation_config(config), item_name=config.evaluation.item_name, ceiling=config.ceiling,
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}

@@ -69,6 +69,7 @@ def log_reading_of(config: "Config") -> LogReading | None:
         dialect=config.source.dialect,
         columns={
             **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+            **dict.fromkeys(filter(None, [config.evaluation.item_name]), "[evaluation] item_name names"),
             **log.item_columns,
             **named,
         },
@@ -86,9 +87,18 @@ def _check_log(config: "Config", where: str) -> None:
     Raises:
       ConfigurationError: In one sentence that begins with `where`.
     """
-    log, splits, source = config.settings.log, config.splits, config.source
+    log, splits, source, evaluation = config.settings.log, config.splits, config.source, config.evaluation
     if log is None:
+        for key in ("item_name", "ceiling"):
+            if getattr(evaluation, key):
+                raise ConfigurationError(
+                    f"{where} [evaluation] {key} is of a log's items: remove it, or add the table [log]."
+                )
         return
+    if evaluation.item_name and not log.items:
+        raise ConfigurationError(
+            f"{where} [evaluation] item_name is of the item table: name its files with [log] items."
+        )
     if splits.by or splits.is_by_file:
         what = f"by '{splits.by}'" if splits.by else "by files"
         raise ConfigurationError(

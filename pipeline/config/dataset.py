@@ -66,6 +66,10 @@ class Evaluation:
     """Rows that a slice must have for gates to ask about it."""
     threshold: float = 0.5
     """The probability from which on accuracy, precision and recall count a row as positive."""
+    item_name: str = ""
+    """Of a log: column of the item table with what people call an item, for the report."""
+    ceiling: str = ""
+    """Of a log: JSON file, relative to the dataset file, with what no model can exceed, for the report."""
 
     def __post_init__(self) -> None:
         require(self.min_slice_rows >= 1, f"min_slice_rows is {self.min_slice_rows}; it must be at least 1.")

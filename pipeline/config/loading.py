@@ -29,6 +29,7 @@ from foundation.sections import (
     refuse_unknown_keys,
 )
 from pipeline.config.agreement import check_agreement
+from pipeline.config.ceiling import read_ceiling
 from pipeline.config.columns import log_reading_of, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
@@ -49,11 +50,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(
-            f"{where} is empty: without a gate any model would be pushed; add one, for "
-            "example [gates.auc] min = 0.7."
-        )
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} must be a table of gates, not {table!r}.")
     return {metric: read_section(Gate, gate, inside(where, metric)) for metric, gate in table.items()}
 
 
@@ -126,6 +124,18 @@ class Config:
     def log_reading(self) -> LogReading | None:
         """What is to be known of a behaviour log and its item table; None of a table that is none."""
         return log_reading_of(self)
+
+    @property
+    def ceiling(self) -> dict[str, float]:
+        """Metric → what no recommender can exceed; empty where the dataset file does not say.
+
+        Raises:
+          ConfigurationError: If the file that it names cannot be read.
+        """
+        log, file = self.settings.log, self.evaluation.ceiling
+        if log is None or not file:
+            return {}
+        return read_ceiling(self.dataset_file.parent / file, log.split, "[evaluation] ceiling")
 
     @property
     def schema_file(self) -> Path | None:

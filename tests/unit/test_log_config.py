@@ -115,6 +115,45 @@ def test_the_shop_loads_and_reads_the_columns_that_it_names() -> None:
     assert set(loaded.gates) == {"lift"} and loaded.evaluation.columns == ("department",)
 
 
+def test_a_task_with_gates_of_its_own_needs_no_table_of_them(tmp_path: Path) -> None:
+    load(tmp_path)
+    text = (tmp_path / "shop.toml").read_text().replace("[gates.lift]\nmin = 0.1\n", "")
+    assert "gates" not in text
+    (tmp_path / "shop.toml").write_text(text)
+    assert config.load(str(tmp_path / "shop.toml"), "laptop").gates == {}
+
+
+def test_a_ceiling_is_read_from_the_file_that_the_dataset_names(tmp_path: Path) -> None:
+    """As the generator of logs writes it, for both questions, or with the numbers alone."""
+    file = tmp_path / "ceiling.json"
+    file.write_text('{"after_cut": {"recall_10": 0.4, "mrr": 0.2, "users": 9}, "last": {"recall_10": 0.3}}')
+    named = "evaluation.ceiling='ceiling.json'"
+    assert load(tmp_path, named).ceiling == {"recall_10": 0.4, "reciprocal_rank": 0.2}
+    assert load(tmp_path, named, "log.split='leave_last_out'").ceiling == {"recall_10": 0.3}
+    file.write_text('{"ndcg_10": 0.25}')
+    assert load(tmp_path, named).ceiling == {"ndcg_10": 0.25} and load(tmp_path).ceiling == {}
+    for content, reason in (
+        ("{", "cannot be read"),
+        ("[]", "has none of"),
+        ('{"auc": 1}', "has none of ndcg_10, recall_10"),
+    ):
+        file.write_text(content)
+        with pytest.raises(
+            ConfigurationError, match=rf"\[evaluation\] ceiling is 'ceiling.json', which {reason}"
+        ):
+            _ = load(tmp_path, named).ceiling
+
+
+def test_the_column_of_items_names_is_read_from_the_item_table(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "evaluation.item_name='title'")
+    assert loaded.log_reading is not None
+    assert loaded.log_reading.items.columns["title"] == "[evaluation] item_name names"
+    message = refusal(
+        tmp_path, "evaluation.item_name='title'", log=LOG.replace('items = "things.csv"', ""), feature=""
+    )
+    assert "[evaluation] item_name is of the item table: name its files with [log] items." in message
+
+
 def test_a_recommender_s_task_needs_a_log(tmp_path: Path) -> None:
     message = refusal(tmp_path, log_table=False)
     assert message.endswith("[label] task 'retrieval' is learned from a behaviour log: add the table [log].")

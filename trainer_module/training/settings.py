@@ -101,6 +101,10 @@ class Training:
             f"make it a multiple of {self.workers}.",
         )
 
+    def rows_of_replica(self, replicas: int) -> int:
+        """Rows of a step on one of `replicas`, rounded down."""
+        return self.batch_size_per_replica or (self.global_batch_size or 0) // replicas
+
 
 def check_training(table: Any, lower: Tables, where: str) -> None:
     """Checks the ``[training]`` of one layer: a `foundation.sections.Check`.
