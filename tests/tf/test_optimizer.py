@@ -92,6 +92,34 @@ def test_a_touched_row_takes_the_step_of_adam() -> None:
         np.testing.assert_allclose(lazy_slots, adam_slots, rtol=1e-5)
 
 
+def test_half_precision_and_a_training_that_continues_keep_rows_as_one_that_was_not_stopped(
+    tmp_path: Path,
+) -> None:
+    def fresh() -> tuple[keras.optimizers.Optimizer, tf.Variable, tf.train.Checkpoint]:
+        scaled = keras.mixed_precision.LossScaleOptimizer(
+            made_by("lazy_adam"), dynamic=False, initial_scale=8
+        )
+        table = tf.Variable(np.ones((4, 2), np.float32))
+        scaled.build([table])
+        return scaled, table, tf.train.Checkpoint(optimizer=scaled, table=table)
+
+    def step(optimizer: keras.optimizers.Optimizer, table: tf.Variable) -> None:
+        gradient = tf.IndexedSlices(8 * tf.constant([[0.1, 0.2], [0.3, 0.1]]), [2, 0], [4, 2])
+        optimizer.apply_gradients([(gradient, table)])
+
+    optimizer, table, checkpoint = fresh()
+    step(optimizer, table)
+    path = checkpoint.write(str(tmp_path / "saved"))
+    step(optimizer, table)
+    continued, again, other = fresh()
+    other.read(path).assert_consumed()
+    step(continued, again)
+    np.testing.assert_array_equal(again, table)
+    assert (table.numpy()[[1, 3]] == 1).all()
+    # Adam's first steps are the learning rate, whatever the scale.
+    np.testing.assert_allclose(table.numpy()[[0, 2]], 0.8, atol=1e-4)
+
+
 def test_a_small_table_s_dense_gradient_touches_the_rows_where_it_is_not_zero() -> None:
     model = Perceptron()
     training = Training(global_batch_size=8, embedding_optimizer="lazy_adam")
