@@ -9,7 +9,6 @@ TARGET ?= step
 BUILDER ?= $(firstword $(shell command -v docker podman buildah))
 
 UV := .uv/bin/uv
-UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
 export UV_PROJECT_ENVIRONMENT := .venv
 # An activated environment elsewhere must not be mistaken for this one.
@@ -110,7 +109,7 @@ clean: ## remove the environment (not the runs)
 # Python version is selected.
 $(UV):
 	@python3 -m venv .uv
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/uv.txt
 
 .venv/.ready: uv.lock pyproject.toml Makefile setup/choose_python.py | $(UV)
 	@rm -f $@

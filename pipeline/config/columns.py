@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.splits import Splits
 from foundation.sections import ConfigurationError
 from pipeline.config.dataset import Evaluation
 from trainer_module.features import CATEGORICAL, NUMERIC
@@ -120,9 +121,15 @@ def _check_log(config: "Config", where: str) -> None:
         raise ConfigurationError(
             f"{where} [metrics] and [evaluation] threshold are of rows: a log's rankings have their own."
         )
-    if source.has_spans:
+    if source.has_spans and (splits != Splits() or log.split != "time"):
         raise ConfigurationError(
-            f"{where} [source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."
+            f"{where} [source] pattern has spans, of which the newest is judged and those before in the window are learned "
+            "from: remove [splits] and [log] split, or the placeholders."
+        )
+    if source.has_spans and config.window.spans < 2:
+        raise ConfigurationError(
+            f"{where} [window] spans is 1, and of a log's spans the newest is judged and those before are learned from: "
+            "set it to 2 or more."
         )
 
 

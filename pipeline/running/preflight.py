@@ -14,6 +14,7 @@ from pathlib import Path
 from components.example_gen.source_format import ConversionError, SourceFormat, check_columns, source_format
 from components.example_gen.span_conversion import Policy, check_missing, files_with_rows
 from components.example_gen.spans import SpanError, Window
+from components.example_gen.splits import check_judged
 from components.example_gen.splits import find_window as find_files
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
@@ -85,6 +86,8 @@ def find_window(config: Config, directory: Path) -> Window:
                 "correct [source]."
             )
         check_missing(window.missing, Policy(config.window.missing))
+        if config.settings.log and source.has_spans:
+            check_judged(window)
     return window
 
 

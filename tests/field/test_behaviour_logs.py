@@ -200,6 +200,8 @@ def test_an_item_that_the_table_lacks_is_learned_from_without_features_and_count
         (TEXT.replace(",10,", ",99999999999,"), {}, "99999999999, which is no time between 1970 and 2100 in the unit 's'"),
         (TEXT.replace("u,007,10", "u,7.5,10"), {}, "holds decimals such as 7.5: write whole numbers or texts"),
         (TEXT, {"where": "amount == 'x'"}, "compares a text with a number"),
+        (TEXT.replace(",45,", ",35,").replace(",40,", ",35,"), {},
+         "The eval split is empty: of 6 rows of the log, 6 of them events, none fell into it"),
         (TEXT, {"where": "amount > 5"}, "The log has no item to recommend: bring more rows"),
     ],
 )  # fmt: skip

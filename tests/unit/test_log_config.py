@@ -6,6 +6,8 @@ import pytest
 
 from foundation.sections import ConfigurationError
 from pipeline import config
+from pipeline.running.inputs import read_data
+from pipeline.workspace import workspace_of
 from trainer_module.log import ITEMS
 
 LOG = """
@@ -178,8 +180,12 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.split='leave_last_out'", "splits.time='when'"], {},
          '[log] split is "leave_last_out", which has no time and no test split: remove [splits].'),
         (["log.split='leave_last_out'", "splits.test=1"], {}, "which has no time and no test split"),
-        ([], {"pattern": "{SPAN}/*.csv"},
-         "[source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."),
+        (["splits.train=9"], {"pattern": "{SPAN}/*.csv"},
+         "[source] pattern has spans, of which the newest is judged and those before in the window are learned from: "
+         "remove [splits] and [log] split, or the placeholders."),
+        (["log.split='leave_last_out'"], {"pattern": "{SPAN}/*.csv"}, "remove [splits] and [log] split"),
+        (["window.spans=1"], {"pattern": "{SPAN}/*.csv"},
+         "[window] spans is 1, and of a log's spans the newest is judged and those before are learned from: set it to 2"),
         ([], {"feature": 'item = { kind = "vocabulary", size = 5 }'},
          "[features] 'item' is what an example of a log calls its own: remove it, or rename the column."),
         ([], {"feature": 'what = { kind = "vocabulary", size = 5 }'},
@@ -212,3 +218,22 @@ def test_what_a_log_cannot_have_is_refused_with_the_reason_and_the_fix(
     tmp_path: Path, overrides: list[str], changed: dict[str, str], expected: str
 ) -> None:
     assert expected in refusal(tmp_path, *overrides, **changed)
+
+
+def test_a_span_more_of_a_log_is_a_reason_to_train_again_and_one_alone_is_none_to_begin(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "things.csv").write_text("what,category\n7,a\n")
+    loaded = load(tmp_path, pattern="{SPAN}/*.csv")
+    fingerprints = []
+    for number in range(1, 4):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "log.csv").write_text(f"who,what,when\nu,7,2026-01-0{number}\n")
+        if number == 1:
+            with pytest.raises(ConfigurationError, match="Span 1 is the only one of the window"):
+                read_data(loaded, workspace_of(str(tmp_path / "work"), "shop"), tmp_path)
+            continue
+        data = read_data(loaded, workspace_of(str(tmp_path / "work"), "shop"), tmp_path)
+        assert data.window_end == str(number)
+        fingerprints.append(data.fingerprint)
+    assert len(set(fingerprints)) == 2

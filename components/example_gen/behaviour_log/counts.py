@@ -10,6 +10,9 @@ UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
 )  # fmt: skip
 """Why rows are dropped, in words that follow a number of rows."""
 
+LATE = "not later than what a span before has of their user"
+"""Events that are no targets, in words that follow a number: they are known to later ones."""
+
 DOUBLED, UNLISTED = (
     "items that the item table has several times",
     "items of the log that the item table lacks",
@@ -25,6 +28,8 @@ def describe_counts(log: Mapping[str, int], items: Mapping[str, int]) -> Iterato
     if reasons:
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         yield f"{sum(reasons.values()):,} of {log['rows']:,} rows of the log are no events: {listed}"
+    if log.get(LATE):
+        yield f"{log[LATE]:,} events are {LATE}: they are neither learned from nor judged, and known to later ones"
     if items.get(DOUBLED):
         yield f"{items[DOUBLED]:,} {DOUBLED}: the first row of each counts"
     if items.get(UNLISTED):

@@ -1,17 +1,28 @@
 """The item table, as examples and as what the log is read with."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.example_gen.arrow_columns import decode_examples
 from components.example_gen.behaviour_log.columns import spell
 from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
-from components.example_gen.source_format import ConversionError
+from components.example_gen.column_types import ColumnType, merge, widen
+from components.example_gen.number_check import check_numbers
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.source_format import (
+    Block,
+    ConversionError,
+    SourceFormat,
+    check_columns,
+    source_format,
+)
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
 
 
@@ -27,6 +38,30 @@ class Items:
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     excluded: pa.Array = field(default_factory=_none)
     counts: Counter[str] = field(default_factory=Counter)
+
+
+def load_items(file_format: str, files: Sequence[str], reading: Reading, log: Log) -> Items:
+    """The whole item table, read in this process; no items without files.
+
+    Raises:
+      ConversionError: If a file cannot be read.
+    """
+    source, files = source_format(file_format, reading), sorted(files)
+    source.check_files([Path(file) for file in files])
+    check_columns(source, [Path(file) for file in files])
+    blocks = [block for number, file in enumerate(files) for block in source.find_blocks(file, number)]
+    types = check_numbers(widen(merge(map(source.infer_types, blocks)), {}), files, file_format, reading)
+    return merge_items(
+        read_items(columns, log) for block in blocks for columns in read_block(source, block, types)
+    )
+
+
+def read_block(
+    source: SourceFormat, block: Block, types: Mapping[str, ColumnType]
+) -> Iterator[Mapping[str, Any]]:
+    """The columns of a block, of any format."""
+    columns = source.read_columns(block, types)
+    return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
 
 
 def read_items(columns: Mapping[str, pa.Array], log: Log) -> Items:
