@@ -138,12 +138,7 @@ def convert_window(
     Raises:
       SpanError: In one sentence; what was converted until then stays.
     """
-    notes = []
-    if window.is_backfill:
-        notes.append(
-            f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
-            "passes its gates becomes the live one all the same"
-        )
+    notes = _describe_backfill(window)
     notes += check_duplicates({span.name: contents[span.name] for span in window.spans}, policy)
     check_missing(window.missing, policy)
     with span_store.exclusive(store):
@@ -198,6 +193,15 @@ def _convert(
         )  # fmt: skip
         span_store.finish(directory, entry)
     return entry
+
+
+def _describe_backfill(window: Window) -> list[str]:
+    if not window.is_backfill:
+        return []
+    return [
+        f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
+        "passes its gates becomes the live one all the same"
+    ]
 
 
 def _describe_arrival(span: Span, content: str, window: Window, before: Sequence[Entry]) -> list[str]:
