@@ -3,15 +3,18 @@
 import datetime
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 import local_runner
 from components.example_gen.spans import Span, SpanError, choose_window
 from foundation.sections import ConfigurationError, parse_override
-from pipeline import config, retrain
+from pipeline import config, retrain, schema
 from pipeline.config.dataset import Gate
+from pipeline.kubeflow import compile
 from pipeline.kubeflow.arguments import parse_schedule
 from pipeline.notify.settings import NOTIFY_SECTION as Notify
 from pipeline.runs import __main__ as runs_command
@@ -247,3 +250,25 @@ def test_a_package_that_is_none_is_named(
     (tmp_path / "shop.toml").write_text(DATASET.replace("[source]", f"[source]\npackage = {package!r}"))
     assert retrain.main(["--dataset", str(tmp_path / "shop.toml"), "--workdir", str(tmp_path / "runs")]) == 2
     assert "[source] package" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"feature { name: ", b"\xff\xfe", b"nonsense"])
+def test_a_damaged_schema_is_named_before_any_step_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "shop.toml").write_text(DATASET)
+    (tmp_path / "shop.schema.pbtxt").write_bytes(content)
+    assert (
+        schema.main(
+            ["--dataset", str(tmp_path / "shop.toml"), "--workdir", str(tmp_path / "runs"), "--write"]
+        )
+        == 2
+    )
+    assert "shop.schema.pbtxt is no schema" in capsys.readouterr().err
+    assert (tmp_path / "shop.schema.pbtxt").read_bytes() == content and not (tmp_path / "runs").exists()
+
+
+def test_a_profiles_name_with_a_line_break_adds_nothing_to_the_pipelines_file() -> None:
+    loaded = SimpleNamespace(name="taxi", profile="x\nroot: injected\u2028more: injected")
+    text = compile._to_yaml(loaded, {"root": "own"}, {}, {})  # type: ignore[arg-type]
+    assert list(yaml.safe_load_all(text)) == [{"root": "own"}, {}]
