@@ -4,6 +4,7 @@ Nothing here imports TensorFlow: a mistake is reported in well under a second, i
 names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -189,10 +190,10 @@ def find(what: str, name: str, folder: Path) -> Path:
       ConfigurationError: If there is none; the message lists the names that exist.
     """
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if not path.is_file():
+    if len(name) > 1000 or "\0" in name or not os.path.isfile(path):
         known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         raise ConfigurationError(
-            f"There is no {what} '{name}': give a path to a .toml file or one of {known}."
+            f"There is no {what} '{name[:200]}': give a path to a .toml file or one of {known}."
         )
     return path.resolve()
 
