@@ -78,7 +78,6 @@ def build(
     """
     settings = config.settings
     learner_code = step_fingerprint(STEPS["Trainer"], config)
-
     examples = _examples(config, workspace, now)
     raw = examples.outputs["examples"]
     # Of the newest span and of those not checked yet: each span is checked once.

@@ -40,7 +40,8 @@ def reading_of(config: "Config") -> Reading:
             columns=config.columns,
             exact=(log.item, log.user, *log.operands, *(() if log.time_unit == "iso" else (log.time,))),
             codes=(log.item, log.user),
-            times=(log.time,) if log.time_unit == "iso" else (),
+            # Whatever the unit: of a wrong one the error says which is right.
+            times=(log.time,),
         )
     # A regression's label is a quantity, which is whole on one day and not on the next.
     label_columns = label.columns if label.rules.has_classes or label.column is None else ()

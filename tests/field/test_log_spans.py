@@ -186,7 +186,9 @@ def test_a_span_of_which_no_row_is_an_event_and_one_that_is_alone_are_refused(tm
     with pytest.raises(SpanError, match="Span 1 is the only one of the window, and of a log's spans"):
         run(tmp_path)
     put(tmp_path, 2, [("u", "i9", (FIRST_DAY + 2) * DAY)])
-    with pytest.raises(SpanError, match="Span 2: none of its 1 rows is an event: bring others"):
+    with pytest.raises(
+        SpanError, match="Span 2: The log has 1 rows, none of which is an event: 1 of excluded"
+    ):
         run(tmp_path)
     put(tmp_path, 2, [(who, what, when - 2 * DAY) for who, what, when in day_of(1)])
     with pytest.raises(

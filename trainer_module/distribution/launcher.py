@@ -120,7 +120,8 @@ def _start(index: int, job_file: Path, environment: Mapping[str, str]) -> _Worke
 def _wait(running: Sequence[_Worker]) -> None:
     with running[0].log.open() as lines:
         while True:
-            alive = any(worker.process.poll() is None for worker in running)
+            # A list: `any` of a generator would stop at the first that lives, and never see the others die.
+            alive = any([worker.process.poll() is None for worker in running])
             for line in lines:
                 if line.startswith(PROGRESS):
                     _LOG.info(line[len(PROGRESS) :].rstrip())

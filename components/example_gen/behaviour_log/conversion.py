@@ -87,10 +87,12 @@ def convert_log(
         | "ByUser" >> beam.GroupByKey()
         | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs("logged", main="counts")
     )
+    rows = read.counts | "AddRows" >> beam.CombineGlobally(add_counts)
     _ = (
         made.logged
         | "DistinctItems" >> beam.CombineGlobally(distinct)
-        | "WriteItems" >> beam.Map(write_items, table, destination, bool(log.items))
+        | "WriteItems"
+        >> beam.Map(write_items, table, beam.pvalue.AsSingleton(rows), destination, bool(log.items))
     )
     counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.example_gen.arrow_columns import decode_examples
-from components.example_gen.behaviour_log.columns import spell
+from components.example_gen.behaviour_log.columns import read_identifiers
 from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
 from components.example_gen.column_types import ColumnType, merge, widen
 from components.example_gen.number_check import check_numbers
@@ -52,7 +52,9 @@ def load_items(file_format: str, files: Sequence[str], reading: Reading, log: Lo
     blocks = [block for number, file in enumerate(files) for block in source.find_blocks(file, number)]
     types = check_numbers(widen(merge(map(source.infer_types, blocks)), {}), files, file_format, reading)
     return merge_items(
-        read_items(columns, log) for block in blocks for columns in read_block(source, block, types)
+        read_items(block.file, columns, log)
+        for block in blocks
+        for columns in read_block(source, block, types)
     )
 
 
@@ -64,9 +66,13 @@ def read_block(
     return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
 
 
-def read_items(columns: Mapping[str, pa.Array], log: Log) -> Items:
-    """Some rows of the item table; of an item that comes several times, the first row is taken."""
-    identifiers = spell(columns[log.item])
+def read_items(file: str, columns: Mapping[str, pa.Array], log: Log) -> Items:
+    """Some rows of the item table; of an item that comes several times, the first row is taken.
+
+    Raises:
+      ConversionError: If `file`, that they are from, has identifiers that are none.
+    """
+    identifiers = read_identifiers(file, log.item, columns[log.item])
     there = pc.greater(pc.binary_length(identifiers), 0).fill_null(False)
     wanted = np.ones(len(identifiers), bool)
     for name, values in log.exclude.items():
@@ -112,6 +118,8 @@ def _nulls_like(part: Items, name: str, parts: list[Items]) -> pa.Array:
 def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
     """`items` and those of `logged`, pa.binary(), each once, that are not among them: they have no features."""
     unlisted = logged.filter(pc.invert(pc.is_in(logged, value_set=items.identifiers)))
+    if has_table and len(unlisted) == len(logged) > 0:
+        _refuse_strangers(items, logged)
     counts = Counter({UNLISTED: len(unlisted)}) if has_table else Counter()
     added = merge_items([items, Items(unlisted, counts=counts)])
     if not len(added.identifiers):
@@ -119,6 +127,17 @@ def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
             "The log has no item to recommend: bring more rows, or change [log] where or exclude."
         )
     return added
+
+
+def _refuse_strangers(items: Items, logged: pa.Array) -> None:
+    known = items.identifiers if len(items.identifiers) else items.excluded
+    if not len(known):
+        raise ConversionError("The item table has no item: bring one that has, or remove [log] items.")
+    ours, theirs = (each[0].as_py().decode(errors="replace")[:40] for each in (logged, known))
+    raise ConversionError(
+        f"None of the log's items is in the item table, which has such as '{theirs}' where the log has '{ours}': write them "
+        "alike, or correct [log] item or items."
+    )
 
 
 def to_examples(items: Items) -> dict[str, Any]:

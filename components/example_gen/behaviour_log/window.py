@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.conversion import LogFiles, distinct, parts_of
-from components.example_gen.behaviour_log.counts import COUNTS, LATE
+from components.example_gen.behaviour_log.counts import COUNTS, LATE, describe_no_events
 from components.example_gen.behaviour_log.items import Items
 from components.example_gen.behaviour_log.sequences import (
     Events,
@@ -83,9 +83,7 @@ def _write_span_counts(added: Mapping[str, int], destination: str) -> None:
     # Beam gives a dict of what was a Counter.
     counts = Counter(added)
     if not counts["events"]:
-        raise ConversionError(
-            f"none of its {counts['rows']} rows is an event: bring others, or change [log] where or exclude."
-        )
+        raise ConversionError(f"The log {describe_no_events(counts)}")
     write_json({TRAIN: counts[f"{TRAIN} sequences"]}, destination, ROWS)
     write_json(dict(counts), destination, COUNTS)
     write_json({}, destination, COLUMN_TYPES)
@@ -137,7 +135,7 @@ def convert_window_of_log(
         | "MakeSequences" >> beam.ParDo(work.make_part, table).with_outputs("logged", main="counts")
     )
     logged = made.logged | "DistinctItems" >> beam.CombineGlobally(distinct)
-    _ = logged | "WriteItems" >> beam.Map(write_items, table, destination, bool(log.items))
+    _ = logged | "WriteItems" >> beam.Map(write_items, table, window.read, destination, bool(log.items))
     counts = made.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts)
 

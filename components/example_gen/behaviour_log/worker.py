@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.columns import drop_items, read_events
-from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS
+from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_no_events
 from components.example_gen.behaviour_log.items import (
     Items,
     add_logged,
@@ -52,7 +52,9 @@ class Worker:
     def read_item_block(self, block: Block, types: Mapping[str, ColumnType]) -> Items:
         """The items of a block of their table."""
         source = source_format(self.file_format, self.item_reading)
-        return merge_items([read_items(columns, self.log) for columns in read_block(source, block, types)])
+        return merge_items(
+            [read_items(block.file, columns, self.log) for columns in read_block(source, block, types)]
+        )
 
     def read_block(self, block: Block, types: Mapping[str, ColumnType], items: Items) -> Iterator[Any]:
         """The events of a block, (part of the users, events); how many rows were none, and some of the times."""
@@ -75,6 +77,11 @@ class Worker:
     ) -> Iterator[Any]:
         """Writes the examples of some users; gives how many, and the items that they were trained on."""
         number, found = part
+        if self.log.split == "time" and EVAL not in starts:
+            raise ConversionError(
+                "All events of the log are of one time, so that none is later than those that are learned from: bring "
+                "others, or correct [log] time."
+            )
         made = make_sequences(together(list(found)), self.log, dict(starts))
         yield write_sequences(self.destination, number, made, items)
         if TRAIN in made:
@@ -96,6 +103,8 @@ class Worker:
         """
         # Beam gives a dict of what was a Counter.
         counts = Counter(added)
+        if not counts["events"]:
+            raise ConversionError(f"The log {describe_no_events(counts)}")
         for split in splits.names:
             if not counts[f"{split} sequences"]:
                 raise ConversionError(
@@ -122,8 +131,16 @@ def write_sequences(
     return counts
 
 
-def write_items(logged: pa.Array, items: Items, destination: str, has_table: bool) -> None:
-    """Writes the split of the items: those of their table and those that were learned from."""
+def write_items(
+    logged: pa.Array, items: Items, read: Mapping[str, int], destination: str, has_table: bool
+) -> None:
+    """Writes the split of the items: those of their table and those that were learned from.
+
+    Raises:
+      ConversionError: If there is none, of which what was counted in the log, `read`, is the reason.
+    """
+    if not read.get("events"):
+        raise ConversionError(f"The log {describe_no_events(read)}")
     every = add_logged(items, logged, has_table)
     rows = encode_rows(to_examples(every), typed_when_missing=True)
     with shards(destination, "data_tfrecord-00000-00000.gz") as write:
