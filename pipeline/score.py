@@ -163,13 +163,20 @@ def _read_as(loaded: config.Config, files: list[Path], keys: tuple[str, ...]) ->
 def _check_output(output: Path, state: str) -> None:
     if output.is_file():
         raise ConfigurationError(f"--output {output} is a file: give a directory.")
-    before = output / _STATE
-    if before.is_file() and json.loads(before.read_text() or "{}").get("state") == state:
+    if output.is_dir() and _state_of(output) == state:
         return
     if output.is_dir() and any(output.iterdir()):
         raise ConfigurationError(
             f"--output {output} holds other files, or predictions of another input or model: give an empty directory."
         )
+
+
+def _state_of(output: Path) -> str:
+    """That of the call that began in a directory; empty for none."""
+    try:
+        return str(json.loads((output / _STATE).read_text())["state"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _run(task: _Task, stream: TextIO) -> str:
