@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run runs retrain schema models tensorboard compile image bench clean
+.PHONY: help run runs retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -84,6 +84,10 @@ schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=-
 
 models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
 	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
+
+score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARGS="--keys id,day")
+	@$(PYTHON) -m pipeline.score --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
+	  --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
 
 runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
 	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)
