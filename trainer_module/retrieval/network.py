@@ -92,11 +92,13 @@ class Network(keras.layers.Layer):
         """Vectors float [chunks, queries, dimensions], and own scores [chunks, queries, events] with repeats."""
         seen = is_seen(lengths, tf.shape(items)[1])
         left = fading(ages(times, lengths), seen, self._model.memory_days)
-        vectors = self.encoder(History(self.items(items), order, lengths, left), training=training)
+        known = self.items(items)
+        vectors = self.encoder(History(known, order, lengths, left), training=training)
         if self.repeats is None:
             return vectors, None
-        own = self.repeats((first_places(items), left))
-        return vectors, own + self.items.repeat_biases(items)[:, tf.newaxis]
+        own = self.repeats((first_places(items), left)) + self.items.repeat_biases(items)[:, tf.newaxis]
+        as_new = tf.matmul(vectors, known, transpose_b=True) + self.items.biases(items)[:, tf.newaxis]
+        return vectors, self.repeats.mix(own, tf.cast(as_new, own.dtype))
 
     def losses(
         self,
