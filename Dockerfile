@@ -11,7 +11,8 @@ FROM ${BASE} AS build
 # Some packages have no wheel for some Pythons; the compiler stays in this stage.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends build-essential python3-dev python3-venv
-RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv==0.13.9
+COPY setup/uv.txt /opt/uv.txt
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /opt/uv.txt
 ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 WORKDIR /opt/pipeline
 COPY pyproject.toml uv.lock ./

@@ -9,14 +9,13 @@ TARGET ?= step
 BUILDER ?= $(firstword $(shell command -v docker podman buildah))
 
 UV := .uv/bin/uv
-UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
 export UV_PROJECT_ENVIRONMENT := .venv
 # An activated environment elsewhere must not be mistaken for this one.
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run runs retrain schema models tensorboard compile image bench clean
+.PHONY: help run runs retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -86,6 +85,10 @@ schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=-
 models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
 	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
 
+score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARGS="--keys id,day")
+	@$(PYTHON) -m pipeline.score --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
+	  --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+
 runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
 	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)
 
@@ -110,7 +113,7 @@ clean: ## remove the environment (not the runs)
 # Python version is selected.
 $(UV):
 	@python3 -m venv .uv
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/uv.txt
 
 .venv/.ready: uv.lock pyproject.toml Makefile setup/choose_python.py | $(UV)
 	@rm -f $@

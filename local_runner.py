@@ -16,6 +16,7 @@ from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local, preflight
+from pipeline.running.failure import explain
 from pipeline.running.request import Request
 
 
@@ -44,6 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verbose:
             raise
         return 2
+    except Exception as error:
+        # Whatever it is: a person gets a sentence, and the traceback where they ask for it.
+        print(explain(error), file=sys.stderr)
+        if options.verbose:
+            raise
+        return 1
     if summary.error:
         print(summary.error, file=sys.stderr)
     return 0 if summary.status == "succeeded" else 1

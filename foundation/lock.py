@@ -30,9 +30,16 @@ def locked(file: Path, wait_seconds: float = math.inf) -> Iterator[None]:
 
     Raises:
       LockedError: If it still holds the lock then.
+      ConfigurationError: If there can be no such file.
     """
     until = time.monotonic() + wait_seconds
-    with file.open("w") as lock:
+    try:
+        opened = file.open("w")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {file} cannot be written ({error.strerror}): remove what is there, or choose another --workdir."
+        ) from error
+    with opened as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,6 +23,9 @@ Tables = dict[str, Any]
 
 Section = TypeVar("Section")
 
+_DEEPEST = 10
+"""Keys of an override, such as `features.fare.kind`; no table has more below each other."""
+
 
 class UserError(Exception):
     """An error that a user can fix: its message is all that they need to read.
@@ -100,6 +103,8 @@ def read_toml(path: Path, shown: str = "") -> Tables:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{shown or path} cannot be read: {error.strerror}.") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{shown or path} is nested too deeply: write it flat.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{shown or path} is not valid TOML: {error}.") from error
 
@@ -112,12 +117,17 @@ def parse_override(text: str, known: Iterable[str]) -> Tables:
     """
     path, equals, value = text.partition("=")
     keys = path.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
-        raise ConfigurationError(f"--set {text!r} must look like section.key=value.")
+    if not equals or not 2 <= len(keys) <= _DEEPEST or not all(keys) or "\n" in text or "\r" in text:
+        shown = repr(text if len(text) < 200 else f"{text[:200]}…")
+        raise ConfigurationError(f"--set {shown} must look like section.key=value, on one line.")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"--set {path} has a value that is nested too deeply: write it flat."
+        ) from error
     for key in reversed(keys):
         parsed = {key: parsed}
     refuse_unknown_keys(parsed, known, f"--set {text}:")

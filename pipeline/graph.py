@@ -78,7 +78,6 @@ def build(
     """
     settings = config.settings
     learner_code = step_fingerprint(STEPS["Trainer"], config)
-
     examples = _examples(config, workspace, now)
     raw = examples.outputs["examples"]
     # Of the newest span and of those not checked yet: each span is checked once.
@@ -101,7 +100,8 @@ def build(
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
-        settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live, eval_config=evaluation_config(config)
+        settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live,
+        eval_config=evaluation_config(config), item_name=config.evaluation.item_name, ceiling=config.ceiling,
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)
     spans = {"span_store": str(workspace.spans), "keep_spans": config.retention.spans}

@@ -17,14 +17,20 @@ from rich.console import Console
 from rich.table import Table
 
 from components.pusher.versions import Version, VersionError, list_versions, prune, roll_back
+from foundation.sections import UserError
 from pipeline.workspace import workspace_of
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses and executes the command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    directory = workspace_of(options.workdir, options.dataset).serving
+    workspace = workspace_of(options.workdir, options.dataset)
+    directory = workspace.serving
     try:
+        if not workspace.root.is_dir() or options.dataset in ("", ".", "..") or "/" in options.dataset:
+            raise VersionError(
+                f"There is no pipeline '{options.dataset}' in {options.workdir}: correct --dataset or --workdir."
+            )
         if options.command == "rollback":
             made = roll_back(directory, options.version)
             print(f"Version {options.version} is live again, as {made.name}.")
@@ -40,8 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
             )
         else:
             _show(directory)
-    except VersionError as error:
+    except UserError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or directory} cannot be changed: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
 
@@ -91,12 +100,17 @@ def _show(directory: Path) -> None:
     for column in ("version", "", "pushed (UTC)", "metrics", "code"):
         table.add_column(column, no_wrap=True)
     for version in versions:
-        metrics = version.notes.get("metrics", {})
-        shown = [f"{name} {value:.4f}" for name, value in sorted(metrics.items()) if name != "example_count"]
+        # Whoever can write there can write anything.
+        metrics = version.notes.get("metrics")
+        shown = [
+            f"{name} {value:.4f}"
+            for name, value in sorted(metrics.items() if isinstance(metrics, dict) else ())
+            if name != "example_count" and isinstance(value, (int, float))
+        ]
         if "rolled_back_to" in version.notes:
             shown.insert(0, f"rolled back to {version.notes['rolled_back_to']}")
-        pushed = version.notes.get("pushed", "")[:16].replace("T", " ")
-        live, code = "live" if version.live else "", version.notes.get("code_fingerprint", "")
+        pushed = str(version.notes.get("pushed", ""))[:16].replace("T", " ")
+        live, code = "live" if version.live else "", str(version.notes.get("code_fingerprint", ""))
         table.add_row(str(version.number), live, pushed, "\n".join(shown), code)
     # Wide enough for every column, also where the output is not a terminal.
     Console(width=max(100, Console().width)).print(table, highlight=False)

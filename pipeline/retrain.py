@@ -29,6 +29,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
+from pipeline.running.failure import explain
 from pipeline.running.request import Request
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
@@ -65,6 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         statuses = {LockedError: TRY_LATER, preflight.DataError: DATA_REFUSED}
         return statuses.get(type(error), MISCONFIGURED)
+    except Exception as error:
+        print(explain(error), file=sys.stderr)
+        if options.verbose:
+            raise
+        return STEP_FAILED
 
 
 def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:
@@ -94,8 +100,9 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
     try:
         source = local.check(loaded, request)
         reason = find_reason(loaded, workspace, source)
-    except ConfigurationError as error:
-        _refuse(loaded, workspace, request, str(error))
+    except Exception as error:
+        # Of any kind: a span that nobody could read must be in the history, too.
+        _refuse(loaded, workspace, request, explain(error))
         raise
     if not reason:
         print(_nothing(loaded, workspace))

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         loaded = config.load(options.dataset, "laptop")
         committed = loaded.schema_file or loaded.dataset_file.with_suffix(".schema.pbtxt")
-        before = committed.read_text() if committed.is_file() else ""
+        before = _read_schema(committed) if committed.is_file() else ""
         inferred = _infer(loaded, options.workdir, before)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.write:
         print(f"To accept this as {committed}: make schema DATASET={options.dataset} ARGS=--write")
         return 1
-    committed.write_text(inferred)
+    replace_file(committed, inferred)
     print(f"Wrote {committed}: review it, and name it in [source] schema.")
     return 0
 
@@ -73,6 +74,24 @@ def keep_comparators(inferred: str, committed: str) -> str:
             if reviewed.name in inferred_features and reviewed.HasField(comparator):
                 getattr(inferred_features[reviewed.name], comparator).CopyFrom(getattr(reviewed, comparator))
     return text_format.MessageToString(schema)
+
+
+def _read_schema(path: Path) -> str:
+    """The file's text, before any node runs for it.
+
+    Raises:
+      ConfigurationError: If it is no schema.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        text_format.Parse(text, schema_pb2.Schema())
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        first = " ".join(str(error).split())[:200]
+        raise ConfigurationError(f"{path} is no schema ({first}): correct it, or move it away.") from error
+    return text
 
 
 def _infer(loaded: config.Config, workdir: str, committed: str) -> str | None:

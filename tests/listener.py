@@ -13,6 +13,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.answers: list[int] = []
+        self.location = ""
         self.delay = 0.0
         self.drip = False
         self.bodies: list[dict[str, Any]] = []
@@ -33,6 +34,12 @@ class Listener:
                         except OSError:
                             return
                 self.send_response(listener.answers.pop(0) if listener.answers else 200)
+                if listener.location:
+                    self.send_header("Location", listener.location)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *arguments: Any) -> None:

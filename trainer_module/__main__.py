@@ -20,6 +20,7 @@ from foundation.sections import ConfigurationError, Tables, lay_over, parse_over
 from trainer_module.distribution.launcher import WorkerError
 from trainer_module.distribution.preemption import end_on_sigterm
 from trainer_module.job import Job, recovery_below
+from trainer_module.log import ITEMS
 from trainer_module.run import run_job
 from trainer_module.settings import CHECKS, Settings
 
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _job(options: argparse.Namespace) -> Job:
     where = str(options.dataset)
-    known = {*CHECKS, "features", "loss"}
+    known = {*CHECKS, "features", "loss", "log"}
     tables: Tables = {}
     dataset = {key: table for key, table in read_toml(options.dataset).items() if key in known}
     lay_over(tables, dataset, CHECKS, where)
@@ -78,6 +79,8 @@ def _job(options: argparse.Namespace) -> Job:
     if base_model and not Path(base_model, "saved_model.pb").is_file():
         raise ConfigurationError(f"--base-model {base_model} is not a SavedModel: name an exported model.")
     settings, train_files = Settings.from_json(tables, f"{where}:"), _files(options.examples, "train")
+    if settings.log:
+        train_files += _files(options.examples, ITEMS)
     return Job(
         train_files=train_files,
         eval_files=_files(options.examples, "eval"),

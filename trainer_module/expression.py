@@ -32,6 +32,9 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Or: operator.or_,
 }
 
+_LONGEST, _DEEPEST = 2000, 100
+"""Characters, and levels of an expression: Python's own recursion ends at about a thousand."""
+
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`([^`]+)`""")
 """Texts, and (the group) names between backticks."""
 
@@ -91,12 +94,19 @@ def _parse(text: str) -> ast.expr:
         quoted[plain] = match[1]
         return plain
 
+    if len(text) > _LONGEST:
+        raise ValueError(f"expression {text[:60]!r}… has {len(text)} characters; it may have {_LONGEST}")
     try:
         node = ast.parse(_QUOTED.sub(name_plainly, text.strip()), mode="eval").body
     except SyntaxError as error:
         raise ValueError(
             f"expression {text!r} cannot be parsed: {error.msg}; a column whose name is not of letters, digits and "
             "underscores, or is one of Python's words, stands between backticks (`unit price`)"
+        ) from error
+    except (RecursionError, MemoryError, ValueError) as error:
+        # ValueError: Python's own bound on digits, or a zero byte.
+        raise ValueError(
+            f"expression {text[:60]!r}… cannot be parsed: write it shorter and flatter"
         ) from error
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
@@ -105,8 +115,16 @@ def _parse(text: str) -> ast.expr:
     return node
 
 
-def _check(node: ast.expr, text: str) -> None:
+def _check(node: ast.expr, text: str, depth: int = 1) -> None:
+    if depth > _DEEPEST:
+        raise ValueError(f"expression {text[:60]!r}… is nested more than {_DEEPEST} deep: write it flatter")
     match node:
+        case ast.Constant(value=int() | float() as value) if not abs(value) < 2**63:
+            raise ValueError(f"expression {text[:60]!r} has a number that is too large: use one below 2^63")
+        case ast.BinOp(left=left, right=right) if any(
+            isinstance(each, ast.Constant) and isinstance(each.value, str) for each in (left, right)
+        ):
+            raise ValueError(f"expression {text[:60]!r} calculates with a text: use numbers")
         case ast.Name() | ast.Constant(value=int() | float() | str()) | ast.BoolOp():
             pass
         case ast.UnaryOp(op=ast.USub() | ast.Not()):
@@ -120,7 +138,7 @@ def _check(node: ast.expr, text: str) -> None:
                 "+ - * /, one comparison at a time, and/or/not are allowed"
             )
     for child in _children(node):
-        _check(child, text)
+        _check(child, text, depth + 1)
 
 
 def _type_of(node: ast.expr, texts: Collection[str], whole: str) -> str:

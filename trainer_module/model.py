@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import tensorflow as tf
 import tf_keras as keras
 
 from trainer_module.features import CATEGORICAL, NUMERIC
@@ -46,7 +47,8 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
     if ids:
         width = sum(feature.width for feature in settings.categorical)
         tensors[CATEGORICAL] = keras.Input((width,), dtype=id_type, name=CATEGORICAL)
-    logits = settings.model.build(Inputs(tensors, numbers, ids, lists, shares), outputs)
+    rows = settings.training.rows_of_replica(tf.distribute.get_strategy().num_replicas_in_sync)
+    logits = settings.model.build(Inputs(tensors, numbers, ids, lists, shares, rows), outputs)
     if settings.link:
         finish: keras.layers.Layer = Restored(settings.link, dtype="float32", name=PREDICTIONS)
     else:

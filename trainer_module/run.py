@@ -89,7 +89,7 @@ def run_here(job: Job, environment: Mapping[str, str]) -> None:
     cluster = Cluster.from_environment(environment)
     for directory in (job.log_directory, job.recovery_directory, str(Path(job.model_directory).parent)):
         Path(directory).mkdir(parents=True, exist_ok=True)
-    distribution = choose_distribution(job.settings.training, cluster)
+    distribution = choose_distribution(job.settings.training, cluster, job.settings.products)
     chosen = choose_precision(
         job.settings.training.precision, compute_capabilities(), job.settings.model.width
     )

@@ -80,6 +80,12 @@ class Settings:
                 )
 
     @property
+    def products(self) -> int:
+        """Multiplications of a row in the model's dense layers; 0 for unknown."""
+        numbers, ids = (sum(each.width for each in kind) for kind in (self.numeric, self.categorical))
+        return self.model.products(numbers, ids)
+
+    @property
     def link(self) -> str | None:
         """What of the label is standardised (`trainer_module.standardisation.LINKS`); None where nothing is."""
         if not self.label.rules.is_standardised:

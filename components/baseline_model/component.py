@@ -12,7 +12,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.pusher.versions import newest_version
+from components.pusher.versions import check_live
 from foundation.saved_model import identity
 
 
@@ -30,8 +30,11 @@ def BaselineModel(
         step runs. It is part of the cache key: without it a cached step would hand on a model that
         is no longer live.
       model: A TFX model directory, or empty.
+
+    Raises:
+      VersionError: If the live model is damaged.
     """
-    newest = newest_version(Path(push_directory))
+    newest = check_live(Path(push_directory))
     model.set_string_custom_property("identity", identity(newest))
     if newest is not None:
         shutil.copytree(newest, path_utils.serving_model_dir(model.uri))

@@ -32,6 +32,7 @@ from components.data_gate.settings import Drift
 from components.example_gen.span_conversion import WINDOW
 from foundation.sections import read_section
 from trainer_module.label import Label
+from trainer_module.log import ITEMS
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -179,7 +180,9 @@ def _spans(
     window = Path(examples.uri) / WINDOW
     unchecked: dict[str, int] = json.loads(window.read_text())["unchecked"] if window.is_file() else {}
     older = [(number, name, [name]) for name, number in unchecked.items()]
-    return [*sorted(older), (newest, ALL_SPLITS, [split for split in splits if split not in unchecked])]
+    # The item table of a log is of no span: an older one would lack its columns.
+    beside = {*unchecked, ITEMS} if window.is_file() else set(unchecked)
+    return [*sorted(older), (newest, ALL_SPLITS, [split for split in splits if split not in beside])]
 
 
 def _errors(anomalies: standard_artifacts.ExampleAnomalies) -> list[Anomaly]:

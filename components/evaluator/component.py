@@ -6,8 +6,10 @@ judges the candidate on the absolute thresholds alone.
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -31,6 +33,7 @@ from components.evaluator import labelled_rows
 from components.evaluator.gates import read_gates
 from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
+from components.evaluator.tfma_files import write_evaluation
 from components.evaluator.verdict import Verdict, write_verdict
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
@@ -43,8 +46,8 @@ METRICS = "metrics.json"
 
 MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "min_slice_rows"
 """Names of the parameters that say by what models are compared, and on which slices gates ask."""
-EVALUATION, LOG = "evaluation_function", "log"
-"""Those that say what judges instead of TFMA, and what it is to know of a behaviour log."""
+EVALUATION, LOG, ITEM_NAME, CEILING = "evaluation_function", "log", "item_name", "ceiling"
+"""Those that say what judges instead of TFMA, and what it is to know of a behaviour log and its items."""
 
 
 class Executor(executor.Executor):
@@ -101,14 +104,16 @@ class Executor(executor.Executor):
                 for split in artifact_utils.decode_split_names(examples.split_names)
             },
             log=read_log(json.loads(exec_properties[LOG]), "[log]"),
-            slices=tuple(key for spec in config.slicing_specs for key in spec.feature_keys),
+            slices=tuple(tuple(spec.feature_keys) for spec in config.slicing_specs if spec.feature_keys),
             gates=tuple(read_gates(config)),
             min_slice_rows=int(exec_properties[MIN_SLICE_ROWS]),
+            item_name=exec_properties[ITEM_NAME],
+            ceiling=json.loads(exec_properties[CEILING]),
         )
         verdict = registry.find_object(function)(request)
-        self._leave(
-            verdict, artifact_utils.get_single_instance(output_dict[EVALUATION_KEY]), examples, output_dict
-        )
+        evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
+        write_evaluation(verdict, config, Path(evaluation.uri))
+        self._leave(verdict, evaluation, examples, output_dict)
 
     def _leave(
         self,
@@ -156,10 +161,19 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, settings: Settings, min_slice_rows: int, **inputs: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        min_slice_rows: int,
+        *,
+        item_name: str = "",
+        ceiling: Mapping[str, float] = MappingProxyType({}),
+        **inputs: Any,
+    ) -> None:
         """Takes the settings for what their task says of evaluations, and all else as TFX's Evaluator does.
 
-        Gates do not ask about slices of fewer than `min_slice_rows` rows.
+        Gates do not ask about slices of fewer than `min_slice_rows` rows. Of a recommender, `item_name` is the column
+        with what people call an item, and `ceiling` what no model can exceed, by metric.
         """
         super().__init__(**inputs, module_path=labelled_rows.__name__)
         task, log = settings.label.rules, settings.log
@@ -173,7 +187,10 @@ class Evaluator(component.Evaluator):
         )
         if task.evaluation:
             read = json.dumps(asdict(log) if log else {}, sort_keys=True)
-            self.exec_properties.update({EVALUATION: task.evaluation, LOG: read})
+            known = json.dumps(dict(ceiling), sort_keys=True)
+            self.exec_properties.update(
+                {EVALUATION: task.evaluation, LOG: read, ITEM_NAME: item_name, CEILING: known}
+            )
 
 
 def _bless(blessing: types.Artifact, passed: bool) -> None:

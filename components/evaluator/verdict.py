@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from components.evaluator.ranking.document import Ranking
 from foundation.replacing import replace_file
 from foundation.sections import UserError, read_section
 
@@ -36,6 +37,8 @@ class SliceMetrics:
     """Empty where there was no live model."""
     intervals: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Metric → (low, high), which hold it with 95 % confidence; only where that can be said."""
+    differences: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Metric → (low, high) of this model's value less the live one's, compared example by example."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,10 @@ class Verdict:
     """Whether a greater value of the main metric is better; None in a document of an earlier version."""
     test_metrics: dict[str, float] = field(default_factory=dict)
     """On the test split, which nothing is chosen by; empty without one."""
+    ranking: Ranking | None = None
+    """Of a recommender: what it recommends."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of the figures, a sentence each."""
     version: int = VERSION
 
     @property

@@ -66,20 +66,7 @@ def convert(
     paths = [Path(file) for file in files]
     source.check_files(paths)
     check_columns(source, paths)
-    blocks = (
-        pipeline
-        | "Files" >> beam.Create([(file, number) for number, file in enumerate(files)])
-        | "FindBlocks" >> beam.FlatMapTuple(source.find_blocks)
-        # Without it the runner would fuse the steps, and one worker convert all of a file.
-        | "SpreadBlocks" >> beam.Reshuffle()
-    )
-    types = (
-        blocks
-        | "InferTypes" >> beam.Map(source.infer_types)
-        | "MergeTypes" >> beam.CombineGlobally(merge)
-        | "WidenTypes" >> beam.Map(widen, dict(column_types or {}))
-        | "CheckNumbers" >> beam.Map(check_numbers, files, file_format, reading)
-    )
+    blocks, types = find_typed_blocks(pipeline, "", files, file_format, reading, column_types or {})
     _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
     conversion = _Conversion(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
@@ -91,6 +78,45 @@ def convert(
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
     )
+
+
+def find_typed_blocks(
+    pipeline: beam.Pipeline,
+    name: str,
+    files: Sequence[str],
+    file_format: str,
+    reading: Reading,
+    column_types: Mapping[str, ColumnType],
+) -> tuple[Any, Any]:
+    """Adds what finds the blocks of a table, and the type that each of its columns has over all of them.
+
+    Args:
+      pipeline: To which runner it goes is the caller's business.
+      name: Of the table, where a pipeline has several; part of the names of Beam's steps.
+      files: Of the table, in order.
+      file_format: A name in `components/example_gen/sources/`.
+      reading: Which columns are wanted, and how cells are written.
+      column_types: The narrowest types that columns may have, by name.
+
+    Returns:
+      The blocks, and the one `ColumnTypes`.
+    """
+    source = source_format(file_format, reading)
+    blocks = (
+        pipeline
+        | f"{name}Files" >> beam.Create([(file, number) for number, file in enumerate(files)])
+        | f"Find{name}Blocks" >> beam.FlatMapTuple(source.find_blocks)
+        # Without it the runner would fuse the steps, and one worker convert all of a file.
+        | f"Spread{name}Blocks" >> beam.Reshuffle()
+    )
+    types = (
+        blocks
+        | f"Infer{name}Types" >> beam.Map(source.infer_types)
+        | f"Merge{name}Types" >> beam.CombineGlobally(merge)
+        | f"Widen{name}Types" >> beam.Map(widen, dict(column_types))
+        | f"Check{name}Numbers" >> beam.Map(check_numbers, list(files), file_format, reading)
+    )
+    return blocks, types
 
 
 def _starts(blocks: Any, types: Any, conversion: "_Conversion") -> Any:

@@ -8,11 +8,13 @@ a later span stays on the side that its hash has put it on.
 """
 
 import json
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import apache_beam as beam
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
@@ -23,15 +25,16 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from components.example_gen import span_store
-from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
+from components.example_gen.behaviour_log.conversion import convert_log
 from components.example_gen.behaviour_log.reading import LogReading
+from components.example_gen.behaviour_log.spans import LogSpans, divide_files, spans_before
 from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, Window, has_spans
-from components.example_gen.splits import Splits, files_by_split, find_window
+from components.example_gen.splits import TRAIN, Splits, files_by_split, find_window
 from foundation.sections import ConfigurationError
 from trainer_module.log import ITEMS
 
@@ -90,25 +93,35 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if window.newest.version is not None:
                 artifact.version = window.newest.version
         places = {key: Path(artifact.uri) for key, (artifact,) in output_dict.items()}
-        if self._log:
-            self._convert_log(self._log, window, splits, places[EXAMPLES])
-            return
         if not has_spans(pattern):
-            files = [file for span in window.spans for file in span.files]
-            self._convert(files, places[EXAMPLES], files_by_split(window, splits))
+            if self._log:
+                self._convert_log(self._log, window, splits, places[EXAMPLES])
+            else:
+                files = [file for span in window.spans for file in span.files]
+                self._convert(files, places[EXAMPLES], files_by_split(window, splits))
             return
         decisive = [
             self._format, self._splits, self._types, exec_properties["conversion_fingerprint"],
             self._reading.decisive,
         ]  # fmt: skip
         policy = Policy(settings["missing"], settings["duplicate"])
-        outcome = convert_window(
-            window, store, contents, decisive, policy, source, self._convert, has_schema=bool(self._types)
-        )
-        _link(store, outcome, places)
+        if self._log:
+            log, logged = divide_files(self._format, self._reading, self._log, window)
+            spans = LogSpans(store, log, self._log.log, [*decisive, self._log.to_json()], policy, self._run)
+            earlier = spans_before(window, directory, pattern, [Path(file) for file in log.items])
+            outcome = spans.convert(logged, earlier, contents, places[EXAMPLES])
+            shutil.copytree(places[EXAMPLES] / f"Split-{ITEMS}", places[NEWEST] / f"Split-{ITEMS}")
+            checked = [TRAIN, ITEMS]
+        else:
+            outcome = convert_window(
+                window, store, contents, decisive, policy, source, self._convert, has_schema=bool(self._types)
+            )
+            _link_window(store, outcome, places[EXAMPLES])
+            checked = list(splits.names)
+        _link_newest(store, outcome, places)
         (newest,) = output_dict[NEWEST]
         newest.split_names = artifact_utils.encode_split_names(
-            [*splits.names, *(entry.name for entry in outcome.unchecked)]
+            [*checked, *(entry.name for entry in outcome.unchecked)]
         )
 
     def _convert(
@@ -117,42 +130,47 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
         names = [str(file) for file in files]
-        try:
-            with self._make_beam_pipeline() as pipeline:
-                convert(
-                    pipeline, names, self._format, str(destination), self._splits, column_types, self._reading,
-                    file_splits,
-                )  # fmt: skip
-        except Exception as error:
-            raise_conversion_error(error)
-            raise
+        self._run(
+            lambda pipeline: convert(
+                pipeline,
+                names,
+                self._format,
+                str(destination),
+                self._splits,
+                column_types,
+                self._reading,
+                file_splits,
+            )
+        )
         rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))
         return rows, columns
 
     def _convert_log(self, log: LogReading, window: Window, splits: Splits, destination: Path) -> None:
-        files: dict[bool, list[str]] = {True: [], False: []}
-        for span in window.spans:
-            files[span.name == ITEMS] += [str(file) for file in span.files]
-        read = LogFiles(self._format, files[False], files[True], self._reading, log.items)
+        read, _ = divide_files(self._format, self._reading, log, window)
+        now = int(time.time() * 1000)
+        self._run(lambda pipeline: convert_log(pipeline, read, str(destination), splits, log.log, now))
+
+    def _run(self, add_steps: Callable[[beam.Pipeline], None]) -> None:
         try:
             with self._make_beam_pipeline() as pipeline:
-                convert_log(pipeline, read, str(destination), splits, log.log, int(time.time() * 1000))
+                add_steps(pipeline)
         except Exception as error:
             raise_conversion_error(error)
             raise
 
 
-def _link(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
-    """Puts together the window's examples: train of all spans, eval and test of the newest; and those to be checked.
-
-    To be checked is the newest span, in its splits, and each older one that nobody has checked yet, as a
-    split of its own.
-    """
+def _link_window(store: Path, outcome: Outcome, examples: Path) -> None:
+    """Puts together the window's examples: train of all spans, eval and test of the newest."""
     newest = outcome.entries[-1]
     for entry in outcome.entries:
         for split in newest.rows:
-            if split == "train" or entry is newest:
-                span_store.link_split(store, entry, split, places[EXAMPLES] / f"Split-{split}")
+            if split == TRAIN or entry is newest:
+                span_store.link_split(store, entry, split, examples / f"Split-{split}")
+
+
+def _link_newest(store: Path, outcome: Outcome, places: Mapping[str, Path]) -> None:
+    """Puts together what is to be checked: the newest span, and each older that nobody has checked, as a split."""
+    newest = outcome.entries[-1]
     for split in newest.rows:
         span_store.link_split(store, newest, split, places[NEWEST] / f"Split-{split}")
         for entry in outcome.unchecked:

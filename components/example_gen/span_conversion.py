@@ -30,10 +30,12 @@ class Outcome:
     """What a window was made of: an entry for each span, oldest first, and sentences for the user.
 
     `unchecked` are those before the newest that no data gate has let through yet: spans of a first
-    window, late ones, rewritten ones. Nobody would look at them again, as they are not the newest.
+    window, late ones, rewritten ones. Nobody would look at them again, as they are not the newest. `earlier` are
+    the spans before the window that were asked for.
     """
 
     entries: tuple[Entry, ...]
+    earlier: tuple[Entry, ...] = ()
     unchecked: tuple[Entry, ...] = ()
     converted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -118,49 +120,53 @@ def convert_window(
     source: SourceFormat,
     convert: Convert,
     has_schema: bool = False,
+    earlier: Sequence[Span] = (),
 ) -> Outcome:
     """Converts those spans of a window that the store lacks.
 
     Args:
       window: The spans.
       store: See `components.example_gen.span_store`.
-      contents: Span of the window → digest of its content, oldest first.
+      contents: Span → digest of its content.
       decisive: JSON values that decide, besides the files, what becomes of a span.
       policy: What to do about spans that are not as they should be.
       source: The format of the spans' files.
       convert: Makes examples.
       has_schema: Whether a schema says what type each column is: then the data gate judges them.
+      earlier: Spans before the window that are to be converted, too, oldest first.
 
     Raises:
       SpanError: In one sentence; what was converted until then stays.
     """
-    notes = []
-    if window.is_backfill:
-        notes.append(
-            f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
-            "passes its gates becomes the live one all the same"
-        )
-    notes += check_duplicates(contents, policy)
+    notes = _describe_backfill(window)
+    notes += check_duplicates({span.name: contents[span.name] for span in window.spans}, policy)
     check_missing(window.missing, policy)
     with span_store.exclusive(store):
         before = span_store.list_entries(store)
-        entries, converted, missing = [], [], list(window.missing)
-        for span in window.spans:
+        entries, converted, missing = {}, [], list(window.missing)
+        for span in (*earlier, *window.spans):
             key = span_store.entry_key(contents[span.name], *decisive)
             entry = span_store.find_entry(store, span.name, key)
             if entry is None and (files := files_with_rows(span, window, source)):
                 notes += _describe_arrival(span, contents[span.name], window, before)
                 entry = _convert(span, files, store, contents[span.name], key, source, convert)
                 converted.append(span.name)
-            if entry is None:
+            if entry is not None:
+                entries[span] = entry
+            elif span in window.spans:
                 missing.append(span.name)
-            else:
-                entries.append(entry)
     notes += check_missing(sorted(missing), policy)
+    of_window = tuple(entry for span, entry in entries.items() if span in window.spans)
     if not has_schema:
-        _check_columns(entries)
-    unchecked = [entry for entry in entries[:-1] if not span_store.is_checked(store, entry)]
-    return Outcome(tuple(entries), tuple(unchecked), tuple(converted), tuple(sorted(missing)), tuple(notes))
+        _check_columns(of_window)
+    return Outcome(
+        entries=of_window,
+        earlier=tuple(entry for span, entry in entries.items() if span not in window.spans),
+        unchecked=tuple(entry for entry in of_window[:-1] if not span_store.is_checked(store, entry)),
+        converted=tuple(converted),
+        missing=tuple(sorted(missing)),
+        notes=tuple(notes),
+    )
 
 
 def _convert(
@@ -187,6 +193,15 @@ def _convert(
         )  # fmt: skip
         span_store.finish(directory, entry)
     return entry
+
+
+def _describe_backfill(window: Window) -> list[str]:
+    if not window.is_backfill:
+        return []
+    return [
+        f"backfill: the window ends at {window.newest.name} although newer spans are there, and a model that "
+        "passes its gates becomes the live one all the same"
+    ]
 
 
 def _describe_arrival(span: Span, content: str, window: Window, before: Sequence[Entry]) -> list[str]:

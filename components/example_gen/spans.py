@@ -7,12 +7,15 @@ nothing is reported before anything heavy is.
 """
 
 import datetime
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.sections import UserError
+
+_LOG = logging.getLogger(__name__)
 
 TABLE = "table"
 """Name of the one span of a dataset whose pattern has no placeholder."""
@@ -140,14 +143,19 @@ def choose_window(spans: Sequence[Span], count: int, end: str | int = "") -> Win
     A span that lies between two others and is not there counts as one of them, and is named in
     `missing`; what lies before the first span of all is not missing.
 
+    Spans dated after tomorrow, which no clock on Earth has reached, are passed over, with a warning, unless `end` asks
+    for them: one folder of a mistyped year would otherwise be all that is trained on.
+
     Args:
       spans: From `find_spans`; at least one.
       count: At least 1.
       end: Name of the newest span of the window; "" for the newest of all.
 
     Raises:
-      SpanError: If no span is called `end`.
+      SpanError: If no span is called `end`, or all are dated in the future.
     """
+    if not end:
+        spans = _until_tomorrow(spans)
     wanted = str(int(end)) if str(end).isdecimal() else str(end)
     ends = [span for span in spans if span.name == wanted] if wanted else [spans[-1]]
     if not ends:
@@ -166,6 +174,19 @@ def choose_window(spans: Sequence[Span], count: int, end: str | int = "") -> Win
         tuple(_name(number, spans[-1].is_dated) for number in numbers if number not in by_number),
         last != spans[-1].number,
     )
+
+
+def _until_tomorrow(spans: Sequence[Span]) -> Sequence[Span]:
+    tomorrow = (datetime.datetime.now(datetime.timezone.utc).date() - _EPOCH).days + 1
+    future = [span.name for span in spans if span.is_dated and span.number > tomorrow]
+    kept = [span for span in spans if not span.is_dated or span.number <= tomorrow]
+    if not kept:
+        raise SpanError(
+            f"The span {future[0]} is dated in the future, as all are: correct its name, or the clock."
+        )
+    if future:
+        _LOG.warning("Spans dated in the future are passed over: %s.", ", ".join(future[:3]))
+    return kept
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

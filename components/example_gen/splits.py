@@ -3,7 +3,7 @@
 Standard library only; `components.example_gen.row_splits` looks at the rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -164,10 +164,25 @@ def _with_items(window: Window, directory: Path, pattern: str) -> Window:
     files = tuple(file for span in find_spans(directory, pattern) for file in span.files)
     if not files:
         raise SpanError(f"{directory} has no file that matches '{pattern}': add one, or correct [log] items.")
-    logged = tuple(
-        replace(span, files=tuple(file for file in span.files if file not in files)) for span in window.spans
-    )
-    return replace(window, spans=(Span(0, ITEMS, files), *logged))
+    return replace(window, spans=(Span(0, ITEMS, files), *drop_items(window.spans, files)))
+
+
+def drop_items(spans: Sequence[Span], files: Sequence[Path]) -> list[Span]:
+    """Spans of a log without the files of the item table, whose pattern may match theirs."""
+    return [replace(span, files=tuple(file for file in span.files if file not in files)) for span in spans]
+
+
+def check_judged(window: Window) -> None:
+    """Refuses a log's window without a span to learn from.
+
+    Raises:
+      SpanError: If the newest, which is judged, is the only one.
+    """
+    if all(span.name in (ITEMS, window.newest.name) for span in window.spans):
+        raise SpanError(
+            f"Span {window.newest.name} is the only one of the window, and of a log's spans the newest is judged and those before "
+            "are learned from: bring a span before it, or set [window] spans higher."
+        )
 
 
 def files_by_split(window: Window, splits: Splits) -> Mapping[str, str]:

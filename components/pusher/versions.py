@@ -4,8 +4,10 @@ A server watches the directory, so that a version appears and disappears by one 
 at all: whatever is being made or removed has a name that starts with a dot, which servers ignore.
 """
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,10 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from foundation.lock import locked
+from foundation.replacing import replace_file, reveal
+from foundation.saved_model import identity
 from foundation.sections import UserError
 
 RELEASE = Path("assets.extra", "release.json")
-"""In a version: when, from which code and with which metrics it was pushed."""
+"""In a version: when, from which code and with which metrics it was pushed, and what its files were."""
+
+# Eighteen digits fit the 64 bits in which TensorFlow Serving counts.
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_LEFTOVER = re.compile(r"\.[0-9]+\.([0-9]+\.)?(unfinished|removed)")
 
 
 class VersionError(UserError, ValueError):
@@ -38,7 +46,27 @@ class Version:
 
 def newest_version(directory: Path) -> Path | None:
     """The version that TensorFlow Serving would serve: the greatest number with a whole model."""
-    return next((path for path in _numbered(directory) if (path / "saved_model.pb").is_file()), None)
+    return next((path for path in _numbered(directory) if _is_whole(path)), None)
+
+
+def check_live(directory: Path) -> Path | None:
+    """`newest_version`, whose files are those that were pushed.
+
+    Raises:
+      VersionError: If they are not any more; it names the version to go back to.
+    """
+    live = newest_version(directory)
+    pushed = _notes(live).get("identity") if live else None
+    if live is None or not isinstance(pushed, str) or pushed == identity(live):
+        return live
+    good = next(
+        (each for each in list_versions(directory) if each.notes.get("identity") == identity(each.path)), None
+    )
+    fix = f", or go back: python -m pipeline.models rollback {good.number}" if good else ""
+    raise VersionError(
+        f"The live version {live.name} in {directory} is damaged, its files are not those that were pushed: restore "
+        f"them{fix}."
+    )
 
 
 def list_versions(directory: Path) -> list[Version]:
@@ -70,7 +98,7 @@ def roll_back(directory: Path, number: int) -> Path:
       VersionError: If there is no such version, or it is live.
     """
     versions = {version.number: version for version in list_versions(directory)}
-    if (version := versions.get(number)) is None or not (version.path / "saved_model.pb").is_file():
+    if (version := versions.get(number)) is None or not _is_whole(version.path):
         known = ", ".join(map(str, versions)) or "none"
         raise VersionError(f"There is no version {number} in {directory}; there are: {known}.")
     if version.live:
@@ -82,6 +110,8 @@ def roll_back(directory: Path, number: int) -> Path:
 def prune(directory: Path, keep: int) -> list[int]:
     """Removes all but the newest `keep` versions, never the live one; returns the numbers of what it removed.
 
+    Directories without a model are nobody's version: they do not count, and stay.
+
     Raises:
       VersionError: If `keep` is less than 1.
     """
@@ -90,29 +120,52 @@ def prune(directory: Path, keep: int) -> list[int]:
     if not directory.is_dir():
         return []
     with _exclusive(directory):
-        old = [version for version in list_versions(directory)[keep:] if not version.live]
+        whole = [version for version in list_versions(directory) if _is_whole(version.path)]
+        old = [version for version in whole[keep:] if not version.live]
         for version in old:
-            hidden = directory / f".{version.number}.removed"
+            hidden = _free(directory, version.number, "removed")
             os.rename(version.path, hidden)
             shutil.rmtree(hidden)
         return [version.number for version in old]
 
 
 def _publish(model: Path, directory: Path, notes: Mapping[str, Any], copy: Callable[[str, str], Any]) -> Path:
-    for leftover in [*directory.glob(".*.unfinished"), *directory.glob(".*.removed")]:
-        shutil.rmtree(leftover)
+    for leftover in directory.iterdir():
+        if _LEFTOVER.fullmatch(leftover.name):
+            _discard(leftover)
     newest = next((int(path.name) for path in _numbered(directory)), 0)
     number = max(int(time.time()), newest + 1)
-    unfinished = directory / f".{number}.unfinished"
-    shutil.copytree(model, unfinished, copy_function=copy)
-    release = unfinished / RELEASE
-    release.parent.mkdir(exist_ok=True)
-    # Linked from another version, the file must not be written through.
-    release.unlink(missing_ok=True)
-    pushed = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    release.write_text(json.dumps({**notes, "pushed": pushed}, indent=1) + "\n")
-    os.rename(unfinished, directory / str(number))
+    while os.path.lexists(directory / str(number)):
+        # A file or a link of somebody else's.
+        number += 1
+    unfinished = _free(directory, number, "unfinished")
+    try:
+        shutil.copytree(model, unfinished, copy_function=copy)
+        # Linked from another version, the file is replaced and not written through.
+        pushed = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        release = {**notes, "identity": identity(unfinished), "pushed": pushed}
+        replace_file(unfinished / RELEASE, json.dumps(release, indent=1) + "\n")
+        reveal(unfinished, directory / str(number))
+    except OSError:
+        # On a full disk the half that was copied would be in the way of everything else.
+        _discard(unfinished)
+        raise
     return directory / str(number)
+
+
+def _free(directory: Path, number: int, state: str) -> Path:
+    """A hidden name that nobody has: what could not be removed before must not be in the way."""
+    names = (f".{number}.{attempt}{state}" for attempt in ("", *(f"{n}." for n in range(1, 1000))))
+    return next(directory / name for name in names if not os.path.lexists(directory / name))
+
+
+def _discard(path: Path) -> None:
+    """Removes whatever it is, as far as that goes: it is hidden, and the next push tries again."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _link(source: str, target: str) -> None:
@@ -125,14 +178,21 @@ def _link(source: str, target: str) -> None:
 
 def _numbered(directory: Path) -> list[Path]:
     """The versions' directories, whole or not, the newest first; none where there is no directory."""
-    paths = [path for path in (directory.iterdir() if directory.is_dir() else ()) if path.name.isdigit()]
-    return sorted(paths, key=lambda path: int(path.name), reverse=True)
+    paths = directory.iterdir() if directory.is_dir() else ()
+    versions = [
+        path for path in paths if _NUMBER.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
+    return sorted(versions, key=lambda path: int(path.name), reverse=True)
+
+
+def _is_whole(version: Path) -> bool:
+    return (version / "saved_model.pb").is_file()
 
 
 def _notes(version: Path) -> Mapping[str, Any]:
     try:
         notes = json.loads((version / RELEASE).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return notes if isinstance(notes, dict) else {}
 

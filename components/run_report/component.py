@@ -18,6 +18,7 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.types.experimental.simple_artifacts import File, Metrics
 
+from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_counts
 from components.run_report import rendering
 from components.run_report.decision import Outcome
 from components.run_report.document import Header, Reproduction, assemble
@@ -74,7 +75,7 @@ def RunReportStep(
             "From the artifacts of this run's steps.",
             "It needs no network and runs no script.",
         ),
-        _outcome(blessing, infra_blessing, pushed_model),
+        _outcome(blessing, infra_blessing, pushed_model, dropped_rows(Path(examples.uri))),
         {section: Path(artifact.uri) for section, artifact in read.items() if artifact},
         {
             "drift": "The data gate compared nothing with earlier data.",
@@ -100,7 +101,17 @@ class RunReport(RunReportStep):  # type: ignore[misc, valid-type]  # the decorat
         )
 
 
-def _outcome(blessing: Artifact, infra_blessing: Artifact, pushed_model: Artifact | None) -> Outcome:
+def dropped_rows(examples: Path) -> tuple[str, ...]:
+    """What ExampleGen left out of a behaviour log, a sentence each; empty for a table of rows."""
+    files = [examples / name for name in (COUNTS, ITEM_COUNTS)]
+    if not all(file.is_file() for file in files):
+        return ()
+    return tuple(describe_counts(*(json.loads(file.read_text()) for file in files)))
+
+
+def _outcome(
+    blessing: Artifact, infra_blessing: Artifact, pushed_model: Artifact | None, notes: tuple[str, ...]
+) -> Outcome:
     refused = Path(infra_blessing.uri) / REFUSED
     # KFP hands numbers back as it stored them, as doubles.
     blessed = all(_properties(each).get("blessed") == 1 for each in (blessing, infra_blessing))
@@ -108,6 +119,7 @@ def _outcome(blessing: Artifact, infra_blessing: Artifact, pushed_model: Artifac
         blessed=blessed,
         refusals=tuple(refused.read_text().splitlines()) if refused.is_file() else (),
         pushed_version=str(_properties(pushed_model).get("pushed_version") or "") or None,
+        notes=notes,
     )
 
 

@@ -120,10 +120,12 @@ def distribution(name: str, bins: Bins) -> Markup:
 
 
 def change(verdict: Verdict, each: SliceMetrics, metric: str) -> str:
-    """A metric's value on a slice less the live model's; of the main one, whether that is better."""
+    """A metric's value on a slice less the live model's, with its interval; of the main one, whether that is better."""
     difference = each.metrics[metric] - each.baseline[metric]
     judged = better_or_worse(difference, verdict.more_is_better) if metric == verdict.main_metric else ""
-    return f"{difference:+.4f}" + (f" ({judged})" if judged else "")
+    interval = each.differences.get(metric)
+    between = f", {interval[0]:+.4f} to {interval[1]:+.4f}" if interval else ""
+    return f"{difference:+.4f}{between}" + (f" ({judged})" if judged else "")
 
 
 def slice_axis(slices: Sequence[SliceMetrics], main: str) -> Point:

@@ -33,6 +33,11 @@ def check_agreement(config: "Config", where: str) -> None:
     check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
     names = rules.metric_names(config.metrics)
     check_doubled(names, where)
+    if not config.gates and not rules.gates:
+        raise ConfigurationError(
+            f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "
+            "example [gates.auc] min = 0.7."
+        )
     refuse_unknown_keys(config.gates, names, f"{where} [gates] for a {task} label")
     if config.evaluation.threshold != Evaluation().threshold and not rules.at_threshold:
         raise ConfigurationError(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.splits import Splits
 from foundation.sections import ConfigurationError
 from pipeline.config.dataset import Evaluation
 from trainer_module.features import CATEGORICAL, NUMERIC
@@ -39,7 +40,8 @@ def reading_of(config: "Config") -> Reading:
             columns=config.columns,
             exact=(log.item, log.user, *log.operands, *(() if log.time_unit == "iso" else (log.time,))),
             codes=(log.item, log.user),
-            times=(log.time,) if log.time_unit == "iso" else (),
+            # Whatever the unit: of a wrong one the error says which is right.
+            times=(log.time,),
         )
     # A regression's label is a quantity, which is whole on one day and not on the next.
     label_columns = label.columns if label.rules.has_classes or label.column is None else ()
@@ -68,6 +70,7 @@ def log_reading_of(config: "Config") -> LogReading | None:
         dialect=config.source.dialect,
         columns={
             **dict.fromkeys(config.evaluation.columns, "[evaluation] slices names"),
+            **dict.fromkeys(filter(None, [config.evaluation.item_name]), "[evaluation] item_name names"),
             **log.item_columns,
             **named,
         },
@@ -85,9 +88,18 @@ def _check_log(config: "Config", where: str) -> None:
     Raises:
       ConfigurationError: In one sentence that begins with `where`.
     """
-    log, splits, source = config.settings.log, config.splits, config.source
+    log, splits, source, evaluation = config.settings.log, config.splits, config.source, config.evaluation
     if log is None:
+        for key in ("item_name", "ceiling"):
+            if getattr(evaluation, key):
+                raise ConfigurationError(
+                    f"{where} [evaluation] {key} is of a log's items: remove it, or add the table [log]."
+                )
         return
+    if evaluation.item_name and not log.items:
+        raise ConfigurationError(
+            f"{where} [evaluation] item_name is of the item table: name its files with [log] items."
+        )
     if splits.by or splits.is_by_file:
         what = f"by '{splits.by}'" if splits.by else "by files"
         raise ConfigurationError(
@@ -111,9 +123,15 @@ def _check_log(config: "Config", where: str) -> None:
         raise ConfigurationError(
             f"{where} [metrics] and [evaluation] threshold are of rows: a log's rankings have their own."
         )
-    if source.has_spans:
+    if source.has_spans and (splits != Splits() or log.split != "time"):
         raise ConfigurationError(
-            f"{where} [source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."
+            f"{where} [source] pattern has spans, of which the newest is judged and those before in the window are learned "
+            "from: remove [splits] and [log] split, or the placeholders."
+        )
+    if source.has_spans and config.window.spans < 2:
+        raise ConfigurationError(
+            f"{where} [window] spans is 1, and of a log's spans the newest is judged and those before are learned from: "
+            "set it to 2 or more."
         )
 
 

@@ -1,5 +1,6 @@
 """What a dataset file says besides the learner's settings: the rows, their splits, and when a model is good enough."""
 
+import math
 from dataclasses import dataclass, fields
 
 from components.example_gen.reading.dialect import Dialect, Reading
@@ -66,6 +67,10 @@ class Evaluation:
     """Rows that a slice must have for gates to ask about it."""
     threshold: float = 0.5
     """The probability from which on accuracy, precision and recall count a row as positive."""
+    item_name: str = ""
+    """Of a log: column of the item table with what people call an item, for the report."""
+    ceiling: str = ""
+    """Of a log: JSON file, relative to the dataset file, with what no model can exceed, for the report."""
 
     def __post_init__(self) -> None:
         require(self.min_slice_rows >= 1, f"min_slice_rows is {self.min_slice_rows}; it must be at least 1.")
@@ -117,6 +122,21 @@ class Gate:
             not (drops and rises),
             "allows a drop in one place and a rise in another: only one of them makes a change bad.",
         )
+        numbers = [value for value in (self.min, self.max, self.max_drop, self.max_rise) if value is not None]
+        numbers += [value for bounds in self.slice_bounds for value in (bounds or {}).values()]
+        require(
+            all(math.isfinite(value) for value in numbers),
+            "has a bound that is no finite number: no model could fail it, or none pass.",
+        )
+        require(
+            self.min is None or self.max is None or self.min <= self.max,
+            f"has min {self.min} above max {self.max}: no model can pass.",
+        )
+        for column in {*(self.slice_min or {})} & {*(self.slice_max or {})}:
+            require(
+                (self.slice_min or {})[column] <= (self.slice_max or {})[column],
+                f"has slice_min of {column} above slice_max: no model can pass.",
+            )
         for name in ("max_drop", "max_rise"):
             value = getattr(self, name)
             require(value is None or value >= 0, f"{name} is {value}; it must be 0 or more.")

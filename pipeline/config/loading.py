@@ -4,6 +4,7 @@ Nothing here imports TensorFlow: a mistake is reported in well under a second, i
 names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +30,7 @@ from foundation.sections import (
     refuse_unknown_keys,
 )
 from pipeline.config.agreement import check_agreement
+from pipeline.config.ceiling import read_ceiling
 from pipeline.config.columns import log_reading_of, named_columns, reading_of
 from pipeline.config.dataset import Evaluation, Gate, Source
 from pipeline.config.profile import Beam
@@ -49,11 +51,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
-    if not isinstance(table, Mapping) or not table:
-        raise ConfigurationError(
-            f"{where} is empty: without a gate any model would be pushed; add one, for "
-            "example [gates.auc] min = 0.7."
-        )
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} must be a table of gates, not {table!r}.")
     return {metric: read_section(Gate, gate, inside(where, metric)) for metric, gate in table.items()}
 
 
@@ -128,6 +127,18 @@ class Config:
         return log_reading_of(self)
 
     @property
+    def ceiling(self) -> dict[str, float]:
+        """Metric → what no recommender can exceed; empty where the dataset file does not say.
+
+        Raises:
+          ConfigurationError: If the file that it names cannot be read.
+        """
+        log, file = self.settings.log, self.evaluation.ceiling
+        if log is None or not file:
+            return {}
+        return read_ceiling(self.dataset_file.parent / file, log.split, "[evaluation] ceiling")
+
+    @property
     def schema_file(self) -> Path | None:
         """The reviewed schema, or None where SchemaGen is to infer one."""
         return self.dataset_file.parent / self.source.schema if self.source.schema else None
@@ -179,10 +190,10 @@ def find(what: str, name: str, folder: Path) -> Path:
       ConfigurationError: If there is none; the message lists the names that exist.
     """
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if not path.is_file():
+    if len(name) > 1000 or "\0" in name or not os.path.isfile(path):
         known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         raise ConfigurationError(
-            f"There is no {what} '{name}': give a path to a .toml file or one of {known}."
+            f"There is no {what} '{name[:200]}': give a path to a .toml file or one of {known}."
         )
     return path.resolve()
 

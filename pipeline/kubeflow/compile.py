@@ -160,4 +160,6 @@ def _to_yaml(
         *(f"#    {name}: str [Default: {value['defaultValue']!r}]" for name, value in parameters.items()),
     ]
     documents = yaml.safe_dump_all([spec, platform], sort_keys=True, allow_unicode=True, width=10_000)
-    return "\n".join(header) + "\n" + documents
+    # A file may be called anything: a line break in its name would end the comment.
+    comments = [" ".join(line.splitlines()) for line in header]
+    return "\n".join(comments) + "\n" + documents

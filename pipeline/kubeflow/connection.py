@@ -3,17 +3,22 @@
 import contextlib
 import http.client
 import json
+import logging
 import re
 import signal
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from foundation.sections import ConfigurationError, UserError
+
+_LOG = logging.getLogger(__name__)
 
 # Where Kubeflow projects a pod's token for Pipelines (`ServiceAccountTokenVolumeCredentials` of kfp.client).
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
@@ -79,8 +84,12 @@ def check_health(server: Server) -> str:
     login = {"Authorization": server.bearer and f"Bearer {server.bearer}", "Cookie": server.cookies}
     headers = {name: value for name, value in login.items() if value}
     request = urllib.request.Request(f"{server.host.rstrip('/')}/apis/v2beta1/healthz", headers=headers)
+    if headers and _is_overheard(server.host):
+        _LOG.warning(
+            "%s is plain http: whoever is between can read the token or cookies; use https.", server.host
+        )
     try:
-        with urllib.request.urlopen(request, timeout=server.seconds) as answer:
+        with urllib.request.build_opener(_SameOrigin).open(request, timeout=server.seconds) as answer:
             health = dict(json.load(answer))
     except (ValueError, TypeError) as error:
         raise ServerError(
@@ -92,6 +101,29 @@ def check_health(server: Server) -> str:
     # `tag_name` is the API server's (backend/src/apiserver/main.go). KFP's UI, which usually stands before the
     # API, answers this one path itself and renames it (frontend/server/handlers/healthz.ts).
     return str(health.get("tag_name") or health.get("apiServerTagName") or "")
+
+
+class _SameOrigin(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, with our token and cookies to the same server only; kfp's client, by urllib3, does so too."""
+
+    def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
+        """See the class; `answer` ends with the new address."""
+        following = super().redirect_request(req, *answer)
+        if following is not None and _origin(following.full_url) != _origin(req.full_url):
+            for name in ("Authorization", "Cookie"):
+                following.remove_header(name)
+        return following
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def _is_overheard(host: str) -> bool:
+    """Whether a connection goes over a network without encryption."""
+    parts = urllib.parse.urlsplit(host)
+    return parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
 
 
 def _comes_from_server(error: Exception) -> bool:

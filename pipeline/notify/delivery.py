@@ -33,14 +33,19 @@ def post_json(url: str, body: dict[str, Any], timeout_seconds: float) -> None:
     """Sends `body` as JSON.
 
     Raises:
-      OSError: If there is no answer in time, or the answer is not a 2xx (`urllib.error.HTTPError`).
+      OSError: If there is no answer in time, or the answer is not a 2xx (`urllib.error.HTTPError`). A redirect is
+        none: following it would make an empty GET of the message.
     """
     import urllib.request
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *asked: Any) -> None:
+            """Follows nothing."""
 
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=timeout_seconds):
+    with urllib.request.build_opener(Stay).open(request, timeout=timeout_seconds):
         pass
 
 

@@ -51,13 +51,19 @@ class _Runs(Collector):
         yield runs
         success = last_success(self._runs)
         if success is not None:
-            yield self._gauge("last_success_timestamp_seconds", "When a run last succeeded.", success.ended)
+            yield self._gauge(
+                "last_success_timestamp_seconds",
+                "When a run last succeeded.",
+                min(success.ended, self._checked),
+            )
         if self._runs:
             yield from self._last_run(self._runs[-1])
 
     def _last_run(self, run: Run) -> Iterator[Metric]:
         succeeded = run.status == SUCCEEDED
-        yield self._gauge("last_run_timestamp_seconds", "When the last run ended.", run.ended)
+        yield self._gauge(
+            "last_run_timestamp_seconds", "When the last run ended.", min(run.ended, self._checked)
+        )
         yield self._gauge("last_run_success", "Whether the last run succeeded (1) or not (0).", succeeded)
         yield self._gauge("last_run_duration_seconds", "How long the last run took.", run.wall_seconds)
         yield self._family(
@@ -77,7 +83,7 @@ class _Runs(Collector):
         )  # fmt: skip
         if run.metrics:
             yield self._gauge("model_blessed", "Whether the last model passed every gate.", run.blessed)
-        if run.pushed_model:
+        if run.pushed_model and Path(run.pushed_model).name.isdecimal():
             version = float(Path(run.pushed_model).name)
             yield self._gauge("pushed_version", "The version that the last model is served as.", version)
         labels = ("feature", "split", "metric", "against")
@@ -100,5 +106,7 @@ class _Runs(Collector):
     ) -> Metric:
         family = GaugeMetricFamily(PREFIX + name, description, labels=["pipeline", *labels])
         for given, value in values.items():
-            family.add_metric([self._pipeline, *given], float(value))
+            # What UTF-8 cannot encode (half of a surrogate pair in a user's data) would lose all metrics.
+            labels_given = [str(each).encode("utf-8", "backslashreplace").decode() for each in given]
+            family.add_metric([self._pipeline, *labels_given], float(value))
         return family

@@ -1,5 +1,6 @@
 """How a failed run reports its error."""
 
+import signal
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -12,14 +13,25 @@ _SHOWN = 300
 
 def explain(error: BaseException) -> str:
     """The error as a user should read it: our own errors whole, others shortened, with what caused them first."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+    if is_interruption(error):
         return "interrupted; the next run starts where this one stopped."
     ours = find_user_error(error)
     if ours is not None:
         return str(ours)
+    if isinstance(error, SystemExit):
+        return (
+            f"A library ended the run with status {error.code}, as they do for options that they cannot read: the log "
+            "has its words; correct [beam] options."
+        )
     *_, cause = _chain(error)
     shown = _shorten(error)
     return shown if cause is error or _shorten(cause) in shown else f"{shown} (because of {_shorten(cause)})"
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether somebody told the run to stop; a library's own `SystemExit`, such as argparse's, is no such thing."""
+    stopped = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in stopped)
 
 
 def _shorten(error: BaseException) -> str:

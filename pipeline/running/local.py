@@ -19,7 +19,7 @@ from pipeline.nodes import STEPS
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
-from pipeline.running.failure import drift_of, explain
+from pipeline.running.failure import drift_of, explain, is_interruption
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
@@ -94,7 +94,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             ended = dataclasses.replace(begun, status=SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             traceback.print_exc()
-            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            interrupted = is_interruption(error)
             ended = dataclasses.replace(
                 begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
             )
@@ -156,7 +156,7 @@ def _run_graph(
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
     from tfx.orchestration.pipeline import RunOptions
 
-    from components.pusher.versions import newest_version
+    from components.pusher.versions import check_live
     from foundation.saved_model import identity
     from pipeline.graph import Surroundings, build
 
@@ -166,7 +166,7 @@ def _run_graph(
         str(source),
         window_end=data.window_end,
         window_fingerprint=data.fingerprint,
-        live_model=identity(newest_version(workspace.serving)),
+        live_model=identity(check_live(workspace.serving)),
         serving_logs_state=preflight.state_of(config.serving_logs),
     )
     pipeline = build(config, workspace, now, cache=request.cache)

@@ -4,9 +4,11 @@ What is wrong here would otherwise surface minutes later, inside a Beam stage.
 """
 
 import contextlib
+import csv
 import hashlib
 import importlib.resources
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,9 +16,11 @@ from pathlib import Path
 from components.example_gen.source_format import ConversionError, SourceFormat, check_columns, source_format
 from components.example_gen.span_conversion import Policy, check_missing, files_with_rows
 from components.example_gen.spans import SpanError, Window
+from components.example_gen.splits import check_judged
 from components.example_gen.splits import find_window as find_files
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
+from pipeline.running.failure import explain
 from pipeline.workspace import Workspace
 from trainer_module.log import ITEMS
 
@@ -42,6 +46,10 @@ def find_source(config: Config) -> Path:
             raise ConfigurationError(
                 f"[source] package '{source.package}' is not installed: install it, or remove the key "
                 "and give a path."
+            ) from error
+        except (ImportError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigurationError(
+                f"[source] package {source.package!r} is no package with files: correct the name, or give a path alone."
             ) from error
     if not directory.is_dir():
         raise ConfigurationError(
@@ -85,6 +93,8 @@ def find_window(config: Config, directory: Path) -> Window:
                 "correct [source]."
             )
         check_missing(window.missing, Policy(config.window.missing))
+        if config.settings.log and source.has_spans:
+            check_judged(window)
     return window
 
 
@@ -95,6 +105,17 @@ def _as_data_errors() -> Iterator[None]:
         yield
     except (SpanError, ConversionError) as error:
         raise DataError(str(error)) from error
+    except ConfigurationError:
+        raise
+    except OSError as error:
+        what = error.filename or "A file of the data"
+        raise DataError(
+            f"{what} cannot be read ({error.strerror or error}): correct or remove it."
+        ) from error
+    except (ValueError, csv.Error) as error:
+        raise DataError(
+            f"The data cannot be read as [source] says ({explain(error)}): correct the file, or [source]."
+        ) from error
 
 
 def _what_is_there(directory: Path) -> str:
@@ -149,9 +170,18 @@ def check_workspace(workspace: Workspace) -> None:
             f"--workdir {workspace.root.parent} has {' and '.join(sorted(wildcards))} in its path, and TFX reads files "
             "by patterns in which these stand for other characters: choose another."
         )
+    if any(re.fullmatch(r"[a-z0-9]{2,}:", part) for part in workspace.root.parts):
+        raise ConfigurationError(
+            f"--workdir {workspace.root.parent} is a URL, and runs on this machine need a directory of it: give one; a "
+            "bucket can be mounted."
+        )
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
-        workspace.logs.mkdir(exist_ok=True)
+        for directory in (workspace.logs, workspace.runs):
+            directory.mkdir(exist_ok=True)
+        for directory in (workspace.reports, workspace.spans, workspace.artifacts, workspace.serving.parent):
+            if os.path.lexists(directory) and not directory.is_dir():
+                raise NotADirectoryError(0, f"{directory} is no directory")
     except OSError as error:
         raise ConfigurationError(
             f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."

@@ -23,7 +23,8 @@ from components.run_report.text import clean
 from foundation.sections import ConfigurationError
 from pipeline.runs.comparison import compare, write_page
 from pipeline.runs.display import describe_metrics
-from pipeline.runs.run import StoredRun, read_run
+from pipeline.runs.run import StoredRun, read_runs
+from pipeline.workspace import Workspace
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,12 +49,21 @@ def find_runs(workdir: Path, dataset: str | None = None) -> list[StoredRun]:
 
     A file that is no run is left out: a run may be writing it.
     """
-    stored = []
-    for path in workdir.glob(f"{dataset or '*'}/runs/*.json"):
-        run = read_run(path)
-        if run is not None:
-            stored.append(StoredRun(path.stem, path.parent.parent.absolute(), run))
-    return sorted(stored, key=lambda run: (run.id, str(run.root)))
+    if dataset is not None and not re.fullmatch(r"[a-z0-9-]+", dataset):
+        raise ConfigurationError(
+            f"--dataset {dataset!r} is no pipeline's name: give one of those in {workdir}."
+        )
+    ordered: list[tuple[str, StoredRun]] = []
+    for folder in sorted(workdir.glob(f"{dataset or '*'}/runs")):
+        root = folder.parent.absolute()
+        until = ""
+        for run in reversed(read_runs(Workspace(root, root.name))):
+            # The name is the date that the clock had: a run began no later than the one after it.
+            until = min(run.run_id, until or run.run_id)
+            ordered.append((until, StoredRun(run.run_id, root, run)))
+    return [
+        run for _, run in sorted(ordered, key=lambda each: (each[0], str(each[1].root), each[1].run.sequence))
+    ]
 
 
 def choose(runs: list[StoredRun], name: str) -> StoredRun:

@@ -6,6 +6,8 @@ that still says "running" knows that it was killed. It imports no TensorFlow.
 """
 
 import json
+import types
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -70,6 +72,8 @@ class Run:
     """Fingerprint of the learner's code, as versions of the model carry it."""
     command: str = ""
     report: str | None = None
+    sequence: int = 0
+    """The how manieth of its workspace, from 1, whatever the clock said; 0 in records of earlier versions."""
 
     @property
     def is_whole(self) -> bool:
@@ -79,7 +83,10 @@ class Run:
     @property
     def ended(self) -> float:
         """When it ended, in seconds since 1970; when it began, where nobody saw it end."""
-        return datetime.fromisoformat(self.started).timestamp() + self.wall_seconds
+        try:
+            return datetime.fromisoformat(self.started).timestamp() + self.wall_seconds
+        except (ValueError, OverflowError):
+            return self.wall_seconds
 
     @property
     def result(self) -> tuple[str, float | None]:
@@ -100,8 +107,15 @@ class Run:
 
     def write(self, workspace: Workspace) -> None:
         """Writes the run's file, and `run_summary.json` if the run ended as such."""
-        text = json.dumps(asdict(self), indent=2) + "\n"
-        replace_file(workspace.runs / f"{self.run_id}.json", text)
+        path = workspace.runs / f"{self.run_id}.json"
+        values = asdict(self)
+        if not self.sequence:
+            earlier = read_run(path)
+            values["sequence"] = (earlier.sequence if earlier else 0) or 1 + max(
+                (run.sequence for run in read_runs(workspace)), default=0
+            )
+        text = json.dumps(values, indent=2) + "\n"
+        replace_file(path, text)
         if self.status in (SUCCEEDED, FAILED):
             replace_file(workspace.summary, text)
 
@@ -130,14 +144,46 @@ def read_run(path: Path) -> Run | None:
     """The run of a file; None where it cannot be read or is none, since a run may be writing it."""
     try:
         values = json.loads(path.read_text())
-        return Run.from_json(values) if isinstance(values, dict) and "status" in values else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if not isinstance(values, dict) or "status" not in values:
+            return None
+        # Among the runs a file's name says whose it is; what is in it may be damaged.
+        named = {"run_id": path.stem} if path.parent.name == "runs" else {}
+        run = Run.from_json({**values, **named})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return run if _is_sound(run) else None
+
+
+def _is_sound(run: Run) -> bool:
+    """Whether every field has its type: a file may be anybody's."""
+    hints = typing.get_type_hints(Run)
+    return all(_fits(getattr(run, each.name), hints[each.name]) for each in fields(Run))
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _fits(key, arguments[0]) and _fits(item, arguments[1]) for key, item in value.items()
+        )
+    if kind is NodeRun:
+        return _fits(value.id, str) and _fits(value.state, str) and _fits(value.seconds, float)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def read_runs(workspace: Workspace) -> list[Run]:
-    """Every run of a workspace, the oldest first. A file that cannot be read is left out."""
-    return [run for path in sorted(workspace.runs.glob("*.json")) if (run := read_run(path)) is not None]
+    """Every run of a workspace, in the order in which they began. A file that cannot be read is left out."""
+    runs = [run for path in sorted(workspace.runs.glob("*.json")) if (run := read_run(path)) is not None]
+    # Not by the date in the name: one day of a wrong clock would hide all runs after it.
+    return sorted(runs, key=lambda run: run.sequence)
 
 
 def settle_killed(workspace: Workspace) -> list[Run]:

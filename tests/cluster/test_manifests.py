@@ -72,9 +72,8 @@ def test_the_way_from_a_bare_kubeflow_can_be_gone_twice_and_with_the_next_image(
     """docs/cluster.md's own commands; the taxi table is copied by a pod that is not root."""
     _, node = cluster
     commands = documented("docs/cluster.md")
-    assert {"volumes.yaml", "load-taxi.yaml", "trainer-rbac.yaml"} <= set(
-        re.findall(r"[\w-]+\.yaml", commands)
-    )
+    manifests = {"volumes.yaml", "load-taxi.yaml", "trainer-rbac.yaml", "trainer-network-policy.yaml"}
+    assert manifests <= set(re.findall(r"[\w-]+\.yaml", commands))
     for image in ("pipeline:1", "pipeline:1", "pipeline:2"):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands.replace("pipeline:1", image)],

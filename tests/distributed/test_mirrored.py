@@ -22,7 +22,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 from trainer_module import layers
-layers._DENSE_GRADIENT = int(sys.argv[3])
+layers._ROWS_A_LOOKUP = int(sys.argv[3])
 from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.strategy import Distribution
 from trainer_module.job import Job
@@ -36,13 +36,13 @@ train(job, Distribution("mirrored", "test", strategy, Cluster()), Precision(sys.
 """
 
 
-@pytest.mark.parametrize("dense_up_to", [0, 1 << 20], ids=["sparse", "dense"])
+@pytest.mark.parametrize("rows_a_lookup", [0, 1 << 20], ids=["sparse", "dense"])
 def test_both_kinds_of_gradients_train_on_two_replicas(
-    orders: Transformed, tmp_path: Path, dense_up_to: int
+    orders: Transformed, tmp_path: Path, rows_a_lookup: int
 ) -> None:
     job = orders.job(tmp_path, epochs=10, global_batch_size=64)
     answer = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS, json.dumps(job.to_json()), "float32", str(dense_up_to)],
+        [sys.executable, "-c", TWO_REPLICAS, json.dumps(job.to_json()), "float32", str(rows_a_lookup)],
         cwd=ROOT,
         capture_output=True,
         text=True,

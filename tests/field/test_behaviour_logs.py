@@ -200,7 +200,9 @@ def test_an_item_that_the_table_lacks_is_learned_from_without_features_and_count
         (TEXT.replace(",10,", ",99999999999,"), {}, "99999999999, which is no time between 1970 and 2100 in the unit 's'"),
         (TEXT.replace("u,007,10", "u,7.5,10"), {}, "holds decimals such as 7.5: write whole numbers or texts"),
         (TEXT, {"where": "amount == 'x'"}, "compares a text with a number"),
-        (TEXT, {"where": "amount > 5"}, "The log has no item to recommend: bring more rows"),
+        (TEXT.replace(",45,", ",35,").replace(",40,", ",35,"), {},
+         "The eval split is empty: of 6 rows of the log, 6 of them events, none fell into it"),
+        (TEXT, {"where": "amount > 5"}, "The log has 6 rows, none of which is an event: 6 not where [log] where holds; bring others"),
     ],
 )  # fmt: skip
 def test_a_log_that_cannot_be_read_is_refused_in_one_sentence(
@@ -209,6 +211,16 @@ def test_a_log_that_cannot_be_read_is_refused_in_one_sentence(
     with pytest.raises(ConversionError) as caught:
         convert(tmp_path, text, log(**keys))
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_log_of_one_time_has_nothing_to_judge(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="All events of the log are of one time, so that none is later"):
+        convert(tmp_path, "who,what,when\nu,1,10\nu,2,10\n", log(), splits=Splits())
+
+
+def test_a_log_and_an_item_table_that_write_items_in_two_ways_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="has such as 'a7' where the log has '007': write them alike"):
+        convert(tmp_path, TEXT, log(items="products.csv"), "what,kind\na7,b\na8,b\n")
 
 
 def test_times_as_texts_are_moments(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse
 
-from components.evaluator.ranking import measures
+from components.evaluator.ranking import ease, measures
 from components.evaluator.ranking.baselines import Training, make_baselines
 from components.evaluator.ranking.histories import Histories, targets_of
 
@@ -80,3 +81,29 @@ def test_baselines_rank_as_counting_does() -> None:
     assert set(np.argsort(-after_two[0], kind="stable")[:2].tolist()) == {1, 3}
     # EASE knows only what was taken.
     assert set(order["ease"][0][:3]) == {1, 2, 3}
+
+
+def test_ease_of_few_users_scores_as_the_matrix_of_all_items_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue of which it scored the most frequent items only was beaten where new items are asked for."""
+    random = np.random.default_rng(2)
+    binary = (random.random((12, 40)) < 0.2).astype(np.float32)
+    had = scipy.sparse.csr_matrix(binary)
+    scored = {}
+    for items in (100, 20):
+        monkeypatch.setattr(ease, "MOST_ITEMS", items)
+        fitted = ease.fit_ease(had)
+        order = np.argsort(fitted.items)
+        assert fitted.items[order].tolist() == np.flatnonzero(binary.sum(axis=0)).tolist()
+        scored[items] = fitted.weigh(binary[:5, fitted.items])[:, order]
+    whole = np.linalg.inv(binary.T @ binary + ease.REGULARISATION * np.eye(40))
+    weights = np.eye(40) - whole / np.diag(whole)
+    expected = (binary[:5] @ weights)[:, binary.sum(axis=0) > 0]
+    for scores in scored.values():
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_ease_of_many_users_and_items_is_of_the_most_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease, "MOST_ITEMS", 2)
+    monkeypatch.setattr(ease, "MOST_USERS", 2)
+    binary = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 1, 1]], np.float32)
+    assert sorted(ease.fit_ease(scipy.sparse.csr_matrix(binary)).items.tolist()) == [0, 2]

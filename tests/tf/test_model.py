@@ -43,12 +43,13 @@ def test_equal_ids_of_different_features_are_different_rows_of_the_table() -> No
     assert first != second
 
 
-@pytest.mark.parametrize(("limit", "kind"), [(0, tf.IndexedSlices), (1 << 20, tf.Tensor)])
-def test_the_table_has_a_sparse_gradient_only_where_it_is_large(
-    limit: int, kind: type, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("batch", "kind"), [(1, tf.IndexedSlices), (256, tf.Tensor)])
+def test_the_table_has_a_sparse_gradient_only_where_a_step_touches_little_of_it(
+    batch: int, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer_module.layers._DENSE_GRADIENT", limit)
-    model = build_model(settings())
+    # A table of 26 rows, and 4 ids in a row of data: 4 lookups a step in one case, 1,024 in the other.
+    monkeypatch.setattr("trainer_module.layers._ROWS_A_LOOKUP", 4)
+    model = build_model(Settings.from_json({**TABLES, "training": {"global_batch_size": batch}}))
     rows = {"numeric": np.ones([3, 2], np.float32), "categorical": np.array([[1, 0, 0, 0]] * 3)}
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(rows))

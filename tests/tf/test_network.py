@@ -11,7 +11,7 @@ from trainer_module.retrieval import scores as catalogue
 from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import Network
 from trainer_module.retrieval.queries import AFTER_ALL, Queries, ages, basket_weights, find_queries
-from trainer_module.retrieval.repeats import count_by_item, first_places
+from trainer_module.retrieval.repeats import Repeats, count_by_item, first_places
 
 DAY = 86_400_000
 COUNT = 6
@@ -133,6 +133,17 @@ def test_counts_fade_by_item_as_numpy_says() -> None:
         same = ITEMS[chunk] == ITEMS[chunk, first]
         expected = left[chunk][..., same].sum(-1) if same[:first].sum() == 0 else 0
         np.testing.assert_allclose(counted[chunk, :, first], expected, rtol=1e-5)
+
+
+def test_an_item_of_the_history_has_two_chances_and_their_sum_is_its_score() -> None:
+    repeats = Repeats([1.0])
+    repeats((tf.zeros([1, 2], tf.int32), tf.ones([1, 1, 2, 2])))
+    own, as_new = np.array([[[0.5, -40.0, 100.0]]], np.float32), np.array([[[1.0, 3.0, -200.0]]], np.float32)
+    # At the beginning the second counts next to nothing.
+    np.testing.assert_allclose(repeats.mix(own, as_new)[0, 0], [0.5006, -5.0, 100.0], atol=1e-3)
+    repeats._share_as_new.assign(0.0)
+    expected = np.logaddexp(own.astype(float), as_new.astype(float))
+    np.testing.assert_allclose(repeats.mix(own, as_new), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("repeats", [True, False])

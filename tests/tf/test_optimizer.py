@@ -2,15 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
 from foundation.sections import ConfigurationError
+from trainer_module.models.perceptron import Perceptron
+from trainer_module.models.two_tower import TwoTower
 from trainer_module.run import run_job
 from trainer_module.settings import Settings
 from trainer_module.training.optimizer import make_optimizer
+from trainer_module.training.row_updates import RowAdam
 from trainer_module.training.settings import Training
 
 from .conftest import TABLES, Transformed
@@ -42,6 +48,102 @@ def test_the_optimizer_is_told_what_the_configuration_says() -> None:
     assert isinstance(made, keras.optimizers.SGD) and made.momentum == 0.5
     with pytest.raises(ConfigurationError, match="warmup_epochs is 3 of 3 epochs"):
         Settings.from_json({**TABLES, "training": {**TABLES["training"], "warmup_epochs": 3}})
+
+
+def steps_of(
+    optimizer: keras.optimizers.Optimizer, *touched: list[int]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A table of six rows after steps with a gradient of rows that may come twice; and the optimizer's slots of it."""
+    table = tf.Variable(np.arange(12, dtype=np.float32).reshape(6, 2), name="table")
+    optimizer.build([table])
+    for rows in touched:
+        values = 0.1 * np.arange(1, 1 + 2 * len(rows), dtype=np.float32).reshape(-1, 2)
+        optimizer.apply_gradients([(tf.IndexedSlices(values, rows, [6, 2]), table)])
+    slots = [slot.numpy() for slot in optimizer.variables if slot.shape == table.shape]
+    return table.numpy(), slots
+
+
+def made_by(rule: str, **given: object) -> keras.optimizers.Optimizer:
+    return make_optimizer(Training(global_batch_size=8, embedding_optimizer=rule, **given), 0.1, 10)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", ["lazy_adam", "adagrad"])
+@pytest.mark.parametrize("more", [{}, {"weight_decay": 0.1, "clip_norm": 0.2, "schedule": "cosine"}])
+def test_rows_that_no_batch_touches_stay_as_they_are_with_all_that_is_known_of_them(
+    rule: str, more: dict[str, object]
+) -> None:
+    table, slots = steps_of(made_by(rule, **more), [1, 3, 1], [3, 4])
+    fresh = np.arange(12, dtype=np.float32).reshape(6, 2)
+    for untouched in (0, 2, 5):
+        assert (table[untouched] == fresh[untouched]).all()
+        assert all((slot[untouched] == 0).all() for slot in slots)
+    assert (table[[1, 3, 4]] != fresh[[1, 3, 4]]).all()
+    # A row's moments wait for it, too.
+    (_, before), (_, after) = (steps_of(made_by(rule, **more), *rows) for rows in ([[1]], [[1], [2]]))
+    assert all((one[1] == other[1]).all() for one, other in zip(before, after))
+
+
+def test_a_touched_row_takes_the_step_of_adam() -> None:
+    # Rows that every step touches, one of them twice; and, in the third, one for the first time.
+    for steps in ([[1, 3, 1]], [[1, 3], [1, 3]], [[1], [1], [1, 2]]):
+        lazy, lazy_slots = steps_of(made_by("lazy_adam"), *steps)
+        adam, adam_slots = steps_of(made_by("same"), *steps)
+        np.testing.assert_allclose(lazy, adam, rtol=1e-6)
+        np.testing.assert_allclose(lazy_slots, adam_slots, rtol=1e-5)
+
+
+def test_half_precision_and_a_training_that_continues_keep_rows_as_one_that_was_not_stopped(
+    tmp_path: Path,
+) -> None:
+    def fresh() -> tuple[keras.optimizers.Optimizer, tf.Variable, tf.train.Checkpoint]:
+        scaled = keras.mixed_precision.LossScaleOptimizer(
+            made_by("lazy_adam"), dynamic=False, initial_scale=8
+        )
+        table = tf.Variable(np.ones((4, 2), np.float32))
+        scaled.build([table])
+        return scaled, table, tf.train.Checkpoint(optimizer=scaled, table=table)
+
+    def step(optimizer: keras.optimizers.Optimizer, table: tf.Variable) -> None:
+        gradient = tf.IndexedSlices(8 * tf.constant([[0.1, 0.2], [0.3, 0.1]]), [2, 0], [4, 2])
+        optimizer.apply_gradients([(gradient, table)])
+
+    optimizer, table, checkpoint = fresh()
+    step(optimizer, table)
+    path = checkpoint.write(str(tmp_path / "saved"))
+    step(optimizer, table)
+    continued, again, other = fresh()
+    other.read(path).assert_consumed()
+    step(continued, again)
+    np.testing.assert_array_equal(again, table)
+    assert (table.numpy()[[1, 3]] == 1).all()
+    # Adam's first steps are the learning rate, whatever the scale.
+    np.testing.assert_allclose(table.numpy()[[0, 2]], 0.8, atol=1e-4)
+
+
+def test_a_small_table_s_dense_gradient_touches_the_rows_where_it_is_not_zero() -> None:
+    model = Perceptron()
+    training = Training(global_batch_size=8, embedding_optimizer="lazy_adam")
+    optimizer = make_optimizer(training, 0.1, 10, model)
+    table, kernel = (
+        tf.Variable(np.ones((3, 2), np.float32), name=name) for name in (*model.tables, "kernel")
+    )
+    gradient = tf.constant([[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    for rows in (gradient, gradient):
+        optimizer.apply_gradients([(rows, table), (rows, kernel)])
+    assert (table.numpy()[[0, 2]] == 1).all() and table.numpy()[1, 1] < 0.9
+    np.testing.assert_allclose(table.numpy()[1], kernel.numpy()[1], rtol=1e-6)
+
+
+def test_tables_of_a_recommender_are_updated_by_row_unless_something_else_is_asked_for() -> None:
+    training = Training(global_batch_size=8)
+    assert isinstance(make_optimizer(training, 0.1, 10, TwoTower()), RowAdam)
+    assert not isinstance(make_optimizer(training, 0.1, 10, Perceptron()), RowAdam)
+    same = replace(training, embedding_optimizer="same")
+    assert not isinstance(make_optimizer(same, 0.1, 10, TwoTower()), RowAdam)
+    sgd = replace(training, optimizer="sgd")
+    assert isinstance(make_optimizer(sgd, 0.1, 10, TwoTower()), keras.optimizers.SGD)
+    with pytest.raises(ValueError, match="embedding_optimizer is 'lazy_adam' beside optimizer 'sgd'"):
+        replace(sgd, embedding_optimizer="lazy_adam")
 
 
 def test_a_schedule_reaches_the_report(orders: Transformed, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What a run is told of its artifacts: from the Evaluator's verdict, and a sentence where there is none."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from components.evaluator.verdict import Gate, SliceMetrics, Verdict, fill_gate, write_verdict
+from components.example_gen.behaviour_log.counts import COUNTS, EXCLUDED, ITEM_COUNTS, UNIDENTIFIED, UNLISTED
+from components.run_report.component import dropped_rows
 from pipeline import config
 from pipeline.nodes import NODES
 from pipeline.runs import metadata, outcome
@@ -78,3 +81,13 @@ def test_a_run_to_the_evaluator_says_what_the_evaluator_says(
         for node, value in judged.items()
     }  # fmt: skip
     assert outcome.blessed(executions, frozenset(selected)) is expected
+
+
+def test_a_cluster_s_report_says_which_rows_of_a_log_were_no_events(tmp_path: Path) -> None:
+    assert dropped_rows(tmp_path) == ()
+    (tmp_path / COUNTS).write_text(json.dumps({"rows": 90, UNIDENTIFIED: 3, EXCLUDED: 2}))
+    (tmp_path / ITEM_COUNTS).write_text(json.dumps({UNLISTED: 4}))
+    assert dropped_rows(tmp_path) == (
+        "5 of 90 rows of the log are no events: 3 without user, item or time, 2 of excluded items",
+        "4 items of the log that the item table lacks: they have no features",
+    )

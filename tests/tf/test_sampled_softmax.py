@@ -71,6 +71,49 @@ def test_the_sum_over_candidates_is_on_average_the_sum_over_the_catalogue() -> N
     assert error < 0.03 * np.exp(scores).sum()
 
 
+def test_the_gradient_with_even_and_popular_negatives_is_on_average_that_of_all_items() -> None:
+    """Nearly: the logarithm of a mean is not the mean of logarithms, by the less the more are drawn."""
+    random = np.random.default_rng(5)
+    biases = tf.Variable(random.normal(size=COUNT).astype(np.float32))
+    frequencies = tf.constant(SHARES, tf.float32)
+    target = tf.constant([39], tf.int32)
+
+    @tf.function
+    def gradient(candidates: Candidates) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            history = target[:, tf.newaxis]
+            loss = losses(asked(biases, candidates, target), candidates, history, history * 0, COUNT)
+        return tf.convert_to_tensor(tape.gradient(loss, biases))
+
+    @tf.function
+    def sampled(drawn: tf.Tensor, even: tf.Tensor) -> tf.Tensor:
+        # The target is always there, as if by chance: its own score is not corrected.
+        ids, logarithms = draw_candidates(drawn, drawn[:0], frequencies, even)
+        present = tf.reduce_any(ids == target)
+        ids = tf.cond(present, lambda: ids, lambda: tf.concat([ids, target], 0))
+        logarithms = tf.cond(present, lambda: logarithms, lambda: tf.concat([logarithms, [0.0]], 0))
+        return gradient(Candidates(ids, logarithms))
+
+    everything = gradient(Candidates(tf.range(COUNT), tf.zeros([COUNT]))).numpy()
+    popular = random.choice(COUNT, [1500, 12], p=SHARES).astype(np.int32)
+    even = random.integers(0, COUNT, [1500, 24]).astype(np.int32)
+    seen = np.mean([sampled(*pair).numpy() for pair in zip(popular, even)], axis=0)
+    np.testing.assert_allclose(seen, everything, atol=0.01)
+    # Without the even ones' share of the probability it is another one.
+    assert np.abs(everything).max() > 0.1
+
+
+@pytest.mark.parametrize("even", [0, 1, 30])
+def test_the_probability_of_a_candidate_is_that_of_all_draws_together(even: int) -> None:
+    drawn = tf.constant([0, 0, 5], tf.int32)
+    ids, logarithms = draw_candidates(
+        drawn[:2], drawn[2:], tf.constant(SHARES, tf.float32), tf.fill([even], 7)
+    )
+    expected = 1 - (1 - SHARES[ids.numpy()]) ** 3 * (1 - 1 / COUNT) ** even
+    np.testing.assert_allclose(np.exp(logarithms), expected, rtol=1e-4)
+    assert set(ids.numpy()) == ({0, 5, 7} if even else {0, 5})
+
+
 def test_the_loss_is_what_numpy_says_and_own_items_and_targets_are_no_one_s_negatives() -> None:
     """Two queries of one chunk with a history of items 3, 1, 3: it wants 3 again and the new 0; then 2."""
     history = np.array([[3, 1, 3, 0, 2]], np.int32)

@@ -40,6 +40,7 @@ EDITED = {
     "components/run_report/charts.py": "RunReport",
     "components/run_report/templates/report.html.jinja": "RunReport",
     "components/schema/reviewed_schema.py": f"SchemaGen, {TRAINS}",
+    "components/scoring/blocks.py": "",
     "components/serving_check/answers.py": f"ServingCheck, RunReport, {TRAINS}",
     "components/trainer_pods/worker_pods.py": "",
     "foundation/process.py": f"Trainer, {TRAINS}",

@@ -58,3 +58,22 @@ def test_the_trainer_alone_refuses_what_is_not_transforms_output(tmp_path: Path)
     answer = subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert "is not an output of Transform" in answer.stderr
+
+
+def test_the_trainer_alone_reads_a_log_and_wants_its_items(tmp_path: Path) -> None:
+    """It said that [log] was missing from a file that has it, so that no recommender could be trained by it."""
+    (tmp_path / "graph" / "transform_fn").mkdir(parents=True)
+    (tmp_path / "Split-train").mkdir()
+    (tmp_path / "Split-train" / "rows.gz").touch()
+    command = [sys.executable, "-m", "trainer_module", "--dataset", "datasets/shop.toml"]
+    paths = [
+        "--examples",
+        str(tmp_path),
+        "--transform-graph",
+        str(tmp_path / "graph"),
+        "--output",
+        str(tmp_path),
+    ]
+    answer = subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert "has no Split-items/*.gz" in answer.stderr

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from components.serving_check.settings import Serving
+from components.trainer_pods.worker_pods import LABEL
 from tests.debian import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -225,3 +226,26 @@ def test_the_dashboard_is_one_that_grafana_can_load() -> None:
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+
+
+def test_the_workers_of_a_training_accept_nobody_but_each_other() -> None:
+    policy = yaml.safe_load((DEPLOY / "trainer-network-policy.yaml").read_text())["spec"]
+    workers = {"podSelector": {"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}}
+    assert policy["podSelector"] == workers["podSelector"]
+    assert policy["ingress"] == [{"from": [workers]}]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    others = [rule for rule in policy["egress"] if rule["to"] != [workers]]
+    assert [port["port"] for rule in others for port in rule["ports"]] == [53, 53]
+
+
+def test_uv_is_taken_by_its_hash_wherever_it_is_installed() -> None:
+    root = DEPLOY.parent
+    installing = [
+        line
+        for file in ("Makefile", "Dockerfile")
+        for line in (root / file).read_text().splitlines()
+        if "pip install" in line
+    ]
+    assert len(installing) == 2
+    assert all("--require-hashes -r" in line and "uv.txt" in line for line in installing)
+    assert (root / "setup" / "uv.txt").read_text().count("--hash=sha256:") >= 4

@@ -1,12 +1,17 @@
 """What a person reads of a run that failed."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from components.example_gen.source_format import ConversionError
 from foundation.sections import ConfigurationError, UserError
-from pipeline.running.failure import explain
+from pipeline.running.failure import explain, is_interruption
+from trainer_module.distribution import launcher
 from trainer_module.distribution.cluster import WorkersMissing
 from trainer_module.distribution.launcher import WorkerError
+from trainer_module.distribution.preemption import Preempted
 
 
 def raised(error: BaseException) -> BaseException:
@@ -42,3 +47,36 @@ def test_a_message_of_many_lines_keeps_more_than_the_first_and_less_than_a_scree
 
 def test_an_interruption_says_that_nothing_is_lost() -> None:
     assert "the next run starts where this one stopped" in explain(KeyboardInterrupt())
+
+
+def test_options_that_a_library_cannot_read_are_no_interruption() -> None:
+    error = SystemExit(2)
+    assert not is_interruption(error)
+    assert "status 2" in explain(error) and "[beam] options" in explain(error)
+    assert is_interruption(Preempted()) and is_interruption(KeyboardInterrupt())
+    assert "the next run starts where this one stopped" in explain(Preempted())
+
+
+class Sleeper:
+    """A worker's process that ends when it is asked for the first time, or never."""
+
+    def __init__(self, status: int | None) -> None:
+        self._status = status
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        self.returncode = self._status
+        return self.returncode
+
+
+@pytest.mark.parametrize("dead", [0, 1, 2])
+def test_a_dead_worker_is_noticed_whichever_it_is(tmp_path: Path, dead: int) -> None:
+    running = []
+    for index in range(3):
+        log = tmp_path / f"worker-{index}.log"
+        log.write_text("")
+        running.append(launcher._Worker(index, Sleeper(-9 if index == dead else None), log))  # type: ignore[arg-type]
+    began = time.monotonic()
+    with pytest.raises(WorkerError, match=f"Worker {dead} of 3 was killed by SIGKILL"):
+        launcher._wait(running)
+    assert time.monotonic() - began < 1

@@ -6,6 +6,8 @@ import pytest
 
 from foundation.sections import ConfigurationError
 from pipeline import config
+from pipeline.running.inputs import read_data
+from pipeline.workspace import workspace_of
 from trainer_module.log import ITEMS
 
 LOG = """
@@ -82,7 +84,8 @@ def test_the_log_s_columns_are_read_of_the_log_and_the_features_of_the_item_tabl
 
 def test_a_time_in_numbers_is_read_as_numbers(tmp_path: Path) -> None:
     loaded = load(tmp_path, log=LOG + 'time_unit = "ms"\n')
-    assert loaded.reading.times == () and "when" in loaded.reading.exact
+    # A timestamp where numbers were promised is to be answered with the right unit, not with its type.
+    assert loaded.reading.times == ("when",) and "when" in loaded.reading.exact
 
 
 def test_the_settings_of_a_log_survive_their_way_to_the_steps(tmp_path: Path) -> None:
@@ -113,6 +116,45 @@ def test_the_shop_loads_and_reads_the_columns_that_it_names() -> None:
     assert set(loaded.gates) == {"lift"} and loaded.evaluation.columns == ("department",)
 
 
+def test_a_task_with_gates_of_its_own_needs_no_table_of_them(tmp_path: Path) -> None:
+    load(tmp_path)
+    text = (tmp_path / "shop.toml").read_text().replace("[gates.lift]\nmin = 0.1\n", "")
+    assert "gates" not in text
+    (tmp_path / "shop.toml").write_text(text)
+    assert config.load(str(tmp_path / "shop.toml"), "laptop").gates == {}
+
+
+def test_a_ceiling_is_read_from_the_file_that_the_dataset_names(tmp_path: Path) -> None:
+    """As the generator of logs writes it, for both questions, or with the numbers alone."""
+    file = tmp_path / "ceiling.json"
+    file.write_text('{"after_cut": {"recall_10": 0.4, "mrr": 0.2, "users": 9}, "last": {"recall_10": 0.3}}')
+    named = "evaluation.ceiling='ceiling.json'"
+    assert load(tmp_path, named).ceiling == {"recall_10": 0.4, "reciprocal_rank": 0.2}
+    assert load(tmp_path, named, "log.split='leave_last_out'").ceiling == {"recall_10": 0.3}
+    file.write_text('{"ndcg_10": 0.25}')
+    assert load(tmp_path, named).ceiling == {"ndcg_10": 0.25} and load(tmp_path).ceiling == {}
+    for content, reason in (
+        ("{", "cannot be read"),
+        ("[]", "has none of"),
+        ('{"auc": 1}', "has none of ndcg_10, recall_10"),
+    ):
+        file.write_text(content)
+        with pytest.raises(
+            ConfigurationError, match=rf"\[evaluation\] ceiling is 'ceiling.json', which {reason}"
+        ):
+            _ = load(tmp_path, named).ceiling
+
+
+def test_the_column_of_items_names_is_read_from_the_item_table(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "evaluation.item_name='title'")
+    assert loaded.log_reading is not None
+    assert loaded.log_reading.items.columns["title"] == "[evaluation] item_name names"
+    message = refusal(
+        tmp_path, "evaluation.item_name='title'", log=LOG.replace('items = "things.csv"', ""), feature=""
+    )
+    assert "[evaluation] item_name is of the item table: name its files with [log] items." in message
+
+
 def test_a_recommender_s_task_needs_a_log(tmp_path: Path) -> None:
     message = refusal(tmp_path, log_table=False)
     assert message.endswith("[label] task 'retrieval' is learned from a behaviour log: add the table [log].")
@@ -139,8 +181,12 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.split='leave_last_out'", "splits.time='when'"], {},
          '[log] split is "leave_last_out", which has no time and no test split: remove [splits].'),
         (["log.split='leave_last_out'", "splits.test=1"], {}, "which has no time and no test split"),
-        ([], {"pattern": "{SPAN}/*.csv"},
-         "[source] pattern has spans, and a log is read whole: name all its files, such as 'log/*.csv'."),
+        (["splits.train=9"], {"pattern": "{SPAN}/*.csv"},
+         "[source] pattern has spans, of which the newest is judged and those before in the window are learned from: "
+         "remove [splits] and [log] split, or the placeholders."),
+        (["log.split='leave_last_out'"], {"pattern": "{SPAN}/*.csv"}, "remove [splits] and [log] split"),
+        (["window.spans=1"], {"pattern": "{SPAN}/*.csv"},
+         "[window] spans is 1, and of a log's spans the newest is judged and those before are learned from: set it to 2"),
         ([], {"feature": 'item = { kind = "vocabulary", size = 5 }'},
          "[features] 'item' is what an example of a log calls its own: remove it, or rename the column."),
         ([], {"feature": 'what = { kind = "vocabulary", size = 5 }'},
@@ -173,3 +219,22 @@ def test_what_a_log_cannot_have_is_refused_with_the_reason_and_the_fix(
     tmp_path: Path, overrides: list[str], changed: dict[str, str], expected: str
 ) -> None:
     assert expected in refusal(tmp_path, *overrides, **changed)
+
+
+def test_a_span_more_of_a_log_is_a_reason_to_train_again_and_one_alone_is_none_to_begin(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "things.csv").write_text("what,category\n7,a\n")
+    loaded = load(tmp_path, pattern="{SPAN}/*.csv")
+    fingerprints = []
+    for number in range(1, 4):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "log.csv").write_text(f"who,what,when\nu,7,2026-01-0{number}\n")
+        if number == 1:
+            with pytest.raises(ConfigurationError, match="Span 1 is the only one of the window"):
+                read_data(loaded, workspace_of(str(tmp_path / "work"), "shop"), tmp_path)
+            continue
+        data = read_data(loaded, workspace_of(str(tmp_path / "work"), "shop"), tmp_path)
+        assert data.window_end == str(number)
+        fingerprints.append(data.fingerprint)
+    assert len(set(fingerprints)) == 2

@@ -201,3 +201,12 @@ def test_a_new_channel_is_one_file_with_keys_of_its_own(listener: Listener, tmp_
     refused = run_python(tree, *retrain, f"notify.chat_room={listener.url}")
     assert refused.returncode == done.returncode, "a failed notification never fails the run"
     assert "warning: the chat room did not take the message (HTTP Error 404" in refused.stderr
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_never_makes_an_empty_request_of_a_message(listener: Listener, status: int) -> None:
+    listener.answers = [status]
+    listener.location = listener.url
+    (warning,) = send_messages(Notify(webhook=listener.url), [make_record(2, **FAILED)], {})
+    assert "was not told of 'failed'" in warning and str(status) in warning and SECRET not in warning
+    assert len(listener.bodies) == 1

@@ -77,11 +77,12 @@ def test_what_cannot_be_rolled_back_to_is_said(tmp_path: Path) -> None:
 
 def test_retention_keeps_the_newest_and_never_removes_the_live_one(tmp_path: Path) -> None:
     serving, (first, second, third) = push_three(tmp_path)
-    # Newer, and without a model: not live, so that the live one is not among the newest two.
+    # Newer, and without a model: not live, and nobody's version, so that they do not count.
     (serving / str(third + 1)).mkdir()
     (serving / str(third + 2)).mkdir()
     assert newest_version(serving) == serving / str(third)
-    assert prune(serving, 2) == [second, first]
+    assert prune(serving, 2) == [first]
+    assert prune(serving, 1) == [second]
     assert newest_version(serving) == serving / str(third)
     with pytest.raises(VersionError, match="at least 1"):
         prune(serving, 0)
@@ -147,8 +148,8 @@ def test_the_command_lists_rolls_back_and_prunes(tmp_path: Path, capsys: pytest.
     assert "There is no version 3" in capsys.readouterr().err
     assert models.main([*workdir, "prune", "--keep", "2"]) == 0
     assert len(list_versions(serving)) == 2
-    assert models.main([*workdir, "--dataset", "other", "list"]) == 0
-    assert "No version has been pushed" in capsys.readouterr().out
+    assert models.main([*workdir, "--dataset", "other", "list"]) == 2
+    assert "There is no pipeline 'other'" in capsys.readouterr().err
 
 
 def test_a_canary_is_labelled_beside_the_version_below_it(

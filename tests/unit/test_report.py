@@ -15,6 +15,7 @@ import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from components.evaluator.intervals import Scores, area_under_curve, confusion, intervals, wilson
+from components.evaluator.ranking.document import Ranking, Sample
 from components.evaluator.verdict import SliceMetrics, Verdict
 from components.run_report import charts, diagram, rendering
 from components.run_report.anomalies import Anomaly, order_drift, read_anomalies, read_drift
@@ -222,7 +223,7 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
         document(
             statistics=read_statistics(tmp_path),
             anomalies=tuple(Anomaly(t, t, "error", t, t) for t in HOSTILE),
-            evaluation=Verdict(False, "auc", (SliceMetrics((), {"auc": 0.5}), *(SliceMetrics(((t, t),), {"auc": 0.5, "example_count": 9.0}) for t in HOSTILE))),
+            evaluation=Verdict(False, "auc", (SliceMetrics((), {"auc": 0.5}), *(SliceMetrics(((t, t),), {"auc": 0.5, "example_count": 9.0}) for t in HOSTILE)), ranking=hostile_ranking()),
             drift=order_drift({"feature": t, "split": t, "metric": t, "distance": 1.0, "threshold": 0.1, "against": t, "description": t} for t in HOSTILE),
             training=Training({**facts, "seconds": 1.0}, tuple(TrainingCurve(t, (1.0, 2.0)) for t in HOSTILE), {}),
             lineage=Lineage(tuple(Box(t, t, (t,)) for t in HOSTILE), (), ""),
@@ -236,6 +237,48 @@ def test_hostile_texts_are_inert_wherever_they_stand(tmp_path: Path) -> None:
     assert "{{ 7013 * 7019 }}" in page and str(7013 * 7019) not in page
     assert len(page.encode()) < 300_000, "a value of a megabyte is clipped"
     assert "مرحبا العالم" in page
+
+
+def hostile_ranking() -> Ranking:
+    """As an item table's names and a log's users can be."""
+    return Ranking(samples=tuple(Sample(t, (t,), (t,), (t,), (True,)) for t in HOSTILE))
+
+
+def test_a_recommenders_page_shows_baselines_ceiling_curves_and_users_by_name() -> None:
+    metrics = {
+        "ndcg_10": 0.2,
+        "example_count": 50.0,
+        "popularity_ndcg_10": 0.05,
+        "ease_ndcg_10": 0.16,
+        "lift": 1.25,
+    }
+    live, between = {"ndcg_10": 0.19, "lift": 1.2}, {"ndcg_10": (0.004, 0.016)}
+    ranking = Ranking(
+        coverage=((1.0, 0.1), (10.0, 0.4)), live_coverage=((1.0, 0.2), (10.0, 0.3)),
+        recommended=((0.0, 0.0), (0.5, 0.9), (1.0, 1.0)), taken=((0.0, 0.0), (1.0, 1.0)),
+        samples=(Sample("ann", ("milk", "tea"), ("jam",), ("jam", "ink"), (True, False)), Sample("ben", (), ("ink",))),
+        ceiling={"ndcg_10": 0.25}, baselines=("popularity", "ease"),
+    )  # fmt: skip
+    verdict = Verdict(
+        True, "ndcg_10",
+        (SliceMetrics((), metrics, live, {"ndcg_10": (0.18, 0.22)}, between), SliceMetrics((("shelf", "tea"),), metrics)),
+        more_is_better=True, test_metrics={"ndcg_10": 0.1876}, ranking=ranking,
+        notes=("The baseline ease is exact.",),
+    )  # fmt: skip
+    page = re.sub(
+        r"<[^>]*>", " ", re.sub(r"<desc>.*?</desc>", "", rendering.render(document(evaluation=verdict)))
+    )
+    page = re.sub(r"\s+", " ", page)
+    assert "whole eval split 50 0.2000 0.0500 0.1600 1.25" in page and "shelf = tea 50 0.2000" in page
+    # Baselines have their table: they are no metrics of the model.
+    assert "popularity_ndcg_10" not in page and "The baseline ease is exact." in page
+    assert "ndcg_10 0.2000 0.0500 0.2500 80" in page, "80 % of the ceiling"
+    assert "+0.0100, +0.0040 to +0.0160 (better)" in page
+    assert "On the test split" in page and "0.1876" in page
+    assert "ann milk , tea ✓ jam , ink jam" in page and "ben nothing ink" in page
+    assert "Poisson" not in page and "user by user" in page
+    drawn = rendering.render(document(evaluation=verdict))
+    assert 'aria-label="Coverage of the catalogue"' in drawn and "this model: 0.4000 at 10" in drawn
 
 
 def test_clean_shows_what_is_hidden_and_keeps_what_is_read() -> None:

@@ -1,5 +1,6 @@
 """The command that lists, shows and compares runs: from files alone, at once."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -195,7 +196,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
         1000.0, refusals=("auc on day = 1: no",), drift=({"feature": "fare"},), notes=("cached",)
     )
     run.write(workspace)
-    assert read_runs(workspace) == [run]
+    assert read_runs(workspace) == [dataclasses.replace(run, sequence=1)]
     assert workspace.summary.read_text() == (workspace.runs / "run-1000.json").read_text()
 
 

@@ -15,6 +15,7 @@ from trainer_module.models.two_tower import TwoTower
         ({"memory_days": [0.0]}, "give at least one number of days, each above 0"),
         ({"basket_exponent": 2.0}, "from 0 \\(every event\\) to 1 \\(every basket\\)"),
         ({"negatives": -1}, "negatives is -1; it must be 0 \\(none\\) or more"),
+        ({"uniform_negatives": -1}, "uniform_negatives is -1; it must be 0 \\(none\\) or more"),
         ({"blocks": 0}, "blocks is 0; it must be at least 1"),
         ({"encoder": "lstm"}, "lstm"),
     ],

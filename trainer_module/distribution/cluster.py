@@ -9,6 +9,9 @@ from typing import Any
 
 from foundation.sections import ConfigurationError, UserError
 
+ON_THIS_MACHINE = "TRAINER_LOCAL_WORKER"
+"""Set by a launcher of several workers on one machine: "1/2" is the second of two, which have its GPUs in common."""
+
 
 class WorkersMissing(UserError, RuntimeError):
     """Some workers did not appear in time; the message names them."""
@@ -22,11 +25,13 @@ class Cluster:
       addresses: "host:port" of every worker, the chief first if there is one by that type.
       index: This process's place in `addresses`.
       is_chief: Whether this process writes the model, the report and TensorBoard's log.
+      local: This process's place among the workers that share its machine, and how many they are.
     """
 
     addresses: tuple[str, ...] = ()
     index: int = 0
     is_chief: bool = True
+    local: tuple[int, int] = (0, 1)
 
     @property
     def workers(self) -> int:
@@ -59,7 +64,9 @@ class Cluster:
                 "TF_CONFIG must be JSON with cluster.worker (and possibly cluster.chief), task.type "
                 f"'chief' or 'worker', and a task.index that the cluster has; it is {text!r}."
             ) from error
-        return cls(addresses, index, kind == "chief" or (number == 0 and not chiefs))
+        place, _, count = environment.get(ON_THIS_MACHINE, "0/1").partition("/")
+        is_chief = kind == "chief" or (number == 0 and not chiefs)
+        return cls(addresses, index, is_chief, (int(place), int(count)))
 
 
 def wait_for_others(cluster: Cluster, seconds: float) -> None:

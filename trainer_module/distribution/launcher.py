@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.sections import UserError
+from trainer_module.distribution.cluster import ON_THIS_MACHINE
 from trainer_module.distribution.preemption import PREEMPTED, Preempted
 from trainer_module.job import Job
 
@@ -83,7 +84,13 @@ def _tf_configs(workers: int) -> list[dict[str, str]]:
         return [{}]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
-    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+    return [
+        {
+            "TF_CONFIG": json.dumps({"cluster": cluster, "task": task}),
+            ON_THIS_MACHINE: f"{task['index']}/{workers}",
+        }
+        for task in tasks
+    ]
 
 
 def free_ports(count: int) -> list[int]:
@@ -113,7 +120,8 @@ def _start(index: int, job_file: Path, environment: Mapping[str, str]) -> _Worke
 def _wait(running: Sequence[_Worker]) -> None:
     with running[0].log.open() as lines:
         while True:
-            alive = any(worker.process.poll() is None for worker in running)
+            # A list: `any` of a generator would stop at the first that lives, and never see the others die.
+            alive = any([worker.process.poll() is None for worker in running])
             for line in lines:
                 if line.startswith(PROGRESS):
                     _LOG.info(line[len(PROGRESS) :].rstrip())

@@ -29,6 +29,7 @@ class Inputs:
       lists: Feature that reads lists → how many columns it has, and how their embeddings become one: "mean", "sum" or
         "max" of those behind which there is a value. The others have its last id.
       shares: Feature → the one whose ids it has, and whose embeddings it should have.
+      rows: Of a step on one replica.
     """
 
     tensors: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Inputs:
     ids: Mapping[str, int]
     lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     shares: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ class Model(ABC):
     @property
     def width(self) -> int:
         """Units of the widest layer, by which ``precision = "auto"`` is decided; 0 for unknown."""
+        return 0
+
+    def products(self, numbers: int, ids: int) -> int:
+        """Multiplications of a row in its dense layers, by which ``strategy = "auto"`` is decided; 0 for unknown.
+
+        Args:
+          numbers: Columns of `NUMERIC`.
+          ids: Columns of `CATEGORICAL`.
+        """
         return 0
 
     @abstractmethod

@@ -45,6 +45,11 @@ class Perceptron(Model):
         """Units of the widest hidden layer."""
         return max(self.hidden_units)
 
+    def products(self, numbers: int, ids: int) -> int:
+        """Of its hidden layers, as if no list were pooled."""
+        widths = (numbers + ids * self.embedding_dim, *self.hidden_units)
+        return sum(before * units for before, units in zip(widths, self.hidden_units))
+
     def build(self, inputs: Inputs, outputs: int) -> Any:
         """Logits, float32 under every policy: a half-precision sigmoid loses small probabilities."""
         import tensorflow as tf
@@ -64,7 +69,8 @@ class Perceptron(Model):
             ]
             ids = columns[CATEGORICAL]
             rows = ids + tf.constant(offsets, ids.dtype)
-            embedded = Table(sum(own.values()), self.embedding_dim, name=_TABLE)(rows)
+            lookups = inputs.rows * len(offsets)
+            embedded = Table(sum(own.values()), self.embedding_dim, lookups, name=_TABLE)(rows)
             if inputs.lists:
                 poolings = [inputs.lists.get(feature, (1, None))[1] for feature in inputs.ids]
                 embedded = Pooling(

@@ -19,7 +19,8 @@ class TwoTower(Model):
 
     `memory_days` are the spans over which events of a history fade (to 1/e); what never fades is always there too.
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
-    log for every step, beside the targets of the batch; with softmax = "full" every item of the catalogue is one.
+    log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
+    softmax = "full" every item of the catalogue is one.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
@@ -32,6 +33,7 @@ class TwoTower(Model):
     basket_exponent: float = 0.5
     softmax: Literal["sampled", "full"] = "sampled"
     negatives: int = 2048
+    uniform_negatives: int = 0
 
     reads_log = True
     tables = ("network/items/vectors",)
@@ -52,7 +54,10 @@ class TwoTower(Model):
             0 <= self.basket_exponent <= 1,
             f"basket_exponent is {self.basket_exponent}; it must be from 0 (every event) to 1 (every basket).",
         )
-        require(self.negatives >= 0, f"negatives is {self.negatives}; it must be 0 (none) or more.")
+        for name in ("negatives", "uniform_negatives"):
+            require(
+                getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (none) or more."
+            )
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.app import AppRecommender
 from trainer_module.retrieval.catalogue import Catalogue
+from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.preprocessing import PADDING, UNKNOWN
 from trainer_module.retrieval.queries import AFTER_ALL
@@ -227,7 +228,10 @@ class _Answers:
         ranks = tf.map_fn(
             of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64)
         )
-        return {signatures.RANKS: ranks, **self._top(scores, tf.constant(self._k_max))}
+        # What may not be recommended again is none either; what the catalogue lacks is a miss.
+        counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
+        measured = measure_rows(ids, ranks, counts)
+        return {signatures.RANKS: ranks, **measured, **self._top(scores, tf.constant(self._k_max))}
 
 
 def _parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -61,6 +61,8 @@ class RetrievalLearner(Learner):
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer, steps_per_execution: int
     ) -> None:
         """The model's output is its loss."""
+        # The optimizer's, as all replicas have it, and a training that continues has it again.
+        model.get_layer("network").draw_by(lambda: optimizer.iterations)
         model.compile(optimizer=optimizer, loss=_given, steps_per_execution=steps_per_execution)
 
     def export(self, model: keras.Model) -> None:

@@ -1,6 +1,6 @@
 """The network: from sequences to their losses, and from histories to scores of the catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,14 @@ from trainer_module.retrieval.queries import (
     is_seen,
 )
 from trainer_module.retrieval.repeats import Repeats, first_places
+from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
 from trainer_module.retrieval.scores import exclude, put_own
 
 IS_ROW = "is_row"
 """Input, float32 [batch]: 0 for what only fills a batch up."""
+
+_SEED = 17
+"""Of the negatives that are drawn, beside the step's number."""
 
 
 class Network(keras.layers.Layer):
@@ -49,9 +53,18 @@ class Network(keras.layers.Layer):
         self._frequencies = tf.constant(shares, tf.float32)
         self._cumulated = tf.constant(np.cumsum(shares), tf.float32)
         self._catalogue: tf.Variable | None = None
+        # A function, as Keras takes a variable that is an attribute for one of the layer's.
+        self._step: Callable[[], tf.Tensor] = lambda: tf.constant(0, tf.int64)
+
+    def draw_by(self, step: Callable[[], tf.Tensor]) -> None:
+        """Draws negatives by the number that `step` returns, so that all replicas draw the same."""
+        self._step = step
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """float32 [batch]: of each sequence the sum of its targets' weighted losses, over the mean of such weights.
+
+        The mean is over the sequences of all replicas, and negatives are the targets of all of them: a step is the
+        same on however many.
 
         Args:
           inputs: As `RetrievalLearner` reads sequences.
@@ -65,7 +78,8 @@ class Network(keras.layers.Layer):
         weights = basket_weights(asked, self._model.basket_exponent)
         size = tf.shape(items)[0]
         of_row = tf.math.unsorted_segment_sum(weights * losses, asked.rows, size)
-        return of_row * tf.cast(size, tf.float32) / tf.maximum(tf.reduce_sum(weights), 1e-6)
+        total = mean_over_replicas(tf.reduce_sum(weights))
+        return of_row * tf.cast(size, tf.float32) / tf.maximum(total, 1e-6)
 
     def users(
         self,
@@ -78,11 +92,13 @@ class Network(keras.layers.Layer):
         """Vectors float [chunks, queries, dimensions], and own scores [chunks, queries, events] with repeats."""
         seen = is_seen(lengths, tf.shape(items)[1])
         left = fading(ages(times, lengths), seen, self._model.memory_days)
-        vectors = self.encoder(History(self.items(items), order, lengths, left), training=training)
+        known = self.items(items)
+        vectors = self.encoder(History(known, order, lengths, left), training=training)
         if self.repeats is None:
             return vectors, None
-        own = self.repeats((first_places(items), left))
-        return vectors, own + self.items.repeat_biases(items)[:, tf.newaxis]
+        own = self.repeats((first_places(items), left)) + self.items.repeat_biases(items)[:, tf.newaxis]
+        as_new = tf.matmul(vectors, known, transpose_b=True) + self.items.biases(items)[:, tf.newaxis]
+        return vectors, self.repeats.mix(own, tf.cast(as_new, own.dtype))
 
     def losses(
         self,
@@ -104,14 +120,18 @@ class Network(keras.layers.Layer):
         asked = find_queries(items, order, first_target, self.items.count)
         vectors, own = self.users(items, times, order, asked.lengths, training)
         targets = tf.gather_nd(items, tf.stack([asked.rows, asked.positions], axis=1))
-        candidates = self.candidates(targets)
+        candidates = self.candidates(self._targets_of_all(items, asked), training)
         places = first_places(items)
         # Queries without a target are none.
         queries = tf.shape(asked.lengths)[1]
         used, of = tf.unique(asked.rows * queries + asked.queries)
-        scores = tf.matmul(
-            tf.gather(_joined(vectors), used), self.items(candidates.ids), transpose_b=True
-        ) + self.items.biases(candidates.ids)
+        count = tf.size(candidates.ids)
+        limit = tf.size(items), self._model.negatives + self._model.uniform_negatives
+        ids = fill_up(candidates.ids, *limit, self.items.count)
+        scores = (
+            tf.matmul(tf.gather(_joined(vectors), used), self.items(ids)[:count], transpose_b=True)
+            + self.items.biases(ids)[:count]
+        )
         flat = sampled_softmax.Asked(
             scores=tf.cast(scores, tf.float32),
             own=None if own is None else tf.gather(_joined(own), used),
@@ -123,14 +143,26 @@ class Network(keras.layers.Layer):
         )
         return sampled_softmax.losses(flat, candidates, items, places, self.items.count), asked
 
-    def candidates(self, targets: tf.Tensor) -> sampled_softmax.Candidates:
-        """What the queries of a step are compared with."""
+    def candidates(self, targets: tf.Tensor, training: bool | None = None) -> sampled_softmax.Candidates:
+        """What the queries of a step are compared with.
+
+        Args:
+          targets: int32 [targets]: of all replicas.
+          training: Whether each step draws anew; losses of an eval split are of the same negatives in every epoch.
+        """
         if self._model.softmax == "full":
             return sampled_softmax.all_items(self.items.count)
-        uniform = tf.random.uniform([self._model.negatives])
-        drawn = tf.searchsorted(self._cumulated, uniform, side="right")
-        drawn = tf.minimum(drawn, self.items.count - 1)
-        return sampled_softmax.draw_candidates(targets, drawn, self._frequencies)
+        numbers = self._model.negatives, self._model.uniform_negatives
+        seed = tf.stack([tf.cast(self._step(), tf.int64) + 1 if training else tf.zeros([], tf.int64), _SEED])
+        shares = tf.random.stateless_uniform([numbers[0]], seed)
+        drawn = tf.minimum(tf.searchsorted(self._cumulated, shares, side="right"), self.items.count - 1)
+        even = tf.random.stateless_uniform([numbers[1]], seed + 1, 0, self.items.count, tf.int32)
+        return sampled_softmax.draw_candidates(targets, drawn, self._frequencies, even)
+
+    def _targets_of_all(self, items: tf.Tensor, asked: Queries) -> tf.Tensor:
+        places = tf.stack([asked.rows, asked.positions], axis=1)
+        is_target = tf.scatter_nd(places, tf.ones_like(asked.rows), tf.shape(items)) > 0
+        return gather_ids(tf.where(is_target, items, self.items.count), self.items.count)
 
     def freeze(self) -> tf.Variable:
         """Keeps the vectors of all items, which users are compared with, and returns them."""

@@ -36,6 +36,10 @@ class Repeats(keras.layers.Layer):
         )
         self._weights = self.add_weight("weights", [memories], initializer="zeros")
         self._exponent = self.add_weight("exponent", [], initializer="ones")
+        # Of next to nothing: where people buy again, a product of vectors knows less of an item than counting does.
+        self._share_as_new = self.add_weight(
+            "share_as_new", [], initializer=keras.initializers.Constant(-8 / _HASTE)
+        )
         # A history of a hundred events begins with half of the probability.
         self._level = self.add_weight("level", [], initializer=keras.initializers.Constant(-6 / _HASTE))
 
@@ -56,6 +60,18 @@ class Repeats(keras.layers.Layer):
         total = tf.math.log(tf.tensordot(counts, shares, 1) + 1e-3)
         weighted = tf.tensordot(tf.math.log1p(counts), self._weights * _HASTE, 1)
         return self._exponent * total + weighted + self._level * _HASTE
+
+    def mix(self, own: tf.Tensor, as_new: tf.Tensor) -> tf.Tensor:
+        """The logarithm of the sum of an item's two chances: to be taken again, and to be taken as if it were new.
+
+        Of the second a share is learned. Somebody who follows a mood takes an item for what it is, whether they had it or not.
+
+        Args:
+          own: float [chunks, queries, events]: of `call`.
+          as_new: The same, as the item is scored for users who do not have it.
+        """
+        as_new += self._share_as_new * _HASTE
+        return tf.maximum(own, as_new) + tf.math.log1p(tf.exp(-tf.abs(own - as_new)))
 
 
 def first_places(items: tf.Tensor) -> tf.Tensor:

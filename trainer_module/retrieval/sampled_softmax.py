@@ -1,7 +1,8 @@
 """The loss: one softmax over the user's own items and all others, of which a sample stands for all.
 
-Own items of a query, and its targets, are always in its softmax. Others are drawn once for all queries: their
-scores are lowered by the logarithm of the probability with which they were drawn, so that the sum over the sample
+Own items of a query, and its targets, are always in its softmax. Others are drawn once for all queries, by how often
+they are taken and, if asked for, evenly: popular negatives tell a target from its rivals, even ones keep the many that
+are hardly ever taken from staying where they began. Their scores are lowered by the logarithm of the probability with which they were drawn, so that the sum over the sample
 is on average the sum over the catalogue. Without it popular items, drawn often, are learnt to be unwanted; with
 the wrong sign twice as much (recommenders#278).
 """
@@ -22,19 +23,27 @@ class Candidates(NamedTuple):
     """float32 [candidates]: of being among them; 0 where all items of the catalogue are."""
 
 
-def draw_candidates(targets: tf.Tensor, drawn: tf.Tensor, frequencies: tf.Tensor) -> Candidates:
-    """The distinct items of a batch and of a sample.
+def draw_candidates(
+    targets: tf.Tensor, drawn: tf.Tensor, frequencies: tf.Tensor, even: tf.Tensor | None = None
+) -> Candidates:
+    """The distinct items of a batch and of samples.
 
     Args:
       targets: int32 [targets]: of all replicas.
       drawn: int32 [drawn]: more, drawn from the log as targets are.
       frequencies: float32 [items]: the exact share of each item among all targets of the log.
+      even: int32 [even]: more, each item drawn as likely as any other.
     """
     items = tf.concat([targets, drawn], axis=0)
-    ids, _ = tf.unique(items)
+    ids, _ = tf.unique(items if even is None else tf.concat([items, even], axis=0))
     draws = tf.cast(tf.size(items), tf.float32)
-    # 1 - (1 - p)^n: an item is a candidate once, however often it was drawn.
-    probabilities = -tf.math.expm1(draws * tf.math.log1p(-tf.gather(frequencies, ids)))
+    # The logarithm of (1 - p)^n (1 - 1/c)^m: of an item that was in none of the draws.
+    never = draws * tf.math.log1p(-tf.gather(frequencies, ids))
+    if even is not None:
+        share = 1 / tf.cast(tf.size(frequencies), tf.float32)
+        never += tf.math.multiply_no_nan(tf.math.log1p(-share), tf.cast(tf.size(even), tf.float32))
+    # An item is a candidate once, however often it was drawn.
+    probabilities = -tf.math.expm1(never)
     return Candidates(ids, tf.math.log(tf.maximum(probabilities, 1e-12)))
 
 

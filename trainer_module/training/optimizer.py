@@ -1,7 +1,11 @@
 """The optimizer and its learning rate over the steps of a training."""
 
+import functools
+
 import tf_keras as keras
 
+from trainer_module.models import Model
+from trainer_module.training.row_updates import RowAdam
 from trainer_module.training.settings import Training
 
 _OPTIMIZERS = {
@@ -12,9 +16,12 @@ _OPTIMIZERS = {
 
 
 def make_optimizer(
-    training: Training, learning_rate: float, steps_per_epoch: int
+    training: Training, learning_rate: float, steps_per_epoch: int, model: Model | None = None
 ) -> keras.optimizers.Optimizer:
     """What ``[training]`` asks for.
+
+    A recommender's tables have a row for each item, of which a batch touches few: where nothing else is asked for, only
+    those are updated.
 
     Not compiled with XLA, which Keras chooses on a GPU: the gradient of the table has as many rows as the batch
     has different ids, another number in every step, and each would be compiled anew.
@@ -23,10 +30,18 @@ def make_optimizer(
       training: The settings.
       learning_rate: Scaled to the replicas that there are (`trainer_module.training.plan`).
       steps_per_epoch: Turns epochs into steps.
+      model: Whose variables it updates.
     """
+    rule = training.embedding_optimizer
+    if rule == "auto":
+        lazy = model is not None and model.reads_log and training.optimizer == "adam"
+        rule = "lazy_adam" if lazy else "same"
     momentum = 0.9 if training.momentum is None else training.momentum
     options = {"momentum": momentum} if training.optimizer == "sgd" else {}
-    return _OPTIMIZERS[training.optimizer](
+    made = _OPTIMIZERS[training.optimizer]
+    if rule != "same":
+        made = functools.partial(RowAdam, rule, model.tables if model is not None else ())
+    return made(
         learning_rate=_schedule(training, learning_rate, steps_per_epoch),
         # Of the gradients of all replicas together, and of all variables.
         global_clipnorm=training.clip_norm,

@@ -60,9 +60,15 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
         self._before = signal.signal(signal.SIGTERM, self._on_terminate)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Hands SIGTERM back to whoever had it."""
+        """Hands SIGTERM back to whoever had it; one that came in the last steps ends the process here.
+
+        Raises:
+          Preempted: If it did. The last epoch is saved, so that only the export is left.
+        """
         signal.signal(signal.SIGTERM, self._before)
         super().on_train_end(logs)
+        if self._terminated or self._request.exists():
+            self._end()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Saves and stops if this is the agreed step; `batch` is the last of the execution."""
@@ -81,6 +87,9 @@ class Checkpoints(keras.callbacks.BackupAndRestore):
     def _stop(self, epoch: int, batch: int) -> None:
         self._backup(epoch=epoch, batch=batch)
         signal.signal(signal.SIGTERM, self._before)
+        self._end()
+
+    def _end(self) -> None:
         if self._terminated and callable(self._before):
             self._before(signal.SIGTERM, None)
         raise Preempted

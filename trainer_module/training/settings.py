@@ -12,7 +12,8 @@ class Training:
 
     With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
-    `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
+    `embedding_optimizer` is of tables: "lazy_adam" and "adagrad" update the rows that a batch touches and no others; "auto" is
+    lazy_adam for a recommender and the same as everything else for other models. `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
     rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
@@ -23,6 +24,7 @@ class Training:
     batch_size_per_replica: int | None = None
     learning_rate: float = 0.001
     optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
+    embedding_optimizer: Literal["auto", "same", "lazy_adam", "adagrad"] = "auto"
     momentum: float | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
@@ -55,6 +57,11 @@ class Training:
         require(
             0 < self.learning_rate <= 10,
             f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
+        )
+        require(
+            self.embedding_optimizer in ("auto", "same") or self.optimizer == "adam",
+            f"embedding_optimizer is {self.embedding_optimizer!r} beside optimizer {self.optimizer!r}: "
+            'remove it, or set optimizer = "adam".',
         )
         require(
             self.momentum is None or self.optimizer == "sgd",
@@ -100,6 +107,10 @@ class Training:
             f"global_batch_size {self.global_batch_size} cannot be divided among {self.workers} workers: "
             f"make it a multiple of {self.workers}.",
         )
+
+    def rows_of_replica(self, replicas: int) -> int:
+        """Rows of a step on one of `replicas`, rounded down."""
+        return self.batch_size_per_replica or (self.global_batch_size or 0) // replicas
 
 
 def check_training(table: Any, lower: Tables, where: str) -> None:

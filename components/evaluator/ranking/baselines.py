@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
+from components.evaluator.ranking.ease import MOST_ITEMS, MOST_USERS, fit_ease
 from components.evaluator.ranking.histories import Histories, Numbers
-
-_EASE_ITEMS = 4000
-"""The items that are bought most, of which EASE has a matrix: 128 MB, and some seconds to invert it."""
-_EASE_REGULARISATION = 500.0
-"""The L2 of Steck's experiments with about as many items is 200 to 1000."""
 
 Scores = NDArray[np.float32]
 Score = Callable[[Histories], Scores]
@@ -61,14 +58,22 @@ def gather_training(histories: Histories, catalogue: int) -> Training:
     return Training(users[order], items[order], baskets[order], names, catalogue)
 
 
+BASELINES = ("popularity", "personal_frequency", "markov", "ease")
+"""What `make_baselines` makes, by name."""
+
+
 def make_baselines(training: Training) -> dict[str, Score]:
     """Name → how it ranks."""
-    return {
-        "popularity": _popularity(training),
-        "personal_frequency": _personal_frequency(training),
-        "markov": _markov(training),
-        "ease": _ease(training),
-    }
+    makers = (_popularity, _personal_frequency, _markov, _ease)
+    return {name: make(training) for name, make in zip(BASELINES, makers, strict=True)}
+
+
+def describe_baselines(training: Training) -> str:
+    """What the baselines are of, as a sentence."""
+    users, items = len(training.names), int(np.count_nonzero(training.counts))
+    if items <= MOST_ITEMS or users <= MOST_USERS:
+        return f"The baseline ease is exact: of all {items:,} items that any of {users:,} users had."
+    return f"The baseline ease is of the {MOST_ITEMS:,} items that most of {users:,} users had, and not of {items:,}."
 
 
 def _popularity(training: Training) -> Score:
@@ -127,28 +132,18 @@ def _last_items(histories: Histories) -> Numbers:
 
 
 def _ease(training: Training) -> Score:
-    """Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (2019), over the most frequent items.
-
-    The others follow by popularity.
-    """
-    counts = training.counts
-    top = np.argsort(-counts, kind="stable")[: min(_EASE_ITEMS, int(np.count_nonzero(counts)))]
+    """What goes with what the user has; items that it does not score follow by popularity."""
+    pairs = np.unique(training.users * training.catalogue + training.items)
+    users, items = np.divmod(pairs, training.catalogue)
+    shape = (len(training.names), training.catalogue)
+    binary = scipy.sparse.csr_matrix((np.ones(len(pairs), np.float32), (users, items)), shape)
+    fitted = fit_ease(binary)
     place = np.full(training.catalogue, -1, np.int64)
-    place[top] = np.arange(len(top))
-    known = place[training.items] >= 0
-    pairs = np.unique(training.users[known] * len(top) + place[training.items[known]])
-    users, items = np.divmod(pairs, max(len(top), 1))
-    binary = np.zeros((len(training.names), len(top)), np.float32)
-    binary[users, items] = 1
-    gram = binary.T @ binary
-    gram[np.diag_indices(len(top))] += _EASE_REGULARISATION
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
+    place[fitted.items] = np.arange(len(fitted.items))
     rest = _breaker(training) - 1e3
 
     def score(histories: Histories) -> Scores:
-        known = np.zeros((len(histories), len(top)), np.float32)
+        known = np.zeros((len(histories), len(fitted.items)), np.float32)
         is_context = ~histories.is_target & (histories.items >= 0)
         columns = place[histories.items[is_context]]
         rows = histories.owner[is_context]
@@ -156,9 +151,10 @@ def _ease(training: Training) -> Score:
         for row, user in enumerate(histories.users):
             number = training.names.get(user)
             if number is not None:
-                known[row] = np.maximum(known[row], binary[number])
+                columns = place[binary.indices[binary.indptr[number] : binary.indptr[number + 1]]]
+                known[row, columns[columns >= 0]] = 1
         scores = np.tile(rest, (len(histories), 1))
-        scores[:, top] = known @ weights
+        scores[:, fitted.items] = fitted.weigh(known)
         return scores
 
     return score

@@ -76,7 +76,11 @@ def _sums(values: NDArray[Any], rows: NDArray[np.int64], size: int) -> Floats:
 
 
 def mean_interval(values: Floats) -> tuple[float, float]:
-    """The mean's 95 % interval over users, who are independent of each other: the normal approximation."""
+    """The mean's 95 % interval over users, who are independent of each other: the normal approximation.
+
+    Of the differences of two models, user by user, it is the paired interval: what makes a user easy or hard for
+    both is in neither.
+    """
     error = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
     return float(values.mean() - error), float(values.mean() + error)
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.example_gen.arrow_columns import is_list
 from components.example_gen.behaviour_log.counts import EXCLUDED, FUTURE, NOT_WHERE, UNIDENTIFIED
 from components.example_gen.behaviour_log.sequences import Events, keep
 from components.example_gen.source_format import ConversionError
@@ -37,11 +38,11 @@ def read_events(
     """
     dropped: Counter[str] = Counter()
     size = len(columns[log.user])
-    users, items = (_identifiers(file, name, columns[name]) for name in (log.user, log.item))
+    users, items = (read_identifiers(file, name, columns[name]) for name in (log.user, log.item))
     times, is_time = _times(file, log.time, columns[log.time], log.time_unit)
     events = Events(users, items, times, first_place + np.arange(size))
     there = _filled(users) & _filled(items) & is_time
-    counts = _where(log, columns, size)
+    counts = _where(file, log, columns, size)
     past = times <= now
     for reason, wanted in (
         (UNIDENTIFIED, there),
@@ -75,8 +76,12 @@ def to_milliseconds(value: str | int | float, log: Log) -> int:
     return int(times[0])
 
 
-def _identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
-    """pa.binary(): as the log has them; whole numbers in their decimal spelling."""
+def read_identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
+    """pa.binary() of texts as they are written, and of whole numbers in their decimal spelling.
+
+    Raises:
+      ConversionError: If the column `name` of `file` holds decimals, or lists.
+    """
     if pa.types.is_floating(column.type):
         value = pc.index(pc.not_equal(pc.floor(column), column), True).as_py()
         shown = column[max(value, 0)].as_py()
@@ -84,13 +89,10 @@ def _identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
             f"{file}: column '{name}' identifies users or items, and holds decimals such as {shown!r}: write whole "
             "numbers or texts."
         )
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        raise ConversionError(f"{file}: column '{name}' holds lists: a row of a log is one event.")
-    return spell(column)
-
-
-def spell(column: pa.Array) -> pa.Array:
-    """pa.binary() of texts, and of whole numbers in their decimal spelling."""
+    if is_list(column.type):
+        raise ConversionError(
+            f"{file}: column '{name}' holds lists: write one user and one item in a row, as a text or a whole number."
+        )
     return (column.cast(pa.string()) if pa.types.is_integer(column.type) else column).cast(pa.binary())
 
 
@@ -118,7 +120,9 @@ def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[n
             times = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit]).astype(np.int64)
         else:
             whole, factor = column.fill_null(0).to_numpy(zero_copy_only=False), _MILLISECONDS[unit]
-            times = whole * int(factor) if factor >= 1 else whole // round(1 / factor)
+            # Within what int64 holds of milliseconds, and still outside of all that is a time.
+            whole = np.clip(whole, -_LATEST, _LATEST * 1_000_000)
+            times = np.minimum(whole, _LATEST) * int(factor) if factor >= 1 else whole // round(1 / factor)
     wrong = there & ((times < _EARLIEST) | (times >= _LATEST))
     if wrong.any():
         value = column[int(np.argmax(wrong))].as_py()
@@ -152,7 +156,7 @@ def _parse_texts(file: str, name: str, column: pa.Array) -> tuple[NDArray[np.int
     return moments.fill_null(0).to_numpy(zero_copy_only=False), there
 
 
-def _where(log: Log, columns: Mapping[str, pa.Array], size: int) -> NDArray[np.bool_]:
+def _where(file: str, log: Log, columns: Mapping[str, pa.Array], size: int) -> NDArray[np.bool_]:
     """Which rows count: not those in which an operand is missing."""
     if not log.where:
         return np.ones(size, bool)
@@ -165,6 +169,10 @@ def _where(log: Log, columns: Mapping[str, pa.Array], size: int) -> NDArray[np.b
     operands: dict[str, Any] = {}
     for name in log.operands:
         column = columns[name]
+        if is_list(column.type):
+            raise ConversionError(
+                f"{file}: column '{name}', which [log] where reads, holds lists: write one value in a row."
+            )
         if name in texts:
             there &= _filled(column)
             operands[name] = np.asarray(column.fill_null(b"").to_pylist(), object)

@@ -19,10 +19,8 @@ from components.example_gen.behaviour_log.items import (
     merge_items,
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
-from components.example_gen.behaviour_log.worker import Worker
-from components.example_gen.column_types import merge, widen
-from components.example_gen.columnar_examples import add_counts
-from components.example_gen.number_check import check_numbers
+from components.example_gen.behaviour_log.worker import Worker, write_items
+from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.row_splits import merge_samples, starts_of
 from components.example_gen.source_format import (
@@ -73,11 +71,13 @@ def convert_log(
     """
     files.check()
     work = Worker(
-        files.file_format, files.log_reading, files.item_reading, destination, log, now, _parts(files.log)
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, parts_of(files.log)
     )
     items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
     table = beam.pvalue.AsSingleton(items)
-    blocks, types = _blocks(pipeline, "Log", files.file_format, files.log, files.log_reading)
+    blocks, types = find_typed_blocks(
+        pipeline, "Log", sorted(files.log), files.file_format, files.log_reading, {}
+    )
     read = blocks | "ReadEvents" >> beam.ParDo(
         work.read_block, beam.pvalue.AsSingleton(types), table
     ).with_outputs("counts", "sample", main="events")
@@ -87,42 +87,26 @@ def convert_log(
         | "ByUser" >> beam.GroupByKey()
         | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs("logged", main="counts")
     )
+    rows = read.counts | "AddRows" >> beam.CombineGlobally(add_counts)
     _ = (
         made.logged
-        | "DistinctItems" >> beam.CombineGlobally(_distinct)
-        | "WriteItems" >> beam.Map(work.write_items, table)
+        | "DistinctItems" >> beam.CombineGlobally(distinct)
+        | "WriteItems"
+        >> beam.Map(write_items, table, beam.pvalue.AsSingleton(rows), destination, bool(log.items))
     )
     counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)
 
 
-def _parts(files: Sequence[str]) -> int:
+def parts_of(files: Sequence[str]) -> int:
+    """Into how many parts the users of some files are divided."""
     return 1 + sum(Path(file).stat().st_size for file in files) // PART_BYTES
 
 
-def _blocks(
-    pipeline: beam.Pipeline, name: str, file_format: str, files: Sequence[str], reading: Reading
-) -> tuple[Any, Any]:
-    """The blocks of files, and the types of their columns."""
-    source = source_format(file_format, reading)
-    blocks = (
-        pipeline
-        | f"{name}Files" >> beam.Create(list(enumerate(sorted(files))))
-        | f"Find{name}Blocks" >> beam.FlatMapTuple(lambda number, file: source.find_blocks(file, number))
-        | f"Spread{name}Blocks" >> beam.Reshuffle()
-    )
-    types = (
-        blocks
-        | f"Infer{name}Types" >> beam.Map(source.infer_types)
-        | f"Merge{name}Types" >> beam.CombineGlobally(merge)
-        | f"Widen{name}Types" >> beam.Map(widen, {})
-        | f"Check{name}Numbers" >> beam.Map(check_numbers, sorted(files), file_format, reading)
-    )
-    return blocks, types
-
-
 def _read_items(pipeline: beam.Pipeline, work: Worker, files: LogFiles) -> Any:
-    blocks, types = _blocks(pipeline, "Item", files.file_format, files.items, files.item_reading)
+    blocks, types = find_typed_blocks(
+        pipeline, "Item", sorted(files.items), files.file_format, files.item_reading, {}
+    )
     return (
         blocks
         | "ReadItems" >> beam.Map(work.read_item_block, beam.pvalue.AsSingleton(types))
@@ -144,5 +128,6 @@ def _starts(samples: Any, splits: Splits, log: Log) -> Any:
     )
 
 
-def _distinct(arrays: Iterable[pa.Array]) -> pa.Array:
+def distinct(arrays: Iterable[pa.Array]) -> pa.Array:
+    """The distinct values of arrays of pa.binary()."""
     return pc.unique(pa.concat_arrays([pa.array([], pa.binary()), *arrays]))

@@ -10,6 +10,9 @@ UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
 )  # fmt: skip
 """Why rows are dropped, in words that follow a number of rows."""
 
+LATE = "not later than what a span before has of their user"
+"""Events that are no targets, in words that follow a number: they are known to later ones."""
+
 DOUBLED, UNLISTED = (
     "items that the item table has several times",
     "items of the log that the item table lacks",
@@ -17,14 +20,26 @@ DOUBLED, UNLISTED = (
 """What is odd about items, in words that follow a number."""
 
 
+def describe_no_events(log: Mapping[str, int]) -> str:
+    """What follows "The log": that it has rows and none of them is an event, with the reasons, and what to do."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in _reasons(log).items())
+    return (
+        f"has {log.get('rows', 0):,} rows, none of which is an event{f': {reasons}' if reasons else ''}; bring others, or "
+        "change [log]."
+    )
+
+
+def _reasons(log: Mapping[str, int]) -> dict[str, int]:
+    return {reason: log[reason] for reason in (UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE) if log.get(reason)}
+
+
 def describe_counts(log: Mapping[str, int], items: Mapping[str, int]) -> Iterator[str]:
     """Sentences for the user about rows that were dropped, and about items that the table has not, or has twice."""
-    reasons = {
-        reason: log[reason] for reason in (UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE) if log.get(reason)
-    }
-    if reasons:
+    if reasons := _reasons(log):
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         yield f"{sum(reasons.values()):,} of {log['rows']:,} rows of the log are no events: {listed}"
+    if log.get(LATE):
+        yield f"{log[LATE]:,} events are {LATE}: they are neither learned from nor judged, and known to later ones"
     if items.get(DOUBLED):
         yield f"{items[DOUBLED]:,} {DOUBLED}: the first row of each counts"
     if items.get(UNLISTED):

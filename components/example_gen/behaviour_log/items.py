@@ -1,17 +1,28 @@
 """The item table, as examples and as what the log is read with."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.example_gen.behaviour_log.columns import spell
+from components.example_gen.arrow_columns import decode_examples
+from components.example_gen.behaviour_log.columns import read_identifiers
 from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
-from components.example_gen.source_format import ConversionError
+from components.example_gen.column_types import ColumnType, merge, widen
+from components.example_gen.number_check import check_numbers
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.source_format import (
+    Block,
+    ConversionError,
+    SourceFormat,
+    check_columns,
+    source_format,
+)
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
 
 
@@ -29,9 +40,39 @@ class Items:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def read_items(columns: Mapping[str, pa.Array], log: Log) -> Items:
-    """Some rows of the item table; of an item that comes several times, the first row is taken."""
-    identifiers = spell(columns[log.item])
+def load_items(file_format: str, files: Sequence[str], reading: Reading, log: Log) -> Items:
+    """The whole item table, read in this process; no items without files.
+
+    Raises:
+      ConversionError: If a file cannot be read.
+    """
+    source, files = source_format(file_format, reading), sorted(files)
+    source.check_files([Path(file) for file in files])
+    check_columns(source, [Path(file) for file in files])
+    blocks = [block for number, file in enumerate(files) for block in source.find_blocks(file, number)]
+    types = check_numbers(widen(merge(map(source.infer_types, blocks)), {}), files, file_format, reading)
+    return merge_items(
+        read_items(block.file, columns, log)
+        for block in blocks
+        for columns in read_block(source, block, types)
+    )
+
+
+def read_block(
+    source: SourceFormat, block: Block, types: Mapping[str, ColumnType]
+) -> Iterator[Mapping[str, Any]]:
+    """The columns of a block, of any format."""
+    columns = source.read_columns(block, types)
+    return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
+
+
+def read_items(file: str, columns: Mapping[str, pa.Array], log: Log) -> Items:
+    """Some rows of the item table; of an item that comes several times, the first row is taken.
+
+    Raises:
+      ConversionError: If `file`, that they are from, has identifiers that are none.
+    """
+    identifiers = read_identifiers(file, log.item, columns[log.item])
     there = pc.greater(pc.binary_length(identifiers), 0).fill_null(False)
     wanted = np.ones(len(identifiers), bool)
     for name, values in log.exclude.items():
@@ -77,6 +118,8 @@ def _nulls_like(part: Items, name: str, parts: list[Items]) -> pa.Array:
 def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
     """`items` and those of `logged`, pa.binary(), each once, that are not among them: they have no features."""
     unlisted = logged.filter(pc.invert(pc.is_in(logged, value_set=items.identifiers)))
+    if has_table and len(unlisted) == len(logged) > 0:
+        _refuse_strangers(items, logged)
     counts = Counter({UNLISTED: len(unlisted)}) if has_table else Counter()
     added = merge_items([items, Items(unlisted, counts=counts)])
     if not len(added.identifiers):
@@ -84,6 +127,17 @@ def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
             "The log has no item to recommend: bring more rows, or change [log] where or exclude."
         )
     return added
+
+
+def _refuse_strangers(items: Items, logged: pa.Array) -> None:
+    known = items.identifiers if len(items.identifiers) else items.excluded
+    if not len(known):
+        raise ConversionError("The item table has no item: bring one that has, or remove [log] items.")
+    ours, theirs = (each[0].as_py().decode(errors="replace")[:40] for each in (logged, known))
+    raise ConversionError(
+        f"None of the log's items is in the item table, which has such as '{theirs}' where the log has '{ours}': write them "
+        "alike, or correct [log] item or items."
+    )
 
 
 def to_examples(items: Items) -> dict[str, Any]:

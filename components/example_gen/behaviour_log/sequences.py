@@ -37,8 +37,9 @@ class Events:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Events by user and time; `starts` are where users begin, and the end."""
+    """Events by user and time; `order` are their places before, `starts` where users begin, and the end."""
 
+    order: Numbers
     items: pa.Array
     times: Numbers
     baskets: Numbers
@@ -79,8 +80,62 @@ def make_sequences(events: Events, log: Log, starts: dict[str, int]) -> dict[str
             is_eval &= ordered.times < starts[TEST]
             splits[TEST] = _first_baskets(ordered, owner, ordered.times >= starts[TEST], log)
         splits[EVAL] = _first_baskets(ordered, owner, is_eval, log)
-    splits[TRAIN] = _chunks(ordered, np.bincount(owner[is_train], minlength=users), log)
+    ends = np.bincount(owner[is_train], minlength=users)
+    splits[TRAIN] = _chunks(ordered, np.zeros_like(ends), ends, log)
     return {split: made for split, made in splits.items() if len(made[USER])}
+
+
+def make_window_sequences(
+    events: Events, spans: Numbers, learned: int, judged: int, log: Log
+) -> tuple[dict[str, dict[str, pa.Array]], int]:
+    """The examples of some users from spans that follow each other.
+
+    An event that is not later than what a span before has of its user comes too late to be a target: it is known to
+    what follows it, and if it is of the newest span, which is judged, it is left out until that span is not the
+    newest.
+
+    Args:
+      events: What is known of these users, places in the order of the spans.
+      spans: int64 [events]: the span of each.
+      learned: The first span whose events are learned from; those before are only known.
+      judged: The newest span, of which each user's first basket is judged.
+      log: What the sequences are to be like.
+
+    Returns:
+      As of `make_sequences`; and how many events came too late.
+    """
+    codes = events.users.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    is_judged = spans == judged
+    latest = np.full(codes.max(initial=-1) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(latest, codes[~is_judged], events.times[~is_judged])
+    is_late = is_judged & (events.times <= latest[codes])
+    events, spans = keep(events, ~is_late), spans[~is_late]
+    ordered = _sort(events, log)
+    spans = spans[ordered.order]
+    users = len(ordered.starts) - 1
+    owner = np.repeat(np.arange(users), np.diff(ordered.starts))
+    known = np.flatnonzero(spans < learned)
+    begins = np.zeros(users, np.int64)
+    # Of each user the last place counts, as places only grow.
+    begins[owner[known]] = known + 1 - ordered.starts[owner[known]]
+    ends = np.bincount(owner[spans < judged], minlength=users)
+    late = int(is_late.sum() + np.sum(begins) - len(known))
+    splits = {
+        TRAIN: _chunks(ordered, begins, ends, log),
+        EVAL: _first_baskets(ordered, owner, spans == judged, log),
+    }
+    return {split: made for split, made in splits.items() if len(made[USER])}, late
+
+
+def latest_events(events: Events, log: Log) -> Events:
+    """The last `log.history` events of each user, in order: all that a later event's history can hold of them."""
+    ordered = _sort(events, log)
+    ends = np.repeat(ordered.starts[1:], np.diff(ordered.starts))
+    wanted = ordered.order[np.arange(len(ends)) >= ends - log.history]
+    taken = pa.array(wanted)
+    return Events(
+        events.users.take(taken), events.items.take(taken), events.times[wanted], np.arange(len(wanted))
+    )
 
 
 def _sort(events: Events, log: Log) -> _Sorted:
@@ -96,6 +151,7 @@ def _sort(events: Events, log: Log) -> _Sorted:
     number = np.cumsum(is_new)
     baskets = number - np.repeat(number[begins], np.diff(np.append(begins, len(codes))))
     return _Sorted(
+        order=order,
         items=events.items.take(pa.array(order)),
         times=times,
         baskets=baskets.astype(np.int64),
@@ -104,13 +160,13 @@ def _sort(events: Events, log: Log) -> _Sorted:
     )
 
 
-def _chunks(ordered: _Sorted, counts: Numbers, log: Log) -> dict[str, pa.Array]:
-    """The first `counts` events of each user as targets, `log.history` a sequence."""
-    chunks = -(-counts // log.history)
-    user = np.repeat(np.arange(len(counts)), chunks)
+def _chunks(ordered: _Sorted, begins: Numbers, ends: Numbers, log: Log) -> dict[str, pa.Array]:
+    """Each user's events from `begins` to `ends` as targets, `log.history` a sequence."""
+    chunks = -(-(ends - begins) // log.history)
+    user = np.repeat(np.arange(len(ends)), chunks)
     number = np.arange(len(user)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
-    first = number * log.history
-    end = np.minimum(first + log.history, counts[user])
+    first = begins[user] + number * log.history
+    end = np.minimum(first + log.history, ends[user])
     start = np.maximum(first - log.history, 0)
     offset = ordered.starts[user]
     return _examples(ordered, user, offset + start, offset + end, first - start)

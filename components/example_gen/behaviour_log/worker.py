@@ -4,6 +4,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -11,24 +12,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.example_gen.arrow_columns import decode_examples
 from components.example_gen.behaviour_log.columns import drop_items, read_events
-from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS
+from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_no_events
 from components.example_gen.behaviour_log.items import (
     Items,
     add_logged,
     merge_items,
+    read_block,
     read_items,
     to_examples,
     without_features,
 )
-from components.example_gen.behaviour_log.sequences import TRAIN, Events, keep, make_sequences
+from components.example_gen.behaviour_log.sequences import EVAL, TRAIN, Events, keep, make_sequences
+from components.example_gen.behaviour_log.stored import EVENTS, write_events
 from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, shards, write_json
 from components.example_gen.encoding import encode_rows
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.row_splits import Sample
-from components.example_gen.source_format import Block, ConversionError, SourceFormat, source_format
+from components.example_gen.source_format import Block, ConversionError, source_format
 from components.example_gen.splits import Splits
 from trainer_module.log import ITEM, ITEMS, USER, Log
 
@@ -50,14 +52,16 @@ class Worker:
     def read_item_block(self, block: Block, types: Mapping[str, ColumnType]) -> Items:
         """The items of a block of their table."""
         source = source_format(self.file_format, self.item_reading)
-        return merge_items([read_items(columns, self.log) for columns in _read(source, block, types)])
+        return merge_items(
+            [read_items(block.file, columns, self.log) for columns in read_block(source, block, types)]
+        )
 
     def read_block(self, block: Block, types: Mapping[str, ColumnType], items: Items) -> Iterator[Any]:
         """The events of a block, (part of the users, events); how many rows were none, and some of the times."""
         source = source_format(self.file_format, self.log_reading)
         # Of its first row: in the order of files, blocks and rows, whoever reads them.
         place = (block.file_number << 44) + (block.number << 28)
-        for columns in _read(source, block, types):
+        for columns in read_block(source, block, types):
             events, dropped = read_events(block.file, columns, place, self.log, self.now)
             events, excluded = drop_items(events, items.excluded)
             size = len(columns[self.log.user])
@@ -66,46 +70,41 @@ class Worker:
                 "counts", Counter({"rows": size, "events": len(events.times)}) + dropped + excluded
             )
             yield beam.pvalue.TaggedOutput("sample", _sample(events.times))
-            part = _part_of(events.users, self.parts)
-            for number in range(self.parts):
-                of_part = keep(events, part == number)
-                if len(of_part.times):
-                    yield number, of_part
+            yield from by_part(events, self.parts)
 
     def make_part(
         self, part: tuple[int, Iterable[Events]], starts: Mapping[str, Any], items: Items
     ) -> Iterator[Any]:
         """Writes the examples of some users; gives how many, and the items that they were trained on."""
         number, found = part
-        made = make_sequences(_together(list(found)), self.log, dict(starts))
-        counts: Counter[str] = Counter()
-        with shards(self.destination, f"data_tfrecord-00000-{number:05d}.gz") as write:
-            for split, columns in made.items():
-                size = len(columns[USER])
-                counts[f"{split} sequences"] += size
-                rows = encode_rows({**columns, **without_features(items, size)}, typed_when_missing=True)
-                for row in rows.to_pylist():
-                    write(split, row)
-        yield counts
+        if self.log.split == "time" and EVAL not in starts:
+            raise ConversionError(
+                "All events of the log are of one time, so that none is later than those that are learned from: bring "
+                "others, or correct [log] time."
+            )
+        made = make_sequences(together(list(found)), self.log, dict(starts))
+        yield write_sequences(self.destination, number, made, items)
         if TRAIN in made:
             yield beam.pvalue.TaggedOutput("logged", pc.unique(made[TRAIN][ITEM].flatten()))
 
-    def write_items(self, logged: pa.Array, items: Items) -> None:
-        """Writes the split of the items: those of their table and those that were learned from."""
-        every = add_logged(items, logged, bool(self.log.items))
-        rows = encode_rows(to_examples(every), typed_when_missing=True)
-        with shards(self.destination, "data_tfrecord-00000-00000.gz") as write:
-            for row in rows.to_pylist():
-                write(ITEMS, row)
-        counts = {"items": len(every.identifiers), **every.counts}
-        write_json(counts, self.destination, ITEM_COUNTS)
+    def store_part(self, part: tuple[int, Iterable[Events]], items: Items) -> Counter[str]:
+        """Writes the events of some users for the windows that a span is part of, and as sequences of their own."""
+        number, found = part
+        events = together(list(found))
+        write_events(events, Path(self.destination) / EVENTS, number)
+        made = make_sequences(events, self.log, {EVAL: np.iinfo(np.int64).max})
+        return write_sequences(self.destination, number, made, items)
 
-    def write_counts(self, counts: Counter[str], splits: Splits) -> None:
+    def write_counts(self, added: Mapping[str, int], splits: Splits) -> None:
         """Writes what was counted.
 
         Raises:
           ConversionError: If a split is empty.
         """
+        # Beam gives a dict of what was a Counter.
+        counts = Counter(added)
+        if not counts["events"]:
+            raise ConversionError(f"The log {describe_no_events(counts)}")
         for split in splits.names:
             if not counts[f"{split} sequences"]:
                 raise ConversionError(
@@ -117,15 +116,53 @@ class Worker:
         write_json({}, self.destination, COLUMN_TYPES)
 
 
-def _read(source: SourceFormat, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, Any]]:
-    columns = source.read_columns(block, types)
-    return columns if columns is not None else map(decode_examples, source.read_examples(block, types))
+def write_sequences(
+    destination: str, number: int, made: Mapping[str, Mapping[str, pa.Array]], items: Items
+) -> Counter[str]:
+    """Writes the `number`-th part of the examples; returns how many there are, by split."""
+    counts: Counter[str] = Counter()
+    with shards(destination, f"data_tfrecord-00000-{number:05d}.gz") as write:
+        for split, columns in made.items():
+            size = len(columns[USER])
+            counts[f"{split} sequences"] += size
+            rows = encode_rows({**columns, **without_features(items, size)}, typed_when_missing=True)
+            for row in rows.to_pylist():
+                write(split, row)
+    return counts
+
+
+def write_items(
+    logged: pa.Array, items: Items, read: Mapping[str, int], destination: str, has_table: bool
+) -> None:
+    """Writes the split of the items: those of their table and those that were learned from.
+
+    Raises:
+      ConversionError: If there is none, of which what was counted in the log, `read`, is the reason.
+    """
+    if not read.get("events"):
+        raise ConversionError(f"The log {describe_no_events(read)}")
+    every = add_logged(items, logged, has_table)
+    rows = encode_rows(to_examples(every), typed_when_missing=True)
+    with shards(destination, "data_tfrecord-00000-00000.gz") as write:
+        for row in rows.to_pylist():
+            write(ITEMS, row)
+    counts = {"items": len(every.identifiers), **every.counts}
+    write_json(counts, destination, ITEM_COUNTS)
 
 
 def _sample(times: Any) -> Sample:
     ordered = np.sort(times)
     step = max(1, -(-len(ordered) // _SAMPLES))
     return [(int(ordered[start]), min(step, len(ordered) - start)) for start in range(0, len(ordered), step)]
+
+
+def by_part(events: Events, parts: int) -> Iterator[tuple[int, Events]]:
+    """The events of each part of the users that has any."""
+    part = _part_of(events.users, parts)
+    for number in range(parts):
+        of_part = keep(events, part == number)
+        if len(of_part.times):
+            yield number, of_part
 
 
 def _part_of(users: pa.Array, parts: int) -> Any:
@@ -135,7 +172,7 @@ def _part_of(users: pa.Array, parts: int) -> Any:
     return of_user[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
-def _together(parts: Sequence[Events]) -> Events:
+def together(parts: Sequence[Events]) -> Events:
     return replace(
         parts[0],
         users=pa.concat_arrays([part.users for part in parts]),

@@ -1,0 +1,78 @@
+"""Events in the store of spans: those of a span, so that its files are read once, and what users did before a window.
+
+<store>/<span>-<key>/events/….parquet     all events of a span
+<store>/tails/<key>/….parquet             of each user the latest events of some spans, as many as are known
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.example_gen import span_store
+from components.example_gen.behaviour_log.sequences import Events
+
+EVENTS = "events"
+"""The folder of a span's events, beside its examples."""
+_TAILS = "tails"
+_KEPT = 3
+"""Tails that stay: the window's, the one before, and a backfill's. Another is made again from the spans' events."""
+_ROWS = 1 << 20
+
+
+def write_events(events: Events, directory: Path, number: int) -> None:
+    """Writes the `number`-th part of the events of a span, or of a tail."""
+    directory.mkdir(parents=True, exist_ok=True)
+    table = pa.table(
+        {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
+    )
+    pq.write_table(table, directory / f"{number:05d}.parquet")
+
+
+def read_events(file: Path) -> Iterator[Events]:
+    """The events of a file, a million at most at a time."""
+    with pq.ParquetFile(file) as table:
+        for batch in table.iter_batches(_ROWS):
+            users, items, times, places = batch.columns
+            yield Events(users, items, np.array(times), np.array(places))
+
+
+def count_events(files: Sequence[Path]) -> int:
+    """How many events are in some files, by their footers."""
+    return sum(pq.read_metadata(file).num_rows for file in files)
+
+
+def find_tail(store: Path, keys: Sequence[str]) -> tuple[int, Path | None]:
+    """The tail of the most of the first of some spans, given the key of each: of how many, and its folder."""
+    for count in range(len(keys), 0, -1):
+        if (directory := _tail(store, keys[:count])).is_dir():
+            return count, directory
+    return 0, None
+
+
+def begin_tail(store: Path, keys: Sequence[str]) -> Path:
+    """A folder to write a tail into; `finish_tail` makes it one."""
+    final = _tail(store, keys)
+    unfinished = final.with_name(f".{final.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    return unfinished
+
+
+def finish_tail(store: Path, keys: Sequence[str], unfinished: Path) -> None:
+    """Makes what `begin_tail` gave the tail of these spans, and removes old tails."""
+    final = _tail(store, keys)
+    shutil.rmtree(final, ignore_errors=True)
+    os.rename(unfinished, final)
+    tails = sorted(final.parent.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    for old in tails[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _tail(store: Path, keys: Sequence[str]) -> Path:
+    # Of all spans, so that one that comes late or changes makes another tail of those after it.
+    return store / _TAILS / span_store.entry_key(_TAILS, list(keys))

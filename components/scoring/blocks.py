@@ -1,0 +1,145 @@
+"""Predicts a table's blocks on Beam, each into a file of its own that appears whole or not at all.
+
+A run that was stopped goes on where it was: a block whose file is there is not predicted again, so that each row is
+predicted exactly once however often the command is given.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from components.example_gen.column_types import ColumnType
+from components.example_gen.columnar_examples import add_counts, find_typed_blocks
+from components.example_gen.encoding import encode_rows
+from components.example_gen.reading.dialect import Reading
+from components.example_gen.source_format import Block, source_format
+from components.scoring.fitting import fit_columns
+from components.scoring.model import ServedModel
+from foundation.replacing import replace_file
+
+Form = Literal["parquet", "csv"]
+PREDICTED, REJECTED, BEFORE = "predicted", "rejected", "predicted before"
+VERSION_COLUMN = "model_version"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What each worker needs to know.
+
+    Attributes:
+      model: That predicts.
+      file_format: A name in `components/example_gen/sources/`.
+      reading: Of the model's features and of `keys`.
+      keys: Columns that are written beside the predictions.
+      version: Of the model, written as `VERSION_COLUMN`.
+      destination: Gets ``part-<file>-<block>.<form>`` and, where rows were rejected, ``rejected-<file>-<block>.csv``.
+      form: Of the parts.
+    """
+
+    model: ServedModel
+    file_format: str
+    reading: Reading
+    keys: tuple[str, ...]
+    version: str
+    destination: str
+    form: Form
+
+    def score_block(self, block: Block, types: Mapping[str, ColumnType]) -> Counter[str]:
+        """Predicts a block's rows; returns how many were, by what became of them."""
+        name = f"{block.file_number:05d}-{block.number:05d}"
+        done = Path(self.destination, f".{name}.json")
+        if done.is_file():
+            counts: Counter[str] = Counter(json.loads(done.read_text()))
+            return counts + Counter({BEFORE: counts[PREDICTED]})
+        read = {**types, **{key: types.get(key, ColumnType.BYTES) for key in self.keys}}
+        wanted = {column: read[column] for column in (*self.model.types, *self.keys)}
+        # A column without a value in the whole table is missing in every row, of the type that the model takes.
+        narrowest = {**dict.fromkeys(self.keys, ColumnType.UNKNOWN), **self.model.types}
+        at_least = {column: max(kind, narrowest[column]) for column, kind in wanted.items()}
+        parts, rejects = [], []
+        pieces = source_format(self.file_format, self.reading).read_columns(block, at_least)
+        for columns in pieces or ():
+            part, rejected = self._score(columns)
+            parts.append(part)
+            rejects.append(rejected)
+        if not parts:
+            return Counter()
+        table, left_out = pa.Table.from_batches(parts), pa.Table.from_batches(rejects)
+        _write(table, Path(self.destination, f"part-{name}.{self.form}"), self.form)
+        if left_out.num_rows:
+            _write(left_out, Path(self.destination, f"rejected-{name}.csv"), "csv")
+        counts = Counter({PREDICTED: table.num_rows, REJECTED: left_out.num_rows})
+        # Last of all: with it the block is done.
+        replace_file(done, json.dumps(counts))
+        return counts
+
+    def _score(self, columns: Mapping[str, pa.Array]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Predictions of the rows that fit, and the others with the reason."""
+        fitted = fit_columns(columns, self.model.types, self.reading.dialect)
+        fits = fitted.fits
+        # As ExampleGen writes a table's examples: a missing value has its column's kind in CSV only.
+        examples = encode_rows(
+            {name: column.filter(fits) for name, column in fitted.columns.items()},
+            typed_when_missing=self.file_format == "csv",
+        )
+        keys = {key: _readable(columns[key]) for key in self.keys}
+        predictions = self.model.predict(examples) if len(examples) else _nothing(self.model)
+        rows = len(examples)
+        version = pa.repeat(pa.scalar(self.version), rows)
+        kept = {key: column.filter(fits) for key, column in keys.items()}
+        part = pa.RecordBatch.from_pydict({**kept, **predictions, VERSION_COLUMN: version})
+        is_left_out = pa.compute.invert(fits)
+        left_out = {key: column.filter(is_left_out) for key, column in keys.items()}
+        reasons = fitted.reasons.filter(is_left_out)
+        return part, pa.RecordBatch.from_pydict({**left_out, "reason": reasons})
+
+
+def score(pipeline: beam.Pipeline, files: Sequence[str], scoring: Scoring, summary: str) -> None:
+    """Adds the prediction of `files` to a Beam pipeline; the counts of `Scoring.score_block` go to the file `summary`.
+
+    Raises:
+      ConversionError: When the pipeline runs, if the files cannot be read.
+    """
+    blocks, types = find_typed_blocks(pipeline, "", files, scoring.file_format, scoring.reading, {})
+    _ = (
+        blocks
+        | "ScoreBlocks" >> beam.Map(scoring.score_block, beam.pvalue.AsSingleton(types))
+        | "CountRows" >> beam.CombineGlobally(add_counts)
+        | "WriteCounts" >> beam.Map(lambda counts: replace_file(Path(summary), json.dumps(counts)))
+    )
+
+
+def _write(table: pa.Table, path: Path, form: Form) -> None:
+    sink = pa.BufferOutputStream()
+    if form == "parquet":
+        pq.write_table(table, sink)
+    else:
+        pa.csv.write_csv(table, sink)
+    replace_file(path, sink.getvalue().to_pybytes())
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    """Texts as such, which a reader can print."""
+    if not pa.types.is_binary(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        texts: list[Any] = [
+            value if value is None else value.decode(errors="backslashreplace")
+            for value in column.to_pylist()
+        ]
+        return pa.array(texts, pa.string())
+
+
+def _nothing(model: ServedModel) -> dict[str, pa.Array]:
+    texts = {"prediction"} if model.classes else set()
+    return {name: pa.array([], pa.string() if name in texts else pa.float32()) for name in model.columns}

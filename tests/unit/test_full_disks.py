@@ -1,0 +1,151 @@
+"""What a full disk, a broken one and a kill leave, at every single file operation of what changes the versions."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.pusher import versions
+from components.pusher.versions import check_live, list_versions, prune, publish, roll_back
+from foundation.replacing import replace_file
+from foundation.saved_model import identity
+
+OPERATIONS = [
+    (os, name) for name in ("mkdir", "rename", "replace", "fsync", "link", "unlink", "rmdir", "open")
+] + [(shutil, "copy2")]
+
+
+class Killed(BaseException):
+    """The process ended here: nothing after it takes place."""
+
+
+class Faults:
+    """Lets file operations through, and fails from the one of number `at` on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, fault: Callable[[], BaseException]) -> None:
+        self.seen, self._at, self._fault = 0, at, fault
+        self._dead = False
+        for module, name in OPERATIONS:
+            monkeypatch.setattr(module, name, self._counted(getattr(module, name), name))
+
+    def _counted(self, operation: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def act(*arguments: Any, **keywords: Any) -> Any:
+            number, self.seen = self.seen, self.seen + 1
+            # A full disk takes nothing more, and gives room; a dead process does neither.
+            if self._dead or (number >= self._at and name not in ("unlink", "rmdir", "open")):
+                error = self._fault()
+                self._dead = self._dead or isinstance(error, Killed)
+                raise error
+            return operation(*arguments, **keywords)
+
+        return act
+
+
+@pytest.fixture(autouse=True)
+def memory_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables push hundreds of versions; waiting for the disk each time would take a minute."""
+    monkeypatch.setattr(os, "fsync", lambda opened: None)
+
+
+FAULTS: dict[str, Callable[[], BaseException]] = {
+    "full": lambda: OSError(errno.ENOSPC, "No space left on device"),
+    "broken": lambda: OSError(errno.EIO, "Input/output error"),
+    "killed": Killed,
+}
+
+CHANGES: dict[str, Callable[[Path, Path], Any]] = {
+    "push": lambda serving, model: publish(model, serving, {"metrics": {"auc": 0.9}}),
+    "prune": lambda serving, model: prune(serving, 1),
+    "roll back": lambda serving, model: roll_back(serving, list_versions(serving)[-1].number),
+}
+
+
+def make_model(directory: Path, content: bytes) -> Path:
+    (directory / "variables").mkdir(parents=True)
+    (directory / "saved_model.pb").write_bytes(b"graph")
+    (directory / "fingerprint.pb").write_bytes(b"same graph")
+    (directory / "variables" / "variables.data-00000-of-00001").write_bytes(content)
+    return directory
+
+
+def make_serving(root: Path) -> Path:
+    serving = root / "serving" / "taxi"
+    publish(make_model(root / "first", b"first"), serving, {})
+    publish(make_model(root / "second", b"second"), serving, {})
+    return serving
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_at_every_file_operation_what_is_live_is_whole_and_the_next_push_works(
+    tmp_path: Path, change: str, fault: str
+) -> None:
+    for at in range(200):
+        root = tmp_path / str(at)
+        serving = make_serving(root)
+        model = make_model(root / "third", b"third")
+        before = identity(check_live(serving))
+        with pytest.MonkeyPatch.context() as patched:
+            faults = Faults(patched, at, FAULTS[fault])
+            with contextlib.suppress(OSError, Killed):
+                CHANGES[change](serving, model)
+        live = check_live(serving)
+        assert live is not None
+        assert identity(live) in {before, identity(model), identity(root / "first")}
+        if fault != "killed" and change == "push":
+            assert not list(serving.glob(".*.unfinished")), "a full disk must get its room back"
+        pushed = publish(make_model(root / "fourth", b"fourth"), serving, {})
+        assert check_live(serving) == pushed and json.loads((pushed / versions.RELEASE).read_text())["pushed"]
+        assert [path.name for path in serving.iterdir() if path.name.startswith(".")] == []
+        if faults.seen <= at:
+            break
+    else:
+        pytest.fail("more operations than the table is for")
+    assert at > 3
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_at_every_file_operation_a_record_is_the_old_one_or_the_new_one(tmp_path: Path, fault: str) -> None:
+    for at in range(20):
+        record = tmp_path / str(at) / "run.json"
+        replace_file(record, "before")
+        with pytest.MonkeyPatch.context() as patched:
+            faults = Faults(patched, at, FAULTS[fault])
+            with contextlib.suppress(OSError, Killed):
+                replace_file(record, "after")
+        assert record.read_text() in ("before", "after")
+        if fault != "killed":
+            assert [path.name for path in record.parent.iterdir()] == ["run.json"]
+        replace_file(record, "at last")
+        assert record.read_text() == "at last"
+        if faults.seen <= at:
+            break
+    assert at >= 3
+
+
+def test_what_appears_is_on_the_disk_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, rename = os.fsync, os.rename
+
+    def note_sync(opened: int) -> None:
+        done.append(os.path.basename(os.readlink(f"/proc/self/fd/{opened}")))
+        sync(opened)
+
+    def note_rename(source: Any, target: Any) -> None:
+        done.append("appears")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    publish(make_model(tmp_path / "model", b"m"), tmp_path / "taxi", {})
+    before, after = done[: done.index("appears")], done[done.index("appears") :]
+    assert {"saved_model.pb", "variables.data-00000-of-00001", "release.json", "variables"} <= set(before)
+    assert after == ["appears", "taxi"]
