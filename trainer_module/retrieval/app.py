@@ -96,6 +96,7 @@ class AppRecommender:
         places = tf.argmax(tf.cast(is_same, tf.int32), axis=2, output_type=tf.int32)
         counts = tf.matmul(tf.cast(is_same, tf.float32), left[:, 0], transpose_b=True)
         own = self._network.repeats.of_counts(counts) + tf.gather(self._repeat_biases + zero, known)
+        own = self._network.repeats.mix(own, tf.gather(scores[0], known))
         is_first = tf.equal(places, tf.range(events))
         return put_own(scores, items, tf.logical_and(is_event, is_first), own)
 
