@@ -15,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from foundation.arguments import Parser
 from foundation.saved_model import identity
 from foundation.sections import ConfigurationError, Tables, lay_over, parse_override, read_toml
 from trainer_module.distribution.launcher import WorkerError
@@ -27,9 +28,7 @@ from trainer_module.settings import CHECKS, Settings
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses, trains; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--dataset", type=Path, required=True, help="TOML file with features, label, training"
     )

@@ -145,6 +145,15 @@ class Gate:
                 require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
 
     @property
+    def allows_shares(self) -> bool:
+        """Whether a metric that is from 0 to 1 can be within the bounds."""
+        least = (self.min, *(self.slice_min or {}).values())
+        greatest = (self.max, *(self.slice_max or {}).values())
+        return all(bound is None or bound <= 1 for bound in least) and all(
+            bound is None or bound >= 0 for bound in greatest
+        )
+
+    @property
     def slice_bounds(self) -> tuple[dict[str, float] | None, ...]:
         """The bounds of slices: least, greatest, drop and rise, each by column."""
         return self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise

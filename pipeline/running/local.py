@@ -98,6 +98,8 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             ended = dataclasses.replace(
                 begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
             )
+            if interrupted:
+                ended = dataclasses.replace(ended, stop_signal=asked.signal)
         if earlier is not None:
             from pipeline.runs.outcome import describe
 

@@ -159,11 +159,11 @@ def state_of(directory: Path | None) -> str:
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
-def check_workspace(workspace: Workspace) -> None:
-    """Creates the workspace and checks that it can be used.
+def check_place(workspace: Workspace) -> None:
+    """Checks what can be known of a workspace without making it.
 
     Raises:
-      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+      ConfigurationError: If there can be none, or TFX could not use it.
     """
     if wildcards := set("*?[") & set(str(workspace.root)):
         raise ConfigurationError(
@@ -175,6 +175,18 @@ def check_workspace(workspace: Workspace) -> None:
             f"--workdir {workspace.root.parent} is a URL, and runs on this machine need a directory of it: give one; a "
             "bucket can be mounted."
         )
+    there = next(path for path in (workspace.root, *workspace.root.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
+
+
+def check_workspace(workspace: Workspace) -> None:
+    """Creates the workspace and checks that it can be used.
+
+    Raises:
+      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+    """
+    check_place(workspace)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         for directory in (workspace.logs, workspace.runs):
@@ -186,8 +198,6 @@ def check_workspace(workspace: Workspace) -> None:
         raise ConfigurationError(
             f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."
         ) from error
-    if not os.access(workspace.root, os.W_OK):
-        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
     if workspace.metadata.exists():
         _check_store(workspace.metadata)
 

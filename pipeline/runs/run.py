@@ -60,6 +60,8 @@ class Run:
     drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     interrupted: bool = False
+    stop_signal: int = 0
+    """The signal that told it to stop; 0 for none."""
     notes: tuple[str, ...] = ()
     log: str | None = None
     run_id: str = ""

@@ -283,7 +283,8 @@ def failed(node: str, **changes: Any) -> dict[str, Any]:
         ({"status": "succeeded", "blessed": False}, 3),
         (failed("DataGate"), 65),
         (failed("Trainer"), 1),
-        (failed("Trainer", interrupted=True), 75),
+        (failed("Trainer", interrupted=True, stop_signal=signal.SIGINT), 75),
+        (failed("Trainer", interrupted=True, stop_signal=signal.SIGTERM), 143),
         ({"status": "failed"}, 1),
     ],
 )
@@ -296,7 +297,7 @@ def test_the_help_names_every_exit_status(capsys: pytest.CaptureFixture[str]) ->
         retrain.main(["--help"])
     shown = capsys.readouterr().out
     for status in (0, retrain.STEP_FAILED, retrain.MISCONFIGURED, retrain.NOT_BLESSED, retrain.DATA_REFUSED,
-                   retrain.TRY_LATER):  # fmt: skip
+                   retrain.TRY_LATER, retrain.PREEMPTED):  # fmt: skip
         assert f"\n  {status:<4}" in shown
 
 
