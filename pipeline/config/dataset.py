@@ -16,6 +16,7 @@ class Source(Dialect):
     `pattern` says which files below it are the table's, and, with placeholders, of which span each
     is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
     `format` is a name in `components/example_gen/sources/`; which keys of `Dialect` it takes, it says itself.
+    With `follow_links` files may be links to what lies outside of `path`.
     """
 
     format: str
@@ -23,6 +24,7 @@ class Source(Dialect):
     package: str | None = None
     schema: str | None = None
     pattern: str = ""
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         known = format_names()

@@ -56,8 +56,22 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    _check_tables(config, find_window(config, directory))
+    window = find_window(config, directory)
+    if source.package is None and not source.follow_links:
+        _check_links(window, directory)
+    _check_tables(config, window)
     return directory
+
+
+def _check_links(window: Window, directory: Path) -> None:
+    """Refuses what leads out of the data's directory: whoever may write there could have any file read and shown."""
+    root = directory.resolve()
+    for file in [file for span in window.spans for file in span.files]:
+        if not file.resolve().is_relative_to(root):
+            raise DataError(
+                f"{file} is a link to a place outside of {directory}: put the file itself there, or set "
+                "[source] follow_links = true."
+            )
 
 
 def _check_tables(config: Config, window: Window) -> None:
