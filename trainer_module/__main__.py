@@ -70,6 +70,8 @@ def _job(options: argparse.Namespace) -> Job:
             f"--transform-graph {graph} is not an output of Transform: no transform_fn in it."
         )
     output = options.output.absolute()
+    if any(path.exists() and not path.is_dir() for path in (output, *output.parents)):
+        raise ConfigurationError(f"--output {output} is, or lies in, a file: give a directory.")
     if (output / "model").exists():
         raise ConfigurationError(
             f"--output {output} holds a trained model already: choose another directory."

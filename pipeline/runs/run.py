@@ -190,8 +190,9 @@ def read_runs(workspace: Workspace) -> list[Run]:
 
 def settle_killed(workspace: Workspace) -> list[Run]:
     """Marks as "killed", and returns, every run that began and never ended; call it with the lock held."""
-    for unfinished in workspace.runs.glob("*.unfinished"):
-        unfinished.unlink()
+    for directory in (workspace.runs, workspace.reports):
+        for unfinished in directory.glob("*.unfinished"):
+            unfinished.unlink()
     error = "the process ended without a word: it was killed, or the machine went down."
     killed = [
         replace(run, status=KILLED, error=error) for run in read_runs(workspace) if run.status == RUNNING

@@ -242,6 +242,8 @@ def test_a_run_that_began_and_never_ended_is_recorded_as_killed_and_told_of(
     shop.remember()
     shop.remember(2000.0, status="running")
     (shop.workspace.runs / "run-2000.unfinished").write_text("{")
+    shop.workspace.reports.mkdir()
+    (shop.workspace.reports / ".run-2000.html.unfinished").write_text("<html>")
     textfiles = tmp_path / "textfiles"
     textfiles.mkdir()
     status, _, error = shop.retrain("--set", f"notify.textfile_directory={textfiles}")
@@ -249,6 +251,7 @@ def test_a_run_that_began_and_never_ended_is_recorded_as_killed_and_told_of(
     record = json.loads((shop.workspace.runs / "run-2000.json").read_text())
     assert record["status"] == "killed" and "it was killed, or the machine went down" in record["error"]
     assert sorted(path.name for path in shop.workspace.runs.iterdir()) == ["run-1000.json", "run-2000.json"]
+    assert not list(shop.workspace.reports.iterdir())
     written = (textfiles / "tfx_pipeline_shop.prom").read_text()
     assert 'tfx_pipeline_runs_total{pipeline="shop",status="killed"} 1.0' in written
 
