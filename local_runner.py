@@ -9,7 +9,6 @@ Exit status: 0 the run finished (also when the model was not blessed), 1 a step 
 """
 
 import argparse
-import shlex
 import signal
 import sys
 
@@ -19,7 +18,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local, preflight
 from pipeline.running.failure import explain
-from pipeline.running.request import Request
+from pipeline.running.request import Request, command_of
 from trainer_module.distribution.preemption import PREEMPTED
 
 
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses, checks, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "local_runner.py", *given])
+    command = command_of(["python", "local_runner.py"], given)
     request = Request(
         options.from_node, options.to_node, not options.no_cache, options.verbose, command=command
     )

@@ -20,7 +20,6 @@ Exit status:
 import argparse
 import dataclasses
 import os
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
 from pipeline.running.failure import explain
-from pipeline.running.request import Request
+from pipeline.running.request import Request, command_of
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
 from trainer_module.distribution.preemption import PREEMPTED
@@ -51,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses, decides, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "pipeline.retrain", *given])
+    command = command_of(["python", "-m", "pipeline.retrain"], given)
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         workspace = workspace_of(options.workdir, loaded.name)

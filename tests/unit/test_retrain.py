@@ -19,6 +19,7 @@ from pipeline.config import ROOT
 from pipeline.running import inputs
 from pipeline.runs.run import NodeRun, Run, read_runs
 from pipeline.workspace import Workspace, workspace_of
+from tests.listener import SECRET
 
 from .records import make_record
 
@@ -313,3 +314,19 @@ def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
     (run,) = read_runs(shop.workspace)
     assert run.status == "failed" and run.error == first
+
+
+@pytest.mark.parametrize("given", ["override", "variable"])
+def test_no_file_of_a_run_holds_the_secret_of_a_webhook(
+    shop: Shop, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:1/{SECRET}"
+    monkeypatch.setenv("HOOK", url)
+    override = f'notify.webhook = "{url}"' if given == "override" else "notify.webhook_variable=HOOK"
+    shop.table.write_bytes("price,paid\n1,0\n".encode("utf-16"))
+    status, _, error = shop.retrain("--set", override, "--set", "notify.retries=0")
+    assert status == 65 and "was not told of" in error
+    files = [path for path in shop.workdir.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".json" for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in error
