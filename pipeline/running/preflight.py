@@ -41,7 +41,11 @@ def find_source(config: Config) -> Path:
         directory = (config.dataset_file.parent / source.path).resolve()
     else:
         try:
-            directory = Path(str(importlib.resources.files(source.package) / source.path))
+            located = importlib.resources.files(source.package) / source.path
+            if not isinstance(located, Path):
+                # A module that is no package has, on later Pythons, a place for files that is none.
+                raise TypeError(source.package)
+            directory = located
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"[source] package '{source.package}' is not installed: install it, or remove the key "
