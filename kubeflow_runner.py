@@ -15,6 +15,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.kubeflow import arguments as given
@@ -97,9 +98,7 @@ def _submit(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="cluster", help="name in profiles/, or a TOML file (%(default)s)")

@@ -5,26 +5,28 @@
     python local_runner.py --from Trainer --set model.hidden_units=[64]
 
 Exit status: 0 the run finished (also when the model was not blessed), 1 a step or a gate failed,
-2 wrong arguments or configuration.
+2 wrong arguments or configuration, 143 told to stop by SIGTERM.
 """
 
 import argparse
-import shlex
+import signal
 import sys
 
+from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
 from pipeline.running import local, preflight
 from pipeline.running.failure import explain
-from pipeline.running.request import Request
+from pipeline.running.request import Request, command_of
+from trainer_module.distribution.preemption import PREEMPTED
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses, checks, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "local_runner.py", *given])
+    command = command_of(["python", "local_runner.py"], given)
     request = Request(
         options.from_node, options.to_node, not options.no_cache, options.verbose, command=command
     )
@@ -32,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         loaded = config.load(options.dataset, options.profile, options.set)
         files = workspace.workspace_of(options.workdir, loaded.name)
         if options.dry_run:
+            preflight.check_place(files)
             source = local.check(loaded, request)
             window = preflight.find_window(loaded, source)
             spans = (
@@ -53,13 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if summary.error:
         print(summary.error, file=sys.stderr)
+    if summary.stop_signal == signal.SIGTERM:
+        return PREEMPTED
     return 0 if summary.status == "succeeded" else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")

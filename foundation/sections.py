@@ -35,8 +35,21 @@ class UserError(Exception):
     """
 
 
+_LONGEST = 1000
+"""Characters of a message, which may repeat a value of any length."""
+
+
 class ConfigurationError(UserError, ValueError):
     """A configuration that cannot be used; the message is one sentence meant for the user."""
+
+    def __str__(self) -> str:
+        return shorten(super().__str__())
+
+
+def shorten(text: str) -> str:
+    """The beginning and the end of a text that is longer than anybody reads."""
+    half = _LONGEST // 2 - 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def read_section(section: type[Section], table: Mapping[str, Any], where: str) -> Section:
@@ -207,12 +220,19 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is str and type(value) is datetime.date:
         # TOML has dates: `end = 2026-01-31` and `--set window.end=2026-01-31` are such.
         return value.isoformat()
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind in (int, float) and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= _MOST:
+            raise ConfigurationError(
+                f"{where} is a number of {len(str(abs(value)))} digits; no setting is that large."
+            )
+        return kind(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigurationError(f"{where} is {value!r}, {_describe(value)}; it must be {_NAMES[kind]}.")
     return value
 
+
+_MOST = 1 << 31
+"""Ids, sizes and counts are 32-bit numbers in one place or another: in apps, in TensorFlow's kernels, in Kubernetes."""
 
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 

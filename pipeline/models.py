@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.pusher.versions import Version, VersionError, list_versions, prune, roll_back
-from foundation.sections import UserError
+from foundation.arguments import Parser
+from foundation.sections import UserError, shorten
 from pipeline.workspace import workspace_of
 
 
@@ -47,10 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _show(directory)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(shorten(str(error)), file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"{error.filename or directory} cannot be changed: {error.strerror}.", file=sys.stderr)
+        where = shorten(str(error.filename or directory))
+        print(f"{where} cannot be changed: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
 
@@ -117,9 +119,7 @@ def _show(directory: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--dataset", default="taxi", help="the pipeline's name (%(default)s)")
     parser.add_argument("--workdir", default="runs", help="where runs are written (%(default)s)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -13,16 +13,18 @@ Exit status:
   2   wrong arguments or configuration
   3   trained, but not blessed: the model before stays live
   65  the data is missing, cannot be read, or was refused by the data gate (EX_DATAERR)
-  75  not done, try again later: another run has the workspace, or this one was told to stop (EX_TEMPFAIL)
+  75  not done, try again later: another run has the workspace, or this one was interrupted (EX_TEMPFAIL)
+  143 told to stop by SIGTERM; the next one starts where it stopped
 """
 
 import argparse
 import dataclasses
 import os
-import shlex
+import signal
 import sys
 from pathlib import Path
 
+from foundation.arguments import Parser
 from foundation.lock import LockedError, locked
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
@@ -30,9 +32,10 @@ from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
 from pipeline.running.failure import explain
-from pipeline.running.request import Request
+from pipeline.running.request import Request, command_of
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
+from trainer_module.distribution.preemption import PREEMPTED
 
 STEP_FAILED = 1
 MISCONFIGURED = 2
@@ -47,12 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses, decides, runs; returns the exit status."""
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "pipeline.retrain", *given])
+    command = command_of(["python", "-m", "pipeline.retrain"], given)
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
         workspace = workspace_of(options.workdir, loaded.name)
         request = Request(verbose=options.verbose, command=command)
         if options.dry_run:
+            preflight.check_place(workspace)
             source = local.check(loaded, request)
             reason = find_reason(loaded, workspace, source)
             print(f"Would train: {reason}." if reason else _nothing(loaded, workspace))
@@ -87,6 +91,8 @@ def exit_status(run: Run) -> int:
     """The exit status for a run."""
     if run.status == SUCCEEDED:
         return os.EX_OK if run.blessed else NOT_BLESSED
+    if run.stop_signal == signal.SIGTERM:
+        return PREEMPTED
     if run.interrupted:
         return TRY_LATER
     failed = [node.id for node in run.nodes if node.state == "failed"]
@@ -141,11 +147,7 @@ def _announce(loaded: config.Config, workspace: Workspace, runs: list[Run]) -> N
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.retrain",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="python -m pipeline.retrain", description=__doc__)
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")

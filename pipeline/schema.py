@@ -8,13 +8,13 @@ Drift and skew comparators, which cannot be inferred from data, stay as they wer
 Exit status: 0 no difference (or written), 1 there is a difference, 2 wrong configuration.
 """
 
-import argparse
 import dataclasses
 import difflib
 import sys
 from pathlib import Path
 from typing import Any
 
+from foundation.arguments import Parser
 from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
@@ -24,9 +24,7 @@ from pipeline.running.request import Request
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses, infers, compares; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     parser.add_argument("--workdir", default="runs", help="where everything is written (%(default)s)")
     parser.add_argument("--write", action="store_true", help="replace the committed schema")

@@ -26,6 +26,7 @@ from typing import TextIO, cast
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import ConversionError, check_columns, source_format
 from components.pusher.versions import list_versions
+from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.replacing import replace_file
 from foundation.saved_model import identity
@@ -232,9 +233,8 @@ def _show_progress(output: Path, stopped: threading.Event, stream: TextIO) -> No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.score", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        prog="python -m pipeline.score", description=__doc__
     )  # fmt: skip
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")

@@ -15,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from foundation.arguments import Parser
 from foundation.saved_model import identity
 from foundation.sections import ConfigurationError, Tables, lay_over, parse_override, read_toml
 from trainer_module.distribution.launcher import WorkerError
@@ -27,9 +28,7 @@ from trainer_module.settings import CHECKS, Settings
 
 def main(arguments: list[str] | None = None) -> int:
     """Parses, trains; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--dataset", type=Path, required=True, help="TOML file with features, label, training"
     )
@@ -71,6 +70,8 @@ def _job(options: argparse.Namespace) -> Job:
             f"--transform-graph {graph} is not an output of Transform: no transform_fn in it."
         )
     output = options.output.absolute()
+    if any(path.exists() and not path.is_dir() for path in (output, *output.parents)):
+        raise ConfigurationError(f"--output {output} is, or lies in, a file: give a directory.")
     if (output / "model").exists():
         raise ConfigurationError(
             f"--output {output} holds a trained model already: choose another directory."

@@ -33,8 +33,9 @@ function fileOf(url) {
 }
 
 const server = http.createServer(async (request, response) => {
-  const file = fileOf(request.url);
   try {
+    // Here, as a URL may be none.
+    const file = fileOf(request.url);
     const body = await readFile(file);
     response.writeHead(200, { "Content-Type": TYPES[path.extname(file)] ?? "application/octet-stream" });
     response.end(body);

@@ -7,6 +7,7 @@ from foundation.sections import ConfigurationError, refuse_unknown_keys
 from pipeline.config.columns import check_columns
 from pipeline.config.dataset import Evaluation
 from pipeline.config.window import Window
+from trainer_module.tasks import named
 
 if TYPE_CHECKING:
     from pipeline.config.loading import Config
@@ -43,7 +44,12 @@ def check_agreement(config: "Config", where: str) -> None:
         raise ConfigurationError(
             f"{where} [evaluation] threshold means nothing to a {task} label: remove it."
         )
+    shares = {*rules.shares, *(named(head, name) for head in rules.heads for name in rules.shares)}
     for metric, gate in config.gates.items():
+        if metric in shares and not gate.allows_shares:
+            raise ConfigurationError(
+                f"{where} [gates.{metric}] asks for what no model has: the metric is from 0 to 1."
+            )
         for column in gate.slice_columns:
             if column not in config.evaluation.by_name:
                 raise ConfigurationError(

@@ -16,6 +16,7 @@ class Source(Dialect):
     `pattern` says which files below it are the table's, and, with placeholders, of which span each
     is (`components.example_gen.spans.check_pattern`); "" for all files of the format, as one table.
     `format` is a name in `components/example_gen/sources/`; which keys of `Dialect` it takes, it says itself.
+    With `follow_links` files may be links to what lies outside of `path`.
     """
 
     format: str
@@ -23,6 +24,7 @@ class Source(Dialect):
     package: str | None = None
     schema: str | None = None
     pattern: str = ""
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         known = format_names()
@@ -143,6 +145,15 @@ class Gate:
         for name in ("slice_max_drop", "slice_max_rise"):
             for column, value in (getattr(self, name) or {}).items():
                 require(value >= 0, f"{name} of {column} is {value}; it must be 0 or more.")
+
+    @property
+    def allows_shares(self) -> bool:
+        """Whether a metric that is from 0 to 1 can be within the bounds."""
+        least = (self.min, *(self.slice_min or {}).values())
+        greatest = (self.max, *(self.slice_max or {}).values())
+        return all(bound is None or bound <= 1 for bound in least) and all(
+            bound is None or bound >= 0 for bound in greatest
+        )
 
     @property
     def slice_bounds(self) -> tuple[dict[str, float] | None, ...]:

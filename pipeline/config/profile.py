@@ -17,8 +17,8 @@ class Beam:
 
     def __post_init__(self) -> None:
         require(
-            self.direct_num_workers >= 0,
-            f"direct_num_workers is {self.direct_num_workers}; it must be 0 (one per core) or more.",
+            0 <= self.direct_num_workers <= 10_000,
+            f"direct_num_workers is {self.direct_num_workers}; it must be from 0 (one per core) to 10,000.",
         )
 
     def arguments(self) -> list[str]:

@@ -45,7 +45,10 @@ class NotificationChannel:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        require(self.timeout_seconds > 0, f"timeout_seconds is {self.timeout_seconds:g}; it must be above 0.")
+        require(
+            0 < self.timeout_seconds <= 3600,
+            f"timeout_seconds is {self.timeout_seconds:g}; it must be above 0, and at most 3,600.",
+        )
         require(0 <= self.retries <= 10, f"retries is {self.retries}; it must be from 0 to 10.")
 
     def check(self, environment: Mapping[str, str]) -> None:

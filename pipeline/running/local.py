@@ -5,7 +5,6 @@ import dataclasses
 import os
 import sys
 import time
-import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from pipeline.running.failure import drift_of, explain, is_interruption
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
-from pipeline.runs.display import show
+from pipeline.running.settling import log_traceback, settle
 from pipeline.runs.run import FAILED, RUNNING, SUCCEEDED, Run
 from pipeline.runs.run import settle_killed as mark_killed
 from pipeline.workspace import Workspace
@@ -93,25 +92,14 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
                 _run_graph(config, workspace, request, source, data)
             ended = dataclasses.replace(begun, status=SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
-            traceback.print_exc()
+            log_traceback()
             interrupted = is_interruption(error)
             ended = dataclasses.replace(
                 begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
             )
-        if earlier is not None:
-            from pipeline.runs.outcome import describe
-
-            ended = describe(ended, workspace, frozenset(request.selected), earlier)
-        notes = (*ended.notes, *_remove_old(ended, workspace, config))
-        ended = dataclasses.replace(ended, notes=notes, wall_seconds=round(time.monotonic() - started, 2))
-        # Before the report as well: a run that is killed while it is made still has its summary.
-        ended.write(workspace)
-        ended = _report(ended, config, workspace)
-        ended.write(workspace)
-        show(ended, workspace, console)
-        for warning in announce(config, workspace, [ended]):
-            console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
-    return ended
+            if interrupted:
+                ended = dataclasses.replace(ended, stop_signal=asked.signal)
+        return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
 
 
 def begin_run(config: Config, request: Request) -> Run:
@@ -177,35 +165,6 @@ def _run_graph(
             to_nodes=[request.to_node] if request.to_node else None,
         )
     LocalDagRunner().run(pipeline, run_options=options)
-
-
-def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
-    """Removes the artifacts of old runs, after a run that succeeded; returns notes on that."""
-    if run.status != SUCCEEDED or not config.retention.runs:
-        return []
-    from pipeline.running import retention
-    from pipeline.runs import metadata
-
-    keep = config.retention.runs
-    try:
-        removed = retention.remove_old_artifacts(metadata.open_store(workspace), workspace, keep)
-    except OSError as error:
-        return [f"artifacts of old runs could not be removed ({error}): the next run tries again"]
-    return [f"removed {removed} artifact(s) of runs before the last {keep}"] if removed else []
-
-
-def _report(run: Run, config: Config, workspace: Workspace) -> Run:
-    """Writes the run's report; an error in it never fails the run."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        from pipeline.runs.report import write_report
-
-        return dataclasses.replace(run, report=str(write_report(run, config, workspace)))
-    except (Exception, KeyboardInterrupt) as error:
-        traceback.print_exc()
-        note = f"no report could be made ({type(error).__name__}: {error}); the log says more"
-        return dataclasses.replace(run, notes=(*run.notes, note))
 
 
 def _keep_gpus_for_the_trainer() -> None:

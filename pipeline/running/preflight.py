@@ -41,7 +41,11 @@ def find_source(config: Config) -> Path:
         directory = (config.dataset_file.parent / source.path).resolve()
     else:
         try:
-            directory = Path(str(importlib.resources.files(source.package) / source.path))
+            located = importlib.resources.files(source.package) / source.path
+            if not isinstance(located, Path):
+                # A module that is no package has, on later Pythons, a place for files that is none.
+                raise TypeError(source.package)
+            directory = located
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"[source] package '{source.package}' is not installed: install it, or remove the key "
@@ -56,8 +60,22 @@ def find_source(config: Config) -> Path:
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
         )
-    _check_tables(config, find_window(config, directory))
+    window = find_window(config, directory)
+    if source.package is None and not source.follow_links:
+        _check_links(window, directory)
+    _check_tables(config, window)
     return directory
+
+
+def _check_links(window: Window, directory: Path) -> None:
+    """Refuses what leads out of the data's directory: whoever may write there could have any file read and shown."""
+    root = directory.resolve()
+    for file in [file for span in window.spans for file in span.files]:
+        if not file.resolve().is_relative_to(root):
+            raise DataError(
+                f"{file} is a link to a place outside of {directory}: put the file itself there, or set "
+                "[source] follow_links = true."
+            )
 
 
 def _check_tables(config: Config, window: Window) -> None:
@@ -159,11 +177,11 @@ def state_of(directory: Path | None) -> str:
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
-def check_workspace(workspace: Workspace) -> None:
-    """Creates the workspace and checks that it can be used.
+def check_place(workspace: Workspace) -> None:
+    """Checks what can be known of a workspace without making it.
 
     Raises:
-      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+      ConfigurationError: If there can be none, or TFX could not use it.
     """
     if wildcards := set("*?[") & set(str(workspace.root)):
         raise ConfigurationError(
@@ -175,6 +193,18 @@ def check_workspace(workspace: Workspace) -> None:
             f"--workdir {workspace.root.parent} is a URL, and runs on this machine need a directory of it: give one; a "
             "bucket can be mounted."
         )
+    there = next(path for path in (workspace.root, *workspace.root.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
+
+
+def check_workspace(workspace: Workspace) -> None:
+    """Creates the workspace and checks that it can be used.
+
+    Raises:
+      ConfigurationError: If it cannot be written, or its metadata store is damaged.
+    """
+    check_place(workspace)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         for directory in (workspace.logs, workspace.runs):
@@ -186,8 +216,6 @@ def check_workspace(workspace: Workspace) -> None:
         raise ConfigurationError(
             f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."
         ) from error
-    if not os.access(workspace.root, os.W_OK):
-        raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")
     if workspace.metadata.exists():
         _check_store(workspace.metadata)
 

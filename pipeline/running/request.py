@@ -1,5 +1,8 @@
 """What the command line asks of one run, besides its configuration."""
 
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation.sections import ConfigurationError
@@ -7,12 +10,22 @@ from pipeline.config import Config
 from pipeline.nodes import NODES
 from pipeline.workspace import Workspace
 
+_HIDDEN = "***"
+
+
+def command_of(program: Sequence[str], arguments: Sequence[str]) -> str:
+    """A command line as records and reports may show it: without a webhook's URL, whose path is its password."""
+    shown = [
+        re.sub(r"(notify\s*\.\s*webhook\s*=).*", rf"\1{_HIDDEN}", each, flags=re.DOTALL) for each in arguments
+    ]
+    return shlex.join([*program, *shown])
+
 
 @dataclass(frozen=True)
 class Request:
     """A run of the nodes from `from_node` to `to_node`, both included.
 
-    `command` is as it was given, so that a report can say how to run it again.
+    `command` is as it was given (`command_of`), so that a report can say how to run it again.
     """
 
     from_node: str | None = None

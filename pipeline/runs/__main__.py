@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.run_report.text import clean
+from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
 from pipeline.runs.comparison import compare, write_page
 from pipeline.runs.display import describe_metrics
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
             _list(runs, Path(options.workdir))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"--workdir {options.workdir[:200]} cannot be read: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
 
@@ -176,9 +180,7 @@ def _print(shown: Table | str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--workdir", default="runs", help="where runs are written (%(default)s)")
     parser.add_argument("--dataset", help="the pipeline's name (all)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

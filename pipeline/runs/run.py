@@ -60,6 +60,8 @@ class Run:
     drift: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     interrupted: bool = False
+    stop_signal: int = 0
+    """The signal that told it to stop; 0 for none."""
     notes: tuple[str, ...] = ()
     log: str | None = None
     run_id: str = ""
@@ -188,8 +190,9 @@ def read_runs(workspace: Workspace) -> list[Run]:
 
 def settle_killed(workspace: Workspace) -> list[Run]:
     """Marks as "killed", and returns, every run that began and never ended; call it with the lock held."""
-    for unfinished in workspace.runs.glob("*.unfinished"):
-        unfinished.unlink()
+    for directory in (workspace.runs, workspace.reports):
+        for unfinished in directory.glob("*.unfinished"):
+            unfinished.unlink()
     error = "the process ended without a word: it was killed, or the machine went down."
     killed = [
         replace(run, status=KILLED, error=error) for run in read_runs(workspace) if run.status == RUNNING

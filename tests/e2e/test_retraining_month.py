@@ -31,7 +31,7 @@ from tests.listener import Listener
 
 FIRST = date(2026, 1, 1)
 ROWS = 240
-NOTHING, TRAINED, NOT_BLESSED, REFUSED, TRY_LATER = "nothing to do", 0, 3, 65, 75
+NOTHING, TRAINED, NOT_BLESSED, REFUSED, TRY_LATER, PREEMPTED = "nothing to do", 0, 3, 65, 75, 143
 
 DATASET = """
 name = "month"
@@ -194,7 +194,7 @@ class Month:
         while "DataGate" not in self.output.read_text():
             time.sleep(0.05)
         os.kill(pid, signal.SIGTERM)
-        assert self.answer()["status"] == TRY_LATER, self.output.read_text()
+        assert self.answer()["status"] == PREEMPTED, self.output.read_text()
         newest = read_runs(self.workspace)[-1]
         assert newest.status == "failed" and newest.interrupted
         self.events["failed"] += 1

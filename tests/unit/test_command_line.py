@@ -60,6 +60,21 @@ def test_the_trainer_alone_refuses_what_is_not_transforms_output(tmp_path: Path)
     assert "is not an output of Transform" in answer.stderr
 
 
+def test_the_trainer_alone_refuses_to_write_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "transform_fn").mkdir()
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "trainer_module", "--dataset", "datasets/taxi.toml"]
+    given = ["--examples", str(tmp_path), "--transform-graph", str(tmp_path)]
+    for output in ("file", "file/below"):
+        answer = subprocess.run(
+            [*command, *given, "--output", str(tmp_path / output)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (
+            answer.returncode == 2 and "lies in, a file" in answer.stderr and "Traceback" not in answer.stderr
+        )
+
+
 def test_the_trainer_alone_reads_a_log_and_wants_its_items(tmp_path: Path) -> None:
     """It said that [log] was missing from a file that has it, so that no recommender could be trained by it."""
     (tmp_path / "graph" / "transform_fn").mkdir(parents=True)

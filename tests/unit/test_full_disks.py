@@ -2,19 +2,30 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from components.pusher import versions
 from components.pusher.versions import check_live, list_versions, prune, publish, roll_back
 from foundation.replacing import replace_file
 from foundation.saved_model import identity
+from pipeline import config
+from pipeline.running import settling
+from pipeline.runs.run import Run
+from pipeline.workspace import workspace_of
+from tests.listener import Listener
+
+from .records import make_record
 
 OPERATIONS = [
     (os, name) for name in ("mkdir", "rename", "replace", "fsync", "link", "unlink", "rmdir", "open")
@@ -149,3 +160,24 @@ def test_what_appears_is_on_the_disk_before_it_is_renamed(
     before, after = done[: done.index("appears")], done[done.index("appears") :]
     assert {"saved_model.pb", "variables.data-00000-of-00001", "release.json", "variables"} <= set(before)
     assert after == ["appears", "taxi"]
+
+
+def test_a_run_whose_record_and_summary_find_no_room_is_announced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    loaded = config.load("taxi", "laptop", [f'notify.webhook="{listener.url}"'])
+    workspace = workspace_of(str(tmp_path), "taxi")
+    console = Console(file=io.StringIO())
+    for module, name in ((Run, "write"), (settling, "show"), (console, "print"), (traceback, "print_exc")):
+        monkeypatch.setattr(module, name, full)
+    run = make_record(1_795_456_513.0, status="failed", error="The disk is full.", blessed=False)
+    settled = settling.settle(run, loaded, workspace, frozenset(), None, time.monotonic(), console)
+    listener.close()
+    assert [body["run_id"] for body in listener.bodies] == [run.run_id]
+    assert "the record is not written: OSError: [Errno 28] No space left on device" in settled.notes
+    assert settled.error == "The disk is full."

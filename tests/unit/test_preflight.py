@@ -193,3 +193,25 @@ def test_ending_at_an_export_that_is_off_says_how_to_turn_it_on() -> None:
         Request(to_node="AppExporter").check(taxi)
     Request(to_node="Pusher").check(taxi)
     Request(to_node="AppExporter").check(config.load("taxi", "laptop", ['app.formats=["int8"]']))
+
+
+def test_a_link_out_of_the_datas_directory_is_refused_unless_it_is_asked_for(
+    orders: config.Config, tmp_path: Path
+) -> None:
+    """The first line of whatever it led to went into the record, the error and the webhook."""
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("root:x:0:0\nbought\n")
+    (tmp_path / "more.csv").symlink_to(elsewhere / "secret")
+    with pytest.raises(preflight.DataError, match=r"more.csv is a link to a place outside") as raised:
+        preflight.find_source(orders)
+    assert "root:x" not in str(raised.value)
+    (tmp_path / "more.csv").unlink()
+    # Within the directory, as mounted volumes of Kubernetes have them, and as a directory itself.
+    (tmp_path / "orders.csv").rename(tmp_path / "..data")
+    (tmp_path / "orders.csv").symlink_to("..data")
+    assert preflight.find_source(orders)
+    (elsewhere / "more").write_text(HEADER + "2.5,0\n")
+    (tmp_path / "more.csv").symlink_to(elsewhere / "more")
+    source = dataclasses.replace(orders.source, follow_links=True)
+    assert preflight.find_source(dataclasses.replace(orders, source=source))

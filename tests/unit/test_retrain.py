@@ -19,6 +19,7 @@ from pipeline.config import ROOT
 from pipeline.running import inputs
 from pipeline.runs.run import NodeRun, Run, read_runs
 from pipeline.workspace import Workspace, workspace_of
+from tests.listener import SECRET
 
 from .records import make_record
 
@@ -242,6 +243,8 @@ def test_a_run_that_began_and_never_ended_is_recorded_as_killed_and_told_of(
     shop.remember()
     shop.remember(2000.0, status="running")
     (shop.workspace.runs / "run-2000.unfinished").write_text("{")
+    shop.workspace.reports.mkdir()
+    (shop.workspace.reports / ".run-2000.html.unfinished").write_text("<html>")
     textfiles = tmp_path / "textfiles"
     textfiles.mkdir()
     status, _, error = shop.retrain("--set", f"notify.textfile_directory={textfiles}")
@@ -249,6 +252,7 @@ def test_a_run_that_began_and_never_ended_is_recorded_as_killed_and_told_of(
     record = json.loads((shop.workspace.runs / "run-2000.json").read_text())
     assert record["status"] == "killed" and "it was killed, or the machine went down" in record["error"]
     assert sorted(path.name for path in shop.workspace.runs.iterdir()) == ["run-1000.json", "run-2000.json"]
+    assert not list(shop.workspace.reports.iterdir())
     written = (textfiles / "tfx_pipeline_shop.prom").read_text()
     assert 'tfx_pipeline_runs_total{pipeline="shop",status="killed"} 1.0' in written
 
@@ -283,7 +287,8 @@ def failed(node: str, **changes: Any) -> dict[str, Any]:
         ({"status": "succeeded", "blessed": False}, 3),
         (failed("DataGate"), 65),
         (failed("Trainer"), 1),
-        (failed("Trainer", interrupted=True), 75),
+        (failed("Trainer", interrupted=True, stop_signal=signal.SIGINT), 75),
+        (failed("Trainer", interrupted=True, stop_signal=signal.SIGTERM), 143),
         ({"status": "failed"}, 1),
     ],
 )
@@ -296,7 +301,7 @@ def test_the_help_names_every_exit_status(capsys: pytest.CaptureFixture[str]) ->
         retrain.main(["--help"])
     shown = capsys.readouterr().out
     for status in (0, retrain.STEP_FAILED, retrain.MISCONFIGURED, retrain.NOT_BLESSED, retrain.DATA_REFUSED,
-                   retrain.TRY_LATER):  # fmt: skip
+                   retrain.TRY_LATER, retrain.PREEMPTED):  # fmt: skip
         assert f"\n  {status:<4}" in shown
 
 
@@ -309,3 +314,19 @@ def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
     (run,) = read_runs(shop.workspace)
     assert run.status == "failed" and run.error == first
+
+
+@pytest.mark.parametrize("given", ["override", "variable"])
+def test_no_file_of_a_run_holds_the_secret_of_a_webhook(
+    shop: Shop, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:1/{SECRET}"
+    monkeypatch.setenv("HOOK", url)
+    override = f'notify.webhook = "{url}"' if given == "override" else "notify.webhook_variable=HOOK"
+    shop.table.write_bytes("price,paid\n1,0\n".encode("utf-16"))
+    status, _, error = shop.retrain("--set", override, "--set", "notify.retries=0")
+    assert status == 65 and "was not told of" in error
+    files = [path for path in shop.workdir.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".json" for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in error

@@ -33,10 +33,14 @@ class Perceptron(Model):
     tables = (f"{_TABLE}/embeddings",)
 
     def __post_init__(self) -> None:
-        require(self.embedding_dim >= 1, f"embedding_dim is {self.embedding_dim}; it must be at least 1.")
         require(
-            bool(self.hidden_units) and min(self.hidden_units) >= 1,
-            f"hidden_units is {list(self.hidden_units)}; give at least one layer of at least 1 unit.",
+            1 <= self.embedding_dim <= 65_536,
+            f"embedding_dim is {self.embedding_dim}; it must be from 1 to 65,536.",
+        )
+        require(
+            1 <= len(self.hidden_units) <= 100
+            and all(1 <= units <= 1_000_000 for units in self.hidden_units),
+            f"hidden_units is {list(self.hidden_units)}; give at least one layer and at most 100, of 1 to 1,000,000 units.",
         )
         require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
 

@@ -63,6 +63,8 @@ class Task(ABC):
     """Those of `metrics`, classes of Keras, that TensorBoard and the line of each epoch show."""
     at_threshold: ClassVar[Mapping[str, str]] = {}
     """Those of `metrics` that take the ``threshold`` of ``[evaluation]`` → their option's name."""
+    shares: ClassVar[tuple[str, ...]] = ()
+    """Those of `metrics` and `overall_metrics` that are from 0 to 1: no model passes a gate beyond."""
     gates: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Metric → what it must satisfy where the dataset file says nothing of it: keys of ``[gates.<metric>]``."""
     plots: ClassVar[Mapping[str, tuple[str, Mapping[str, Any]]]] = {}

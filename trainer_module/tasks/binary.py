@@ -30,6 +30,9 @@ class Binary(Task):
         "precision": "thresholds",
         "recall": "thresholds",
     }
+    shares: ClassVar[tuple[str, ...]] = (
+        "auc", "auc_precision_recall", "binary_accuracy", "precision", "recall",
+    )  # fmt: skip
     training_metrics: ClassVar[tuple[str, ...]] = ("auc", "binary_accuracy")
     # The histogram of scores and labels that the report draws its curves and intervals from. TFMA computes it
     # for the AUC anyway, and here keeps it. Measured on the taxi data, 200 buckets cost the Evaluator about 5 %

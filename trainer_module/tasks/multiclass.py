@@ -22,6 +22,7 @@ class Multiclass(Task):
         "sparse_categorical_accuracy": "SparseCategoricalAccuracy",
         "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     }
+    shares = ("sparse_categorical_accuracy",)
     training_metrics = ("sparse_categorical_accuracy",)
     quality_name = "accuracy"
 

@@ -16,6 +16,7 @@ class Multilabel(Binary):
     head_task = "binary"
     has_positive = False
     overall_metrics: ClassVar = {"mean_auc": "trainer_module.mean_auc.MeanAUC"}
+    shares = (*Binary.shares, "mean_auc")
     training_metrics = ("auc",)
     quality_name = "mean_auc"
 

@@ -32,6 +32,7 @@ class Retrieval(Task):
         "novelty_10": "",
         "lift": "",
     }
+    shares = ("ndcg_10", "recall_10", "recall_100", "reciprocal_rank", "coverage_10")
     # Nobody needs a model that is no better than counting.
     gates: ClassVar = {"lift": {"min": 1.0}}
     quality_name = "recall_10"

@@ -5,6 +5,12 @@ from typing import Any, Literal
 
 from foundation.sections import Tables, check_keys, require
 
+_MOST = {
+    "epochs": 1_000_000, "global_batch_size": 1 << 24, "batch_size_per_replica": 1 << 22, "workers": 10_000,
+    "steps_per_execution": 100_000, "startup_timeout_seconds": 7 * 24 * 3600,
+}  # fmt: skip
+"""Beyond these a number is a slip, which would fail late, for want of memory or of days."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -50,6 +56,10 @@ class Training:
         for name in (*counts, "startup_timeout_seconds", *sizes):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} is {value}; it must be at least 1.")
+        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more.")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            require(value is None or value <= most, f"{name} is {value}; it must be at most {most:,}.")
         require(
             self.early_stopping_patience >= 0,
             f"early_stopping_patience is {self.early_stopping_patience}; it must be 0 (off) or more.",

@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,9 @@ def test_tfjs_answers_raw_rows_in_a_browser(tfjs_export, rows_file, expected, tm
     )
     try:
         address = server.stdout.readline().strip()
+        # No URL: it is answered, and the server goes on.
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{address}%E0%A4%A", timeout=10)
         rows = urllib.parse.quote(rows_file.read_text())
         page = run(
             chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
