@@ -89,10 +89,7 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     )
     answers = _Answers(network, log, archive.numbers.lookup, archive.names.lookup, items)
     texts, whole_numbers = tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None, None], tf.int64)
-    history = {
-        "items": texts,
-        "times": whole_numbers,
-    }
+    history = {"items": texts, "times": whole_numbers}
     asked = {
         **history,
         "exclude": texts,
@@ -126,17 +123,13 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
     archive.app_variables = in_apps.variables
 
-    @tf.function(input_signature=[in_apps.signature])
-    def app(request: Tensors) -> Tensors:
-        return in_apps.recommend(request)
-
     archive.endpoints = {
         "serving_default": serving_default,
         signatures.RECOMMEND: recommend,
         signatures.EMBED_USER: embed_user,
         signatures.EMBED_ITEM: embed_item,
         signatures.RANKS: ranks,
-        signatures.APP: app,
+        signatures.APP: tf.function(in_apps.recommend, input_signature=[in_apps.signature]),
     }
     return archive
 
