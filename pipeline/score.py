@@ -30,7 +30,7 @@ from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.replacing import replace_file
 from foundation.saved_model import identity
-from foundation.sections import ConfigurationError, UserError
+from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.running.console import quiet
 from pipeline.running.failure import explain
@@ -81,16 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
         # What libraries say of themselves goes to the log.
         with contextlib.nullcontext(sys.stdout) if options.verbose else quiet(task.output / _LOG) as stream:
             summary = _run(task, stream)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except Exception as error:
+        print(explain(error), file=sys.stderr)
         if options.verbose:
             raise
         return 2 if isinstance(error, ConfigurationError) else 1
-    except Exception as error:
-        print(f"{explain(error)} The log is {task.output / _LOG}; the same command goes on.", file=sys.stderr)
-        if options.verbose:
-            raise
-        return 1
     print(summary)
     return 0
 
