@@ -177,6 +177,7 @@ def test_nothing_is_exported_of_a_model_that_was_not_pushed(release, tmp_path) -
             "settings": json.dumps(release.settings.to_json()),
             "formats": "float32",
             "max_quality_drop": 0.01,
+            "min_overlap": 0.98,
         },
     )
     assert not Path(output.uri).exists() or not list(Path(output.uri).iterdir())
