@@ -26,13 +26,11 @@ from trainer_module.distribution import precision
 from trainer_module.features import CATEGORICAL, request_name
 from trainer_module.inputs.raw_columns import MISSING_INTEGER, MOST_INTEGER
 from trainer_module.model import PREDICTIONS, build_model
-from trainer_module.settings import Settings
+from trainer_module.settings import LEARNER, Settings
 
 _LOG = logging.getLogger(__name__)
 Tensors = dict[str, tf.Tensor]
 
-LEARNER = Path("assets.extra", "learner.json")
-"""In a SavedModel: features, label and model sizes, and its variables' names in the checkpoint's order."""
 CHECKPOINT_KEY = "model_variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
 """Key of a variable in the SavedModel's checkpoint, by its index in `LEARNER`."""
 

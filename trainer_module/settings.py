@@ -8,6 +8,7 @@ the same tables through them, and TFX carries them to Transform and Trainer as p
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foundation.sections import ConfigurationError, check_section, read_section
@@ -20,6 +21,10 @@ from trainer_module.training.settings import Training, check_training
 
 CHECKS = {"label": check_section(Label), "model": check_model, "training": check_training}
 """How a layer's tables are checked; the keys of ``features`` depend on kinds that other layers may name."""
+
+
+LEARNER = Path("assets.extra", "learner.json")
+"""In a SavedModel: features, label and model sizes, and its variables' names in the checkpoint's order."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,18 @@ class Settings:
             **({"loss": {"kind": self.loss.kind, **_given(self.loss)}} if self.loss else {}),
             **({"log": _given(self.log)} if self.log else {}),
         }
+
+    @classmethod
+    def from_learner(cls, learner: Mapping[str, Any]) -> "Settings":
+        """Those that a model was made from, of what its `LEARNER` holds.
+
+        How it was trained is not in it, and of no interest; a batch size is required.
+
+        Raises:
+          ConfigurationError: If this version cannot read them.
+          KeyError: If there are none.
+        """
+        return cls.from_json({**learner["settings"], "training": {"global_batch_size": 1}})
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any], where: str = "settings:") -> "Settings":

@@ -13,7 +13,6 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.pusher.versions import check_live
-from foundation.saved_model import identity
 
 
 @component
@@ -34,8 +33,8 @@ def BaselineModel(
     Raises:
       VersionError: If the live model is damaged.
     """
-    newest = check_live(Path(push_directory))
-    model.set_string_custom_property("identity", identity(newest))
+    newest, found = check_live(Path(push_directory))
+    model.set_string_custom_property("identity", found)
     if newest is not None:
         shutil.copytree(newest, path_utils.serving_model_dir(model.uri))
         model.set_string_custom_property("version", newest.name)

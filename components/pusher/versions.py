@@ -49,16 +49,16 @@ def newest_version(directory: Path) -> Path | None:
     return next((path for path in _numbered(directory) if _is_whole(path)), None)
 
 
-def check_live(directory: Path) -> Path | None:
-    """`newest_version`, whose files are those that were pushed.
+def check_live(directory: Path) -> tuple[Path | None, str]:
+    """`newest_version`, whose files are those that were pushed, and its `identity`, for which all of it is read.
 
     Raises:
       VersionError: If they are not any more; it names the version to go back to.
     """
     live = newest_version(directory)
-    pushed = _notes(live).get("identity") if live else None
-    if live is None or not isinstance(pushed, str) or pushed == identity(live):
-        return live
+    pushed, found = _notes(live).get("identity") if live else None, identity(live)
+    if live is None or not isinstance(pushed, str) or pushed == found:
+        return live, found
     good = next(
         (each for each in list_versions(directory) if each.notes.get("identity") == identity(each.path)), None
     )

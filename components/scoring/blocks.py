@@ -59,13 +59,8 @@ class Scoring:
         if done.is_file():
             counts: Counter[str] = Counter(json.loads(done.read_text()))
             return counts + Counter({BEFORE: counts[PREDICTED]})
-        read = {**types, **{key: types.get(key, ColumnType.BYTES) for key in self.keys}}
-        wanted = {column: read[column] for column in (*self.model.types, *self.keys)}
-        # A column without a value in the whole table is missing in every row, of the type that the model takes.
-        narrowest = {**dict.fromkeys(self.keys, ColumnType.UNKNOWN), **self.model.types}
-        at_least = {column: max(kind, narrowest[column]) for column, kind in wanted.items()}
         parts, rejects = [], []
-        pieces = source_format(self.file_format, self.reading).read_columns(block, at_least)
+        pieces = source_format(self.file_format, self.reading).read_columns(block, types)
         for columns in pieces or ():
             part, rejected = self._score(columns)
             parts.append(part)
@@ -108,7 +103,10 @@ def score(pipeline: beam.Pipeline, files: Sequence[str], scoring: Scoring, summa
     Raises:
       ConversionError: When the pipeline runs, if the files cannot be read.
     """
-    blocks, types = find_typed_blocks(pipeline, "", files, scoring.file_format, scoring.reading, {})
+    # At least the types that the model takes: a column without any value is missing in every row, and of its type.
+    blocks, types = find_typed_blocks(
+        pipeline, "", files, scoring.file_format, scoring.reading, scoring.model.types
+    )
     _ = (
         blocks
         | "ScoreBlocks" >> beam.Map(scoring.score_block, beam.pvalue.AsSingleton(types))

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from components.example_gen.column_types import ColumnType
 from foundation.signatures import read_signatures
 from trainer_module.features import request_name
 from trainer_module.features.vocabulary import read_terms, unescape
-from trainer_module.settings import Settings
+from trainer_module.settings import LEARNER, Settings
 
-_LEARNER = Path("assets.extra", "learner.json")
 _BATCH = 8192
 # What `predict_raw` takes of each type of a table: decimals are float32, and whole quantities float64, so that NaN can
 # mean missing (`trainer_module.export`).
@@ -84,25 +82,19 @@ def read_model(path: Path) -> ServedModel:
       ValueError: If it is no model of rows that this package exported; the message says what is missing.
     """
     signatures = read_signatures(path)
-    if not (path / _LEARNER).is_file() or not {"predict_raw", "serving_default"} <= signatures.keys():
+    if not (path / LEARNER).is_file() or not {"predict_raw", "serving_default"} <= signatures.keys():
         raise ValueError(f"{path} has no signatures of rows: only models of tables can predict one")
-    settings = Settings.from_json(json.loads((path / _LEARNER).read_text())["settings"] | {"training": _ANY})
+    settings = Settings.from_learner(json.loads((path / LEARNER).read_text()))
     taken = {tensor.name: tensor.dtype for tensor in signatures["predict_raw"].inputs}
     classes = settings.label.rules.class_vocabulary
     return ServedModel(
         str(path),
         {feature.name: _TYPES[taken[request_name(feature.name)]] for feature in settings.features},
-        _in_order(settings, [tensor.name for tensor in signatures["serving_default"].outputs]),
+        tuple(
+            settings.label.rules.heads or (tensor.name for tensor in signatures["serving_default"].outputs)
+        ),
         tuple(_text(line) for line in read_terms(path / "assets" / classes)) if classes else (),
     )
-
-
-# A training's settings are no part of a model; they need a batch size to be read.
-_ANY = {"global_batch_size": 1}
-
-
-def _in_order(settings: Settings, outputs: Sequence[str]) -> tuple[str, ...]:
-    return tuple(settings.label.rules.heads) or tuple(outputs)
 
 
 def _text(line: bytes) -> str:

@@ -145,16 +145,16 @@ def _run_graph(
     from tfx.orchestration.pipeline import RunOptions
 
     from components.pusher.versions import check_live
-    from foundation.saved_model import identity
     from pipeline.graph import Surroundings, build
 
     logging.set_verbosity(logging.INFO)
+    _, live_model = check_live(workspace.serving)
     _link_tensorboard(workspace)
     now = Surroundings(
         str(source),
         window_end=data.window_end,
         window_fingerprint=data.fingerprint,
-        live_model=identity(check_live(workspace.serving)),
+        live_model=live_model,
         serving_logs_state=preflight.state_of(config.serving_logs),
     )
     pipeline = build(config, workspace, now, cache=request.cache)

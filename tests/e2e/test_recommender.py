@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.export import LEARNER
 from trainer_module.log import VOCABULARY
+from trainer_module.settings import LEARNER
 
 from .conftest import Project, Run
 

@@ -12,10 +12,9 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer_module.export import LEARNER
 from trainer_module.model import build_model
 from trainer_module.run import run_job
-from trainer_module.settings import Settings
+from trainer_module.settings import LEARNER, Settings
 from trainer_module.training import loop as training
 from trainer_module.warm_start import carry_over as warm_start
 

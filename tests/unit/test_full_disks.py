@@ -101,18 +101,20 @@ def test_at_every_file_operation_what_is_live_is_whole_and_the_next_push_works(
         root = tmp_path / str(at)
         serving = make_serving(root)
         model = make_model(root / "third", b"third")
-        before = identity(check_live(serving))
+        before = identity(check_live(serving)[0])
         with pytest.MonkeyPatch.context() as patched:
             faults = Faults(patched, at, FAULTS[fault])
             with contextlib.suppress(OSError, Killed):
                 CHANGES[change](serving, model)
-        live = check_live(serving)
+        live, _ = check_live(serving)
         assert live is not None
         assert identity(live) in {before, identity(model), identity(root / "first")}
         if fault != "killed" and change == "push":
             assert not list(serving.glob(".*.unfinished")), "a full disk must get its room back"
         pushed = publish(make_model(root / "fourth", b"fourth"), serving, {})
-        assert check_live(serving) == pushed and json.loads((pushed / versions.RELEASE).read_text())["pushed"]
+        assert (
+            check_live(serving)[0] == pushed and json.loads((pushed / versions.RELEASE).read_text())["pushed"]
+        )
         assert [path.name for path in serving.iterdir() if path.name.startswith(".")] == []
         if faults.seen <= at:
             break

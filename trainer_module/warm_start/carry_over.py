@@ -19,12 +19,12 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from foundation.sections import ConfigurationError
-from trainer_module.export import CHECKPOINT_KEY, LEARNER, variable_name
+from trainer_module.export import CHECKPOINT_KEY, variable_name
 from trainer_module.features import Keys
 from trainer_module.features.vocabulary import read_terms
 from trainer_module.label import Label
 from trainer_module.model import PREDICTIONS
-from trainer_module.settings import Settings
+from trainer_module.settings import LEARNER, Settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -110,8 +110,7 @@ def _read(base_model: str) -> _Live:
         raise _Unusable(f"the live model does not say what it was made from ({LEARNER} is missing)")
     try:
         learner = json.loads((directory / LEARNER).read_text())
-        # How the live model was trained is of no interest; a batch size is required.
-        settings = Settings.from_json({**learner["settings"], "training": {"global_batch_size": 1}})
+        settings = Settings.from_learner(learner)
         checkpoint = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
         variables = {
             name: checkpoint.get_tensor(CHECKPOINT_KEY.format(index))
