@@ -179,11 +179,11 @@ def test_a_worse_model_is_not_blessed_and_not_pushed(first: Run, project: Projec
 
 def test_a_gate_that_no_model_can_pass_ends_well_from_the_evaluator_on(first: Run, project: Project) -> None:
     before = versions(project)
-    run = project.run("small", "--from", "BaselineModel", "--set", "gates.auc.min=1.01")
+    run = project.run("small", "--from", "BaselineModel", "--set", "gates.auc.min=1")
     assert run.status == 0, run.error
     assert run.states["Trainer"] == "skipped" and run.states["Evaluator"] == "executed"
     assert run.summary["blessed"] is False
-    assert any("the gate asks for at least 1.01" in refusal for refusal in run.summary["refusals"])
+    assert any("the gate asks for at least 1" in refusal for refusal in run.summary["refusals"])
     assert versions(project) == before
 
 
