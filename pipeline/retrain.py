@@ -31,6 +31,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
+from pipeline.running.beginning import recording_refusal
 from pipeline.running.failure import explain
 from pipeline.running.request import Request, command_of
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
@@ -103,16 +104,13 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
     notes = local.settle_killed(loaded, workspace)
     for note in notes:
         print(note, file=sys.stderr)
-    try:
+    with recording_refusal(loaded, workspace, request):
         source = local.check(loaded, request)
         reason = find_reason(loaded, workspace, source)
-    except Exception as error:
-        # Of any kind: a span that nobody could read must be in the history, too.
-        _refuse(loaded, workspace, request, explain(error))
-        raise
     if not reason:
         print(_nothing(loaded, workspace))
-        _announce(loaded, workspace, [])
+        for warning in announce(loaded, workspace, []):
+            print(f"warning: {warning}", file=sys.stderr)
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
     request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
@@ -122,16 +120,6 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
     return exit_status(run)
 
 
-def _refuse(loaded: config.Config, workspace: Workspace, request: Request, error: str) -> None:
-    """Records a run that could not begin, and announces it."""
-    # Not the data, which could not be read: this run is like no other.
-    run = dataclasses.replace(
-        local.begin_run(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
-    )
-    run.write(workspace)
-    _announce(loaded, workspace, [run])
-
-
 def _nothing(loaded: config.Config, workspace: Workspace) -> str:
     success = last_success(read_runs(workspace))
     run = success.run_id if success else ""
@@ -139,11 +127,6 @@ def _nothing(loaded: config.Config, workspace: Workspace) -> str:
         f"Nothing to do for {loaded.name}: data, code and configuration are as in run {run} "
         "(python local_runner.py runs all the same)."
     )
-
-
-def _announce(loaded: config.Config, workspace: Workspace, runs: list[Run]) -> None:
-    for warning in announce(loaded, workspace, runs):
-        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

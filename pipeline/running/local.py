@@ -5,7 +5,6 @@ import dataclasses
 import os
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
@@ -13,17 +12,16 @@ from rich.console import Console
 from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
-from pipeline.fingerprint import step_fingerprint
-from pipeline.nodes import STEPS
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
+from pipeline.running.beginning import begin_run, recording_refusal
 from pipeline.running.failure import drift_of, explain, is_interruption
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
 from pipeline.running.settling import log_traceback, settle
-from pipeline.runs.run import FAILED, RUNNING, SUCCEEDED, Run
+from pipeline.runs.run import RUNNING, SUCCEEDED, Run
 from pipeline.runs.run import settle_killed as mark_killed
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -46,17 +44,20 @@ def check(config: Config, request: Request) -> Path:
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Run:
-    """Runs the graph and leaves a summary, also of a run that failed.
+    """Runs the graph and leaves a summary, also of a run that failed; one that cannot begin is recorded and announced.
 
     Raises:
       ConfigurationError: If nothing was run because something asked for cannot be.
     """
-    source = check(config, request)
+    # What the command line alone has wrong is no run.
+    request.check(config)
     preflight.check_workspace(workspace)
     request.check_first_run(workspace)
     with locked(workspace.lock, wait_seconds=0):
-        notes = tuple(settle_killed(config, workspace))
-        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+        request = dataclasses.replace(request, notes=tuple(settle_killed(config, workspace)))
+        with recording_refusal(config, workspace, request):
+            source = check(config, request)
+        return run_locked(config, workspace, request, source)
 
 
 def settle_killed(config: Config, workspace: Workspace) -> list[str]:
@@ -73,12 +74,13 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
 def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Run:
     """The same, once everything is checked and the workspace's lock is held."""
     started = time.monotonic()
-    begun = begin_run(config, request)
-    data = inputs.read_data(config, workspace, source)
-    log_file = workspace.logs / f"run-{begun.run_id}.log"
-    decisive = {} if request.is_partial else inputs.read_inputs(config, data)
-    begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
-    dataclasses.replace(begun, status=RUNNING).write(workspace)
+    with recording_refusal(config, workspace, request):
+        begun = begin_run(config, request)
+        data = inputs.read_data(config, workspace, source)
+        log_file = workspace.logs / f"run-{begun.run_id}.log"
+        decisive = {} if request.is_partial else inputs.read_inputs(config, data)
+        begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
+        dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
     earlier = None
@@ -100,24 +102,6 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             if interrupted:
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
         return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
-
-
-def begin_run(config: Config, request: Request) -> Run:
-    """A run that begins now, with the status "failed" until it succeeds."""
-    begun = datetime.now(timezone.utc)
-    return Run(
-        FAILED,
-        config.name,
-        config.profile,
-        0.0,
-        # Sorts by time; the fraction keeps runs apart that start in the same second.
-        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
-        started=begun.isoformat(timespec="seconds"),
-        notes=request.notes,
-        # Versions of the model carry the same.
-        code=step_fingerprint(STEPS["Trainer"], config),
-        command=request.command,
-    )
 
 
 def _start_serving_process() -> None:
