@@ -24,16 +24,21 @@ _KEPT = 3
 _ROWS = 1 << 20
 
 
-def write_events(events: Events, directory: Path, number: int) -> None:
+def write_part(events: Events, directory: Path, number: int) -> None:
     """Writes the `number`-th part of the events of a span, or of a tail."""
     directory.mkdir(parents=True, exist_ok=True)
+    write_events(events, directory / f"{number:05d}.parquet")
+
+
+def write_events(events: Events, file: Path | pa.NativeFile) -> None:
+    """Writes what `read_events` reads."""
     table = pa.table(
         {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
     )
-    pq.write_table(table, directory / f"{number:05d}.parquet")
+    pq.write_table(table, file)
 
 
-def read_events(file: Path) -> Iterator[Events]:
+def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
     """The events of a file, a million at most at a time."""
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(_ROWS):
