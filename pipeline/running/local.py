@@ -44,19 +44,22 @@ def check(config: Config, request: Request) -> Path:
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Run:
-    """Runs the graph and leaves a summary, also of a run that failed; one that cannot begin is recorded and announced.
+    """Runs the graph and leaves a summary, also of a run that failed; one that cannot begin is announced.
 
     Raises:
       ConfigurationError: If nothing was run because something asked for cannot be.
     """
     # What the command line alone has wrong is no run.
     request.check(config)
+    # A first run by a person who mistyped a path leaves nothing behind; where there is a history, the refusal is in it.
+    source = None if workspace.runs.is_dir() else check(config, request)
     preflight.check_workspace(workspace)
     request.check_first_run(workspace)
     with locked(workspace.lock, wait_seconds=0):
         request = dataclasses.replace(request, notes=tuple(settle_killed(config, workspace)))
-        with recording_refusal(config, workspace, request):
-            source = check(config, request)
+        if source is None:
+            with recording_refusal(config, workspace, request):
+                source = check(config, request)
         return run_locked(config, workspace, request, source)
 
 

@@ -57,6 +57,8 @@ class Shop:
         self.schema.write_text(SCHEMA)
         (root / "shop.toml").write_text(DATASET)
         (root / "metrics").mkdir()
+        # Without a history a refusal by local_runner.py leaves nothing behind.
+        workspace_of(str(root / "runs"), "shop").runs.mkdir(parents=True)
 
     def run(self, main: Callable[[list[str]], int], *more: str) -> int:
         return main(
@@ -143,7 +145,7 @@ def test_a_disk_that_fails_after_the_checks_is_told_of_too(
 def test_a_part_of_the_graph_is_an_experiment_and_wrong_arguments_are_no_run(shop: Shop) -> None:
     utf_16(shop)
     assert shop.run(local_runner.main, "--to", "Transformer") == 2
-    assert not (shop.root / "runs").exists()
+    assert read_runs(workspace_of(str(shop.root / "runs"), "shop")) == []
     assert shop.run(local_runner.main, "--to", "Transform") == 2
     (run,) = read_runs(workspace_of(str(shop.root / "runs"), "shop"))
     assert not run.is_whole and shop.listener.bodies == []
