@@ -33,9 +33,9 @@ def first_values(columns: Sequence[Column], default: Any) -> tf.Tensor:
     if not all(isinstance(column, tf.SparseTensor) for column in columns):
         return tf.concat([first_values([column], default) for column in columns], axis=1)
     # Indices (row, place in the row) with the column's number behind them.
+    behind = tf.constant([[0, 0], [0, 1]])
     indices = tf.concat(
-        [tf.pad(column.indices, [[0, 0], [0, 1]], constant_values=n) for n, column in enumerate(columns)],
-        axis=0,
+        [tf.pad(column.indices, behind, constant_values=n) for n, column in enumerate(columns)], axis=0
     )
     values = tf.concat([column.values for column in columns], axis=0)
     # All values behind the first share one place, which nobody reads: a list of a thousand takes no more room.
@@ -58,7 +58,13 @@ def numbers_of(columns: Sequence[Column]) -> tf.Tensor:
     Of milliseconds since 1970 float32 knows only every 131,072nd.
     """
     missing = tf.constant(float("nan"), tf.float64)
-    numbers = first_values([_map_values(tf.cast, column, tf.float64) for column in columns], missing)
+    kind, *others = {column.dtype for column in columns}
+    if others:
+        numbers = first_values([_map_values(tf.cast, column, tf.float64) for column in columns], missing)
+    else:
+        # Of one type they are cast together: 500 columns are 500 operations less, each time that TFT traces them.
+        absent = MISSING_INTEGER if kind.is_integer else float("nan")
+        numbers = tf.cast(first_values(columns, tf.constant(absent, kind)), tf.float64)
     numbers = tf.where(tf.math.is_finite(numbers), numbers, missing)
     whole = [column.dtype.is_integer for column in columns]
     if not any(whole):
