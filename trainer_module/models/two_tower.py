@@ -22,7 +22,8 @@ class TwoTower(Model):
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
     log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
     softmax = "full" every item of the catalogue is one.
-    With a `second_stage` the first items of a list are put in another order by a network of its own.
+    With a `second_stage` the first items of a list are put in another order by a network of its own; one of no candidates
+    is none, so that a flag can ask for it.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
@@ -42,6 +43,8 @@ class TwoTower(Model):
     tables = ("network/items/vectors",)
 
     def __post_init__(self) -> None:
+        if self.second_stage is not None and not self.second_stage.candidates:
+            object.__setattr__(self, "second_stage", None)
         for name in ("dimensions", "heads", "blocks"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(

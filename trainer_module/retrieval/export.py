@@ -19,7 +19,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module.export import Archive, Tensors, write_archive
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.app import AppRecommender
 from trainer_module.retrieval.catalogue import Catalogue
@@ -64,6 +64,7 @@ def export_recommender(
             BASKET: places,
             FIRST_TARGET: places[:, 0],
             IS_ROW: tf.ones([1]),
+            EVENT_KIND: places,
         }
         network(nothing)
         network.set_weights(trained.get_layer(network.name).get_weights())

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 from numpy.typing import NDArray
 
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.models.two_tower import TwoTower
 from trainer_module.retrieval import sampled_softmax
 from trainer_module.retrieval.encoders import History, make_encoder
@@ -76,6 +76,10 @@ class Network(keras.layers.Layer):
         times, order = (tf.where(there, inputs[name], AFTER_ALL) for name in (TIME, BASKET))
         losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training)
         weights = basket_weights(asked, self._model.basket_exponent)
+        if self._log.events:
+            of_kind = tf.constant(self._log.events.counts, tf.float32)
+            places = tf.stack([asked.rows, asked.positions], axis=1)
+            weights *= tf.gather(of_kind, tf.gather_nd(inputs[EVENT_KIND], places))
         size = tf.shape(items)[0]
         of_row = tf.math.unsorted_segment_sum(weights * losses, asked.rows, size)
         total = mean_over_replicas(tf.reduce_sum(weights))
