@@ -22,12 +22,11 @@ from components.evaluator.ranking.baselines import (
 )
 from components.evaluator.ranking.document import Ranking
 from components.evaluator.ranking.gating import judge_gates
-from components.evaluator.ranking.histories import read_features, read_histories, targets_of
+from components.evaluator.ranking.histories import name_items, read_features, read_histories, targets_of
 from components.evaluator.ranking.portrait import (
     draw_coverage,
     draw_popularity,
     draw_samples,
-    name_items,
 )
 from components.evaluator.ranking.ranks import Answer, Split, ask, rank
 from components.evaluator.ranking.slices import Part, make_parts
