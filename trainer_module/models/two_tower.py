@@ -21,6 +21,8 @@ class TwoTower(Model):
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
     log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
     softmax = "full" every item of the catalogue is one.
+    `index` is what finds the best items of a request: all are scored (exact), or those in `probes` of some `cells` cells
+    (inverted_file); auto takes an index for more than 300,000 items, and 0 as many cells and probes as fit the catalogue.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
@@ -34,6 +36,9 @@ class TwoTower(Model):
     softmax: Literal["sampled", "full"] = "sampled"
     negatives: int = 2048
     uniform_negatives: int = 0
+    index: Literal["auto", "exact", "inverted_file"] = "auto"
+    cells: int = 0
+    probes: int = 0
 
     reads_log = True
     tables = ("network/items/vectors",)
@@ -57,6 +62,15 @@ class TwoTower(Model):
         for name in ("negatives", "uniform_negatives"):
             require(
                 getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (none) or more."
+            )
+        for name in ("cells", "probes"):
+            require(
+                getattr(self, name) >= 0,
+                f"{name} is {getattr(self, name)}; it must be 0 (as fits the catalogue) or more.",
+            )
+            require(
+                self.index != "exact" or not getattr(self, name),
+                f"{name} is {getattr(self, name)}, but index = 'exact' has no {name}: remove one of the two.",
             )
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import Score
 from components.evaluator.ranking.histories import Histories, Targets, read_records
-from trainer_module.retrieval.signatures import RANKS, RECOMMENDED
+from trainer_module.retrieval.signatures import INDEX_RECALL, RANKS, RECOMMENDED
 
 _BATCH = 64
 """Sequences that are ranked at once: 64 rows of scores of a million items take 256 MB."""
@@ -33,10 +33,12 @@ class Answer:
     Attributes:
       ranks: int64 [targets].
       recommended: int64 [sequences, k] of item numbers, negative for none.
+      index_recall: float32 [sequences]: how much of the exact list was found; 1 where every item is scored.
     """
 
     ranks: NDArray[np.int64]
     recommended: NDArray[np.int64]
+    index_recall: NDArray[np.float32]
 
 
 def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
@@ -49,20 +51,23 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
     """
     signature = tf.saved_model.load(model).signatures[RANKS]
     (name,) = signature.structured_input_signature[1]
-    ranks, recommended, start = [], [], 0
+    ranks, recommended, found, start = [], [], [], 0
     for records in read_records(split.files, _BATCH):
         answer = signature(**{name: tf.constant(records)})
         of_event = answer[RANKS].numpy()
         lengths = np.diff(split.judged.starts[start : start + len(records) + 1])
         ranks.append(of_event[np.arange(of_event.shape[1]) < lengths[:, np.newaxis]])
         recommended.append(answer[RECOMMENDED].numpy())
+        found.append(
+            answer[INDEX_RECALL].numpy() if INDEX_RECALL in answer else np.ones(len(records), np.float32)
+        )
         start += len(records)
     of_target = np.concatenate(ranks)[split.targets.events]
     names = np.concatenate(recommended)
     flat = pa.array(names.reshape(-1).tolist(), pa.binary())
     numbers = pa.compute.index_in(flat, value_set=catalogue).fill_null(-1)
     of_target = np.where(of_target > 0, of_target, measures.NO_RANK)
-    return Answer(of_target, np.asarray(numbers, np.int64).reshape(names.shape))
+    return Answer(of_target, np.asarray(numbers, np.int64).reshape(names.shape), np.concatenate(found))
 
 
 def rank(score: Score, split: Split, masks: bool) -> NDArray[np.int64]:
