@@ -11,6 +11,7 @@ from typing import Any, Literal
 from foundation.request_names import request_name
 from foundation.sections import require
 from trainer_module.models import Inputs, Keys, Model
+from trainer_module.second_stage.settings import SecondStage
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TwoTower(Model):
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
     log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
     softmax = "full" every item of the catalogue is one.
+    With a `second_stage` the first items of a list are put in another order by a network of its own.
     `index` is what finds the best items of a request: all are scored (exact), or those in `probes` of some `cells` cells
     (inverted_file); auto takes an index for more than 300,000 items, and 0 as many cells and probes as fit the catalogue.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
@@ -36,6 +38,7 @@ class TwoTower(Model):
     softmax: Literal["sampled", "full"] = "sampled"
     negatives: int = 2048
     uniform_negatives: int = 0
+    second_stage: SecondStage | None = None
     index: Literal["auto", "exact", "inverted_file"] = "auto"
     cells: int = 0
     probes: int = 0
@@ -63,6 +66,10 @@ class TwoTower(Model):
             require(
                 getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (none) or more."
             )
+        require(
+            self.index != "inverted_file" or self.second_stage is None,
+            "index is 'inverted_file', but a second_stage orders the scores of all items: remove one of the two.",
+        )
         for name in ("cells", "probes"):
             require(
                 getattr(self, name) >= 0,

@@ -4,12 +4,14 @@ recommend        histories, what to leave out or to choose among, and k → item
 serving_default  serialized examples with a history → the same, of `K_MAX` items
 embed_user       histories → vectors
 embed_item       items → vectors
+rank             histories, and items of each → a score of each of these
 ranks            serialized examples of sequences → the rank of each target: what the Evaluator asks
 app              item numbers and ages of one history → item numbers and scores: what TFLite and TF.js are made of
 
 All answers come from the same scores and the same mask.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -26,7 +28,11 @@ from trainer_module.retrieval.preprocessing import UNKNOWN
 from trainer_module.retrieval.serving.answers import Answers
 from trainer_module.retrieval.serving.indexed import IndexedAnswers
 from trainer_module.retrieval.serving.inverted_file import make_index
+from trainer_module.second_stage.stage import Stage
 from trainer_module.settings import Settings
+
+Fit = Callable[[Any], Stage]
+"""Trains the second stage of a frozen network."""
 
 
 def export_recommender(
@@ -35,6 +41,7 @@ def export_recommender(
     catalogue: Catalogue,
     transform_output: tft.TFTransformOutput,
     directory: str,
+    fit_second: Fit | None = None,
 ) -> None:
     """Writes the SavedModel for `trained`.
 
@@ -44,6 +51,7 @@ def export_recommender(
       catalogue: The same.
       transform_output: With the vocabulary of items.
       directory: Appears only when it is complete.
+      fit_second: Trains the second stage of the network that is exported.
     """
 
     def make() -> Archive:
@@ -62,7 +70,7 @@ def export_recommender(
         network(nothing)
         network.set_weights(trained.get_layer(network.name).get_weights())
         files = transform_output.vocabulary_file_by_name
-        archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size)
+        archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size, fit_second)
         # No request needs them; a later training finds the rows of features' values by them.
         archive.terms = [
             tf.saved_model.Asset(str(files(feature.vocabulary)))
@@ -74,10 +82,11 @@ def export_recommender(
     write_archive(make, settings, directory)
 
 
-def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
+def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fit | None = None) -> Archive:
     archive = Archive()
     archive.model_variables = list(network.variables)
     archive.catalogue = network.freeze()
+    stage = archive.second_stage = fit_second(network) if fit_second else None
     line, whole = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
     archive.numbers = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(vocabulary, tf.string, whole, tf.int64, line), UNKNOWN
@@ -85,7 +94,7 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     archive.names = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(vocabulary, tf.int64, line, tf.string, whole), ""
     )
-    answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items)
+    answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items, stage)
     archive.index = make_index(network, archive.catalogue)
     if archive.index is not None:
         answers = IndexedAnswers(answers, network, archive.catalogue, archive.index)
@@ -103,6 +112,10 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     @tf.function(input_signature=[_named(asked)], autograph=False)
     def recommend(request: Tensors) -> Tensors:
         return answers.recommend(request)
+
+    @tf.function(input_signature=[_named({**history, signatures.CANDIDATES: texts})], autograph=False)
+    def rank(request: Tensors) -> Tensors:
+        return answers.rank(request)
 
     @tf.function(input_signature=[_named(history)], autograph=False)
     def embed_user(request: Tensors) -> Tensors:
@@ -122,17 +135,19 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int) -> Archive:
     def ranks(examples: tf.Tensor) -> Tensors:
         return answers.ranks(examples)
 
-    in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
-    archive.app_variables = in_apps.variables
-
     archive.endpoints = {
         "serving_default": serving_default,
         signatures.RECOMMEND: recommend,
         signatures.EMBED_USER: embed_user,
         signatures.EMBED_ITEM: embed_item,
+        signatures.RANK: rank,
         signatures.RANKS: ranks,
-        signatures.APP: tf.function(in_apps.recommend, input_signature=[in_apps.signature]),
     }
+    if stage is None:
+        in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
+        archive.app_variables = in_apps.variables
+        app = tf.function(in_apps.recommend, input_signature=[in_apps.signature])
+        archive.endpoints = {**archive.endpoints, signatures.APP: app}
     return archive
 
 

@@ -13,22 +13,25 @@ from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.scores import UNWANTED, exclude
+from trainer_module.second_stage.order import Order
+from trainer_module.second_stage.stage import Stage
 
 
 class Answers:
     """What all signatures have in common: a history as the network takes it, the scores, and the best of them."""
 
     def __init__(
-        self, network: Any, log: Log, numbers: Callable[..., Any], names: Callable[..., Any], items: int
+        self,
+        network: Any,
+        log: Log,
+        numbers: Callable[..., Any],
+        names: Callable[..., Any],
+        items: int,
+        stage: Stage | None = None,
     ) -> None:
-        """Takes the network, what it was trained on, names to numbers and back, and how many items there are."""
-        self._network, self._log, self._numbers, self._names, self._items = (
-            network,
-            log,
-            numbers,
-            names,
-            items,
-        )
+        """Takes the network, what it was trained on, names to numbers and back, how many items there are, and a second stage."""
+        self._log, self._numbers, self._names, self._items = log, numbers, names, items
+        self._order = Order(network, stage)
         self._k_max = min(signatures.K_MAX, items)
 
     def lookup(self, names: tf.Tensor) -> tf.Tensor:
@@ -65,7 +68,8 @@ class Answers:
     def recommend(self, request: Tensors) -> Tensors:
         """The best `k` items, at most `K_MAX`, but for what the request excludes, or among those that it names."""
         unwanted = tf.cast(self.lookup(request["exclude"]), tf.int32)
-        scores = exclude(self._network.scores(*self.history(request)), unwanted)
+        moment = self._order.observe(*self.history(request))
+        scores = exclude(moment.scores, unwanted)
         among = self.lookup(request["among"])
         chosen = tf.scatter_nd(
             tf.boolean_mask(among, among >= 0)[:, tf.newaxis],
@@ -74,13 +78,18 @@ class Answers:
         )
         is_free = tf.equal(tf.size(among), 0)
         scores = tf.where(is_free | (chosen > 0), scores, UNWANTED)
-        return self._top(scores, request["k"])
+        return self._top(self._order.serve(moment, scores), request["k"])
+
+    def rank(self, request: Tensors) -> Tensors:
+        """A score of each item that is asked about."""
+        asked = self.lookup(request[signatures.CANDIDATES])
+        return {signatures.SCORES: self._order.rank(self._order.observe(*self.history(request)), asked)}
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
         parsed = parse(examples)
-        history = self._latest(self.lookup(parsed[ITEM]), parsed[TIME])
-        return self._top(self._network.scores(*history), tf.constant(self._k_max))
+        moment = self._order.observe(*self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
+        return self._top(self._order.serve(moment, moment.scores), tf.constant(self._k_max))
 
     def _before_targets(self, parsed: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
         """What is known of each sequence when its first target is asked for."""
@@ -94,23 +103,32 @@ class Answers:
         parsed = parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         place = tf.range(tf.shape(ids, tf.int64)[1])
-        scores = self._network.scores(*self._before_targets(parsed))
+        moment = self._order.observe(*self._before_targets(parsed))
         is_target = (place >= first) & (ids >= 0)
-
-        def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            of_items, numbers, wanted = row
-            own = tf.gather(of_items, tf.boolean_mask(numbers, wanted))
-            at_least = tf.reduce_sum(tf.cast(of_items >= own[:, tf.newaxis], tf.int64), axis=1)
-            at_least = tf.where(own > UNWANTED, at_least, 0)
-            return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
-
-        ranks = tf.map_fn(
-            of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64)
-        )
+        scores = self._order.serve(moment, moment.scores)
+        ranks = _ranks_of(scores, ids, is_target)
         # What may not be recommended again is none either; what the catalogue lacks is a miss.
         counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
         measured = measure_rows(ids, ranks, counts)
-        return {signatures.RANKS: ranks, **measured, **self._top(scores, tf.constant(self._k_max))}
+        answer = {signatures.RANKS: ranks, **measured, **self._top(scores, tf.constant(self._k_max))}
+        of_candidates = self._order.candidates(moment, tf.where(is_target, ids, PADDING))
+        if of_candidates is not None:
+            answer[signatures.FIRST_STAGE_RANKS] = _ranks_of(moment.scores, ids, is_target)
+            answer[signatures.CANDIDATE_SCORES], answer[signatures.CANDIDATE_TARGETS] = of_candidates
+        return answer
+
+
+def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Tensor:
+    """int64 [batch, events]: how many items have the score of the event's or more; 0 for no target, or one unwanted."""
+
+    def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        of_items, numbers, wanted = row
+        own = tf.gather(of_items, tf.boolean_mask(numbers, wanted))
+        at_least = tf.reduce_sum(tf.cast(of_items >= own[:, tf.newaxis], tf.int64), axis=1)
+        at_least = tf.where(own > UNWANTED, at_least, 0)
+        return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
+
+    return tf.map_fn(of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64))
 
 
 def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
