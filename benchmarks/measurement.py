@@ -137,7 +137,7 @@ def table(questions: Iterable[Question], samples: Sequence[Sample]) -> list[dict
                 continue
             ours = statistics.median(found[OURS])
             theirs = statistics.median(found[row.peer]) if found[row.peer] else None
-            judged = ours if row.absolute else ours / theirs
+            judged = ours if row.absolute or theirs is None else ours / theirs
             met = None
             if row.bound is not None:
                 met = judged >= row.bound if row.more_is_better else judged <= row.bound

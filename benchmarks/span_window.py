@@ -92,7 +92,14 @@ def write_dataset(directory: Path, name: str, data: Path, window: int) -> Path:
 
 def run(dataset: Path, directory: Path, *arguments: str) -> dict[str, float]:
     """Seconds of each node."""
-    command = [sys.executable, "local_runner.py", "--dataset", dataset, "--workdir", directory / "runs"]
+    command = [
+        sys.executable,
+        "local_runner.py",
+        "--dataset",
+        str(dataset),
+        "--workdir",
+        str(directory / "runs"),
+    ]
     subprocess.run([*command, "--to=DataGate", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((directory / "runs" / dataset.stem / "run_summary.json").read_text())
     assert all(node["state"] == "executed" for node in summary["nodes"] if node["id"] in NODES)

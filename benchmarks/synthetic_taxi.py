@@ -6,6 +6,7 @@ own, so that the list of companies grows with the table. Label and features keep
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def write_table(source: Path, directory: Path, times: int, parquet: bool = False
     return directory
 
 
-def _vary(table, copy: int):
+def _vary(table: Any, copy: int) -> Any:
     if copy == 0:
         return table
     random, varied = np.random.default_rng(copy), table.copy()

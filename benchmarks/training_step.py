@@ -65,12 +65,14 @@ def our_model(hidden_units: tuple[int, ...] | None = None) -> Any:
 
     from pipeline import config
     from trainer_module.model import build_model, compile_model
+    from trainer_module.models.perceptron import Perceptron
     from trainer_module.training import autograph
     from trainer_module.training.optimizer import make_optimizer
 
     autograph.leave_keras_alone()
     settings = config.load("taxi", "laptop").settings
     if hidden_units:
+        assert isinstance(settings.model, Perceptron)
         settings = replace(settings, model=replace(settings.model, hidden_units=hidden_units))
     model = build_model(settings)
     optimizer = make_optimizer(settings.training, settings.training.learning_rate, 1)

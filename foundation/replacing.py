@@ -39,6 +39,8 @@ def reveal(hidden: Path, path: Path) -> None:
         for name in files:
             sync(Path(directory, name))
         sync(Path(directory))
+    if hidden.is_file():
+        sync(hidden)
     os.rename(hidden, path)
     sync(path.parent)
 

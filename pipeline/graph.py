@@ -115,7 +115,11 @@ def build(
     ]  # fmt: skip
     if config.app.formats:
         pushed = pusher.outputs["pushed_model"]
-        steps.append(AppExporter(settings, config.app, pushed_model=pushed, examples=raw))
+        steps.append(
+            AppExporter(
+                settings, config.app, item_name=config.evaluation.item_name, pushed_model=pushed, examples=raw
+            )
+        )
     if report:
         steps.append(_report(config, steps, learner_code))
 

@@ -108,11 +108,11 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
         reason = find_reason(loaded, workspace, source)
     except Exception as error:
         # Of any kind: a span that nobody could read must be in the history, too.
-        _refuse(loaded, workspace, request, explain(error))
+        _warn(local.refuse(loaded, workspace, request, explain(error)))
         raise
     if not reason:
         print(_nothing(loaded, workspace))
-        _announce(loaded, workspace, [])
+        _warn(announce(loaded, workspace, []))
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
     request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
@@ -120,16 +120,6 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
     if run.error:
         print(run.error, file=sys.stderr)
     return exit_status(run)
-
-
-def _refuse(loaded: config.Config, workspace: Workspace, request: Request, error: str) -> None:
-    """Records a run that could not begin, and announces it."""
-    # Not the data, which could not be read: this run is like no other.
-    run = dataclasses.replace(
-        local.begin_run(loaded, request), error=error, inputs=inputs.read_without_data(loaded)
-    )
-    run.write(workspace)
-    _announce(loaded, workspace, [run])
 
 
 def _nothing(loaded: config.Config, workspace: Workspace) -> str:
@@ -141,8 +131,8 @@ def _nothing(loaded: config.Config, workspace: Workspace) -> str:
     )
 
 
-def _announce(loaded: config.Config, workspace: Workspace, runs: list[Run]) -> None:
-    for warning in announce(loaded, workspace, runs):
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""A real Chromium that opens a file, spoken to over its DevTools protocol.
+"""A real Chromium that opens a page, spoken to over its DevTools protocol.
 
 What a person would notice is asked of the browser itself: errors on the console, requests that leave
 the page, names that a screen reader would say, how long it took, and what it looks like.
@@ -93,8 +93,8 @@ class Page:
 
 
 @contextlib.contextmanager
-def visit(program: str, file: Path) -> Iterator[Page]:
-    """Opens `file` in a fresh browser and waits until it is loaded."""
+def visit(program: str, url: str) -> Iterator[Page]:
+    """Opens `url` in a fresh browser and waits until it is loaded."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             [
@@ -113,7 +113,7 @@ def visit(program: str, file: Path) -> Iterator[Page]:
             for domain in ("Page", "Runtime", "Log", "Network", "Accessibility"):
                 page.send(f"{domain}.enable")
             page.look("light", WIDTHS["laptop"])
-            page.send("Page.navigate", url=file.as_uri())
+            page.send("Page.navigate", url=url)
             page.wait_for("Page.loadEventFired")
             yield page
             connection.close()

@@ -12,7 +12,6 @@ by its name, float32 [batch, 1].
 import json
 import logging
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,6 +21,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
+from foundation.replacing import reveal
 from trainer_module.distribution import precision
 from trainer_module.features import CATEGORICAL, request_name
 from trainer_module.inputs.raw_columns import MISSING_INTEGER, MOST_INTEGER
@@ -61,7 +61,7 @@ def write_archive(make: Callable[[], "Archive"], settings: Settings, directory: 
         shutil.rmtree(unfinished, ignore_errors=True)
         tf.saved_model.save(archive, unfinished, signatures=archive.endpoints)
         _write_learner(archive.model_variables, settings, Path(unfinished))
-    os.replace(unfinished, directory)
+    reveal(Path(unfinished), Path(directory))
     _LOG.info("exported the model in %.1f s", time.monotonic() - started)
 
 

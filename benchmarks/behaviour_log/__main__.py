@@ -51,7 +51,8 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     write_items(world, options.output)
-    counts, seconds, sample = np.zeros(world.items, np.int64), 0.0, None
+    counts, seconds = np.zeros(world.items, np.int64), 0.0
+    sample: Events | None = None
     for shard, (users, events) in enumerate(parts):
         started = time.monotonic()
         simulated = simulate(world, users, events, options.seed, shard)
@@ -59,6 +60,8 @@ def main() -> int:
         write_log(simulated, options.output, shard)
         counts += np.bincount(simulated.items, minlength=world.items)
         sample = sample or simulated
+    if sample is None:
+        parser.error("--events is 0: there is nothing to simulate.")
     print(f"{options.events:,} events simulated in {seconds:.1f} s")
     ceilings = measure(world, sample, options.ceiling_users, counts)
     (options.output / "ceiling.json").write_text(json.dumps(ceilings, indent=2) + "\n")

@@ -19,7 +19,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.example_gen.behaviour_log.columns import spell
+from components.example_gen.behaviour_log.columns import read_identifiers
 from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
 from components.example_gen.behaviour_log.sequences import EVAL, Events, make_sequences
 from components.example_gen.reading.dialect import Reading
@@ -56,7 +56,7 @@ def measure_kernel(directory: Path, log: Log) -> float:
     """Events a second of `make_sequences`, of the first file's."""
     file = sorted((directory / "log").glob("*.parquet"))[0]
     table = pq.read_table(file).slice(0, _KERNEL_EVENTS).combine_chunks()
-    users, items = (spell(table[name].chunk(0)) for name in ("user", "item"))
+    users, items = (read_identifiers(str(file), name, table[name].chunk(0)) for name in ("user", "item"))
     times = table["time"].to_numpy().astype("datetime64[ms]").astype(np.int64)
     order = np.random.default_rng(0).permutation(len(times))
     events = Events(users.take(order), items.take(order), times[order], order)

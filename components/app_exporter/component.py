@@ -25,10 +25,12 @@ from components.app_exporter.probe import transform_of
 from components.app_exporter.recommender import export_recommender_app
 from components.app_exporter.settings import App
 from components.app_exporter.shipped_code import check_exportable, ship_code
+from components.evaluator.ranking.histories import name_items, read_features
 from components.serving_check.requests import read_rows
 from foundation.sections import UserError
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL
+from trainer_module.log import ITEM, ITEMS
 from trainer_module.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ def AppExporterStep(
     formats: Parameter[str],
     max_quality_drop: Parameter[float],
     min_overlap: Parameter[float],
+    item_name: Parameter[str],
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
     """Writes the app's files into `app_model`, or nothing where no model was pushed.
@@ -61,6 +64,7 @@ def AppExporterStep(
       formats: Space-separated: "float32", "dynamic" and "int8" are TFLite variants, "tfjs" is TF.js.
       max_quality_drop: How much worse a variant may be.
       min_overlap: How much of a recommender's list a variant must answer.
+      item_name: Column of the item table with what people call an item; "" for none.
       pushed_model: From the Pusher: what was not good enough for a server is not for an app either. None
         where a cluster hands on no directory, because nothing is in it.
 
@@ -74,7 +78,8 @@ def AppExporterStep(
     learned, names = Settings.from_json(json.loads(settings)), tuple(formats.split())
     model, directory = Path(pushed_model.uri), Path(app_model.uri)
     if learned.log:
-        report = export_recommender_app(model, files, learned.log, names, directory)
+        titles = _read_titles(examples, item_name) if item_name else None
+        report = export_recommender_app(model, files, learned.log, names, directory, titles)
         (directory / PARITY).write_text(json.dumps(report, indent=2) + "\n")
     else:
         report = export_app(model, files, learned, names, directory)
@@ -93,7 +98,7 @@ def AppExporterStep(
 class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the decorator makes a class
     """See `AppExporterStep`."""
 
-    def __init__(self, settings: Settings, app: App, **inputs: Any) -> None:
+    def __init__(self, settings: Settings, app: App, item_name: str = "", **inputs: Any) -> None:
         """Takes the sections for `settings`, `formats`, `max_quality_drop` and `min_overlap`, and all else as `AppExporterStep` does.
 
         Raises:
@@ -106,8 +111,16 @@ class AppExporter(AppExporterStep):  # type: ignore[misc, valid-type]  # the dec
             formats=" ".join(app.formats),
             max_quality_drop=app.max_quality_drop,
             min_overlap=app.min_overlap,
+            item_name=item_name,
             **inputs,
         )
+
+
+def _read_titles(examples: Any, item_name: str) -> dict[str, str]:
+    files = tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], ITEMS), "*"))
+    columns = read_features(files, (ITEM, item_name))
+    names = [item.decode(errors="replace") for item in columns[ITEM].to_pylist()]
+    return dict(zip(names, name_items(columns[ITEM], columns[item_name])))
 
 
 def export_app(

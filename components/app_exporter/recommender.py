@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 
 ITEM_NAMES = "items.json"
 """Name of the list of items in the output."""
+TITLES = "titles.json"
+"""Name of what people call them, in the same order; only where that is known."""
 
 _HERE = Path(__file__).parent
 _USERS = 200
@@ -38,7 +40,12 @@ class Lists(NamedTuple):
 
 
 def export_recommender_app(
-    model: Path, files: list[str], log: Log, formats: tuple[str, ...], directory: Path
+    model: Path,
+    files: list[str],
+    log: Log,
+    formats: tuple[str, ...],
+    directory: Path,
+    titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Converts `model`, lists its items, and compares every variant's answers with the server's.
 
@@ -47,8 +54,9 @@ def export_recommender_app(
       files: TFRecord files of raw sequences: the eval split, of which some users are asked for.
       log: What the sequences are of.
       formats: "float32", "dynamic" and "tfjs".
-      directory: Gets ``model_<variant>.tflite``, ``tfjs/``, ``features.json``, `ITEM_NAMES`, and ``history.py`` and
+      directory: Gets ``model_<variant>.tflite``, ``tfjs/``, ``features.json``, `ITEM_NAMES`, `TITLES`, and ``history.py`` and
         ``history.mjs``, which turn a history into the model's inputs.
+      titles: What people call each item, by its name in the log; None where nobody said.
 
     Returns:
       The parity report. Quality is the share of the server's first 50 items that a variant has among its own, the
@@ -65,6 +73,9 @@ def export_recommender_app(
     }  # fmt: skip
     (directory / "features.json").write_text(json.dumps(features, indent=1) + "\n")
     (directory / ITEM_NAMES).write_text(json.dumps(names, ensure_ascii=False) + "\n")
+    if titles is not None:
+        called = [titles.get(name, name) for name in names]
+        (directory / TITLES).write_text(json.dumps(called, ensure_ascii=False) + "\n")
     for file in ("history.py", "history.mjs"):
         shutil.copyfile(_HERE / file, directory / file)
     contexts = _sample_contexts(read_rows(files, _SCANNED))

@@ -24,6 +24,11 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
       ConfigurationError: In one sentence that names the way on.
     """
     if settings.log:
+        if formats and getattr(settings.model, "second_stage", None):
+            raise ConfigurationError(
+                "An app answers in retrieval's order, and [model.second_stage] serves another: remove it, or set [app] "
+                "formats = []."
+            )
         # Its inputs are a history, and no features.
         return
     if formats and not settings.label.columns:

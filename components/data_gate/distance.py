@@ -1,6 +1,8 @@
 """One measured distance between new data and other data, and the names that it goes by."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 PREVIOUS = "previous"
 """What new data is compared with: the window of accepted spans before it."""
@@ -41,3 +43,22 @@ class Distance:
     def exceeds(self) -> bool:
         """Whether this is drift."""
         return self.distance > self.threshold
+
+    @property
+    def nearness(self) -> float:
+        """The distance as a share of its threshold; 0 where that is 0."""
+        return self.distance / self.threshold if self.threshold else 0.0
+
+
+def read_distances(entries: Iterable[Mapping[str, Any]]) -> Iterator[Distance]:
+    """Distances as a file has them; one without numbers, of another version's gate, is left out."""
+    for entry in entries:
+        numbers = entry.get("distance"), entry.get("threshold")
+        if all(isinstance(number, (int, float)) for number in numbers):
+            texts = ("feature", "metric", "against", "description")
+            yield Distance(
+                **{name: str(entry.get(name, "")) for name in texts},
+                distance=float(numbers[0] or 0),
+                threshold=float(numbers[1] or 0),
+                split=str(entry.get("split", ALL_SPLITS)),
+            )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.lock import locked
-from foundation.replacing import replace_file
+from foundation.replacing import replace_file, reveal
 
 MANIFEST = "manifest.json"
 _CHECKED = "checked"
@@ -125,7 +125,7 @@ def making(store: Path, name: str, key: str) -> Iterator[Path]:
         final = store / identifier(name, key)
         # What bears the name without a manifest that can be read is no entry.
         shutil.rmtree(final, ignore_errors=True)
-        os.rename(unfinished, final)
+        reveal(unfinished, final)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -1,16 +1,16 @@
 """What ExampleValidator and the data gate found; without TensorFlow."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components.data_gate.distance import Distance, read_distances
+
 GATE_REPORT = "report.json"
 """The data gate's file in its `report` artifact."""
-_TEXTS = ("feature", "split", "metric", "against", "description")
 
 
 @dataclass(frozen=True)
@@ -22,30 +22,6 @@ class Anomaly:
     severity: str
     title: str
     description: str
-
-
-@dataclass(frozen=True)
-class Drift:
-    """One distance that the data gate measured, as `components.data_gate.drift.Distance` says."""
-
-    feature: str
-    split: str
-    metric: str
-    against: str
-    description: str
-    distance: float | None
-    threshold: float | None
-    """None, as `distance`, where a gate of another version left no number."""
-
-    @property
-    def above(self) -> bool:
-        """Whether it is more than is allowed."""
-        return self.distance is not None and self.threshold is not None and self.distance > self.threshold
-
-    @property
-    def nearness(self) -> float:
-        """The distance as a share of its threshold."""
-        return self.distance / self.threshold if self.distance is not None and self.threshold else 0.0
 
 
 def read_anomalies(directory: Path) -> tuple[Anomaly, ...]:
@@ -76,22 +52,15 @@ def read_anomalies(directory: Path) -> tuple[Anomaly, ...]:
     return tuple(anomalies)
 
 
-def read_drift(directory: Path) -> tuple[Drift, ...]:
+def read_drift(directory: Path) -> tuple[Distance, ...]:
     """What the data gate measured against earlier data; see `order_drift`.
 
     Raises:
       FileNotFoundError: If the gate left no report.
     """
-    return order_drift(json.loads((directory / GATE_REPORT).read_text()).get("drift", []))
+    return order_drift(read_distances(json.loads((directory / GATE_REPORT).read_text()).get("drift", [])))
 
 
-def order_drift(measured: Iterable[Mapping[str, Any]]) -> tuple[Drift, ...]:
-    """Distances as the gate's file has them, those above their threshold first, then the nearest to it."""
-    rows = []
-    for each in measured:
-        distance, threshold = each.get("distance"), each.get("threshold")
-        if not (isinstance(distance, (int, float)) and isinstance(threshold, (int, float))):
-            distance = threshold = None
-        texts = {name: str(each.get(name, "")) for name in _TEXTS}
-        rows.append(Drift(distance=distance, threshold=threshold, **texts))
-    return tuple(sorted(rows, key=lambda row: (not row.above, -row.nearness)))
+def order_drift(measured: Iterable[Distance]) -> tuple[Distance, ...]:
+    """Those above their threshold first, then the nearest to it."""
+    return tuple(sorted(measured, key=lambda each: (not each.exceeds, -each.nearness)))

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from components.data_gate.distance import Distance
 from components.evaluator.verdict import Verdict, read_verdict
 from components.run_report import FORMAT
-from components.run_report.anomalies import Anomaly, Drift, order_drift, read_anomalies, read_drift
+from components.run_report.anomalies import Anomaly, order_drift, read_anomalies, read_drift
 from components.run_report.decision import Decision, Outcome, decide, key_figures, main_result
 from components.run_report.lineage import Lineage
 from components.run_report.statistics import Statistics, read_statistics
@@ -62,7 +63,7 @@ class Report:
     statistics: Statistics | None = None
     spans: str = ""
     anomalies: tuple[Anomaly, ...] | None = None
-    drift: tuple[Drift, ...] | None = None
+    drift: tuple[Distance, ...] | None = None
     training: Training | None = None
     evaluation: Verdict | None = None
     timing: tuple[StepTime, ...] = ()
@@ -80,7 +81,7 @@ def assemble(
     *,
     lineage: Callable[[str], Lineage | None],
     reproduction: Callable[[], Reproduction],
-    measured: Iterable[Mapping[str, Any]] = (),
+    measured: Iterable[Distance] = (),
     spans: str = "",
     timing: tuple[StepTime, ...] = (),
 ) -> Report:

@@ -12,9 +12,11 @@ from components.serving_check.requests import ONE_ROW, Replay, SignatureDef, ser
 from components.serving_check.row_kinds import Row
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval.signatures import (
+    CANDIDATES,
     EMBED_ITEM,
     EMBED_USER,
     K_MAX,
+    RANK,
     RANKS,
     RECOMMEND,
     RECOMMENDED,
@@ -51,6 +53,9 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
         asked = {**history, "exclude": _texts([[]] * len(chosen)), "among": _names([]), "k": np.int32(K_MAX)}
         replays += [
             _replay(model_name, RECOMMEND, case, asked),
+            _replay(
+                model_name, RANK, case, {**history, CANDIDATES: _texts([_targets(row) for row in chosen])}
+            ),
             _replay(model_name, RANKS, case, {"examples": _names([serialize(row) for row in chosen])}),
             _replay(
                 model_name,
@@ -62,7 +67,7 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
             _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
         ]
     history = _history(few)
-    targets = [row[ITEM][row[FIRST_TARGET][0] :] for row in few]
+    targets = [_targets(row) for row in few]
     free = {**history, "exclude": _texts([[]] * len(few)), "among": _names([]), "k": np.int32(K_MAX)}
     chosen_items = sorted({item for row in few for item in row[ITEM]})
     return [
@@ -127,6 +132,12 @@ def _check_list(replay: Replay, served: Answer) -> list[str]:
         for what, is_wrong in rules.items()
         if any(is_wrong(row, given) for row, given in enumerate(lists))
     ]
+
+
+def _targets(row: Row) -> list[bytes]:
+    """The items that are to be found."""
+    items: list[bytes] = row[ITEM][row[FIRST_TARGET][0] :]
+    return items
 
 
 def _context(row: Row) -> Row:

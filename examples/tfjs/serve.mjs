@@ -1,7 +1,7 @@
 /**
- * Serves the example page, the export and TF.js on this machine only.
+ * Serves an example's page (this folder's, if none is named), the export and TF.js on this machine only.
  *
- *     node examples/tfjs/serve.mjs EXPORT [PORT]
+ *     node examples/tfjs/serve.mjs EXPORT [PORT [PAGE]]
  */
 
 import { readFile } from "node:fs/promises";
@@ -11,17 +11,23 @@ import { fileURLToPath } from "node:url";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const RUNTIME = path.join(HERE, "../../.tfjs/runtime/node_modules/@tensorflow/tfjs/dist");
-const TYPES = { ".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript", ".json": "application/json" };
+const TYPES = {
+  ".html": "text/html",
+  ".css": "text/css",
+ ".mjs": "text/javascript",
+  ".js": "text/javascript",
+  ".json": "application/json",
+};
 
-const [directory, port = "8080"] = process.argv.slice(2);
+const [directory, port = "8080", page = HERE] = process.argv.slice(2);
 if (!directory) {
-  console.error("usage: node examples/tfjs/serve.mjs EXPORT [PORT]");
+  console.error("usage: node examples/tfjs/serve.mjs EXPORT [PORT [PAGE]]");
   process.exit(2);
 }
 const ROOTS = [
   ["/model/", path.resolve(directory)],
   ["/tfjs/", RUNTIME],
-  ["/", HERE],
+  ["/", path.resolve(page)],
 ];
 
 /** The file that a URL means, or null for one outside of the roots. */

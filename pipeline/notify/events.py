@@ -1,7 +1,6 @@
 """Which runs people are notified of, and why."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.runs.run import FAILED, KILLED, Run
 
@@ -23,7 +22,7 @@ def event_of(run: Run) -> Event | None:
         return "killed"
     if run.metrics and not run.blessed:
         return "not_blessed"
-    if any(_has_drifted(each) for each in run.drift):
+    if any(each.exceeds for each in run.drift):
         return "drift"
     return None
 
@@ -31,10 +30,5 @@ def event_of(run: Run) -> Event | None:
 def reasons_of(event: Event, run: Run) -> list[str]:
     """Sentences that give the reasons."""
     if event == "drift":
-        return [each["description"] for each in run.drift if _has_drifted(each)]
+        return [each.description for each in run.drift if each.exceeds]
     return [run.error] if run.error else list(run.refusals)
-
-
-def _has_drifted(entry: Mapping[str, Any]) -> bool:
-    distance, threshold = entry.get("distance"), entry.get("threshold")
-    return distance is not None and threshold is not None and distance > threshold

@@ -92,9 +92,7 @@ class _Runs(Collector):
             ("threshold", "The greatest distance that is no drift."),
         ):
             values = {
-                tuple(str(each.get(label, "")) for label in labels): each[key]
-                for each in run.drift
-                if each.get(key) is not None
+                tuple(getattr(each, label) for label in labels): getattr(each, key) for each in run.drift
             }
             yield self._family(f"drift_{key}", description, labels, values)
 

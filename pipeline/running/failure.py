@@ -3,8 +3,8 @@
 import signal
 import textwrap
 from collections.abc import Iterator
-from typing import Any
 
+from components.data_gate.distance import Distance, read_distances
 from foundation.sections import UserError
 
 _SHOWN = 300
@@ -45,11 +45,11 @@ def find_user_error(error: BaseException) -> UserError | None:
     return next((seen for seen in _chain(error) if isinstance(seen, UserError)), None)
 
 
-def drift_of(error: BaseException) -> tuple[dict[str, Any], ...]:
+def drift_of(error: BaseException) -> tuple[Distance, ...]:
     """What the data gate measured before it failed; TFX removes the outputs of a failed step."""
     for seen in _chain(error):
         if type(seen).__name__ == "DataGateError":
-            return tuple(seen.report.get("drift", ()))  # type: ignore[attr-defined]
+            return tuple(read_distances(seen.report.get("drift", ())))  # type: ignore[attr-defined]
     return ()
 
 

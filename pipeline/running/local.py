@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from foundation.lock import locked
+from foundation.lock import LockedError, locked
 from foundation.process import without_collection
 from pipeline.config import Config
 from pipeline.fingerprint import step_fingerprint
@@ -48,15 +48,47 @@ def check(config: Config, request: Request) -> Path:
 def run(config: Config, workspace: Workspace, request: Request) -> Run:
     """Runs the graph and leaves a summary, also of a run that failed.
 
+    Data that is refused before the first step is in the history, too, of a pipeline that has one.
+
     Raises:
       ConfigurationError: If nothing was run because something asked for cannot be.
     """
-    source = check(config, request)
+    try:
+        source = check(config, request)
+    except preflight.DataError as error:
+        # A first run by a person who mistyped a path leaves nothing behind; another run writes its own history.
+        if workspace.runs.is_dir():
+            with contextlib.suppress(LockedError), locked(workspace.lock, wait_seconds=0):
+                _refuse_loudly(config, workspace, request, error)
+        raise
     preflight.check_workspace(workspace)
     request.check_first_run(workspace)
     with locked(workspace.lock, wait_seconds=0):
         notes = tuple(settle_killed(config, workspace))
-        return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+        try:
+            return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
+        except preflight.DataError as error:
+            _refuse_loudly(config, workspace, request, error)
+            raise
+
+
+def _refuse_loudly(config: Config, workspace: Workspace, request: Request, error: Exception) -> None:
+    console = Console(stderr=True)
+    for warning in refuse(config, workspace, request, explain(error)):
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse(config: Config, workspace: Workspace, request: Request, error: str) -> list[str]:
+    """Records a run that could not begin, and announces it; call it with the lock held.
+
+    Returns:
+      A sentence for each notification that failed.
+    """
+    # Not the data, which could not be read: this run is like no other.
+    decisive = {} if request.is_partial else inputs.read_without_data(config)
+    run = dataclasses.replace(begin_run(config, request), error=error, inputs=decisive)
+    run.write(workspace)
+    return announce(config, workspace, [run])
 
 
 def settle_killed(config: Config, workspace: Workspace) -> list[str]:

@@ -109,7 +109,7 @@ def _list(runs: list[StoredRun], workdir: Path) -> None:
             stored.id,
             run.dataset,
             run.code[:8],
-            str(run.distribution.get("strategy", "–")),
+            run.distribution.strategy if run.distribution else "–",
             f"{name} {value:.4f}" if value is not None else "–",
             ("yes" if run.blessed else "no") if value is not None else "–",
             run.status,
@@ -134,7 +134,11 @@ def _describe(stored: StoredRun) -> Iterator[tuple[str, Any]]:
     yield "error", run.error
     yield "code", run.code
     yield from describe_metrics(run)
-    yield "trained", ", ".join(f"{k} {v}" for k, v in run.distribution.items() if "reason" not in k)
+    if how := run.distribution:
+        yield (
+            "trained",
+            f"strategy {how.strategy}, {how.replicas} replica(s), {how.precision}, global batch {how.global_batch_size}",
+        )
     for node in run.nodes:
         if node.state != "skipped":
             yield "", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s"

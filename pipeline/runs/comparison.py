@@ -1,6 +1,7 @@
 """What differs between two runs, as a table and as a page with both side by side."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from components.run_report.text import better_or_worse, duration, number
 from components.run_report.training import TrainingCurve
 from foundation.replacing import replace_file
 from foundation.sections import read_section
-from pipeline.runs.run import NodeRun, Run, StoredRun
+from pipeline.runs.run import NodeRun, Run, StoredRun, TrainingSetup
 
 Sections = dict[str, list[Row]]
 """Title → the values of both runs."""
@@ -46,8 +47,9 @@ def compare(first: Run, second: Run) -> Sections:
         ],
         "Slices": slices,
         "Training": [
-            _row(name, first.distribution.get(name), second.distribution.get(name))
-            for name in {**first.distribution, **second.distribution}
+            _row(field.name, *(getattr(run.distribution, field.name, None) for run in (first, second)))
+            for field in fields(TrainingSetup)
+            if first.distribution or second.distribution
         ],
         "Timing": [
             _time("whole run", *(NodeRun("", "executed", run.wall_seconds) for run in (first, second))),

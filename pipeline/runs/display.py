@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.runs.run import Run
+from pipeline.runs.run import Run, SpansRead
 from pipeline.workspace import Workspace
 
 
@@ -47,11 +47,11 @@ def _describe(run: Run, workspace: Workspace) -> Iterator[tuple[str, Any]]:
     if how := run.distribution:
         yield (
             "trained",
-            f"strategy {how['strategy']} ({how['strategy_reason']}), {how['replicas']} replica(s), "
-            f"{how['precision']} ({how['precision_reason']}), global batch {how['global_batch_size']}",
+            f"strategy {how.strategy} ({how.strategy_reason}), {how.replicas} replica(s), "
+            f"{how.precision} ({how.precision_reason}), global batch {how.global_batch_size}",
         )
     if run.drift:
-        above = sum(each["distance"] > each["threshold"] for each in run.drift)
+        above = sum(each.exceeds for each in run.drift)
         yield "drift", f"{len(run.drift)} distances measured, {above} above their thresholds"
     yield from (("note", note) for note in run.notes)
     yield "pushed model", run.pushed_model or "none"
@@ -65,9 +65,9 @@ def _describe(run: Run, workspace: Workspace) -> Iterator[tuple[str, Any]]:
         yield "log", run.log
 
 
-def _describe_spans(spans: Mapping[str, Any]) -> str:
-    window = spans["window"]
+def _describe_spans(spans: SpansRead) -> str:
+    window = spans.window
     extent = window[0] if len(window) == 1 else f"{len(window)} from {window[0]} to {window[-1]}"
-    converted = ", ".join(spans["converted"]) or "none"
-    missing = f"; missing {', '.join(spans['missing'])}" if spans["missing"] else ""
+    converted = ", ".join(spans.converted) or "none"
+    missing = f"; missing {', '.join(spans.missing)}" if spans.missing else ""
     return f"{extent}; converted now: {converted}{missing}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.app_exporter.component import PARITY
-from components.data_gate.distance import ALL_SPLITS
+from components.data_gate.distance import ALL_SPLITS, Distance, read_distances
 from components.data_gate.report import REPORT, describe_infinite
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_counts
@@ -18,12 +18,8 @@ from foundation.sections import UserError
 from pipeline.nodes import NODES
 from pipeline.runs import metadata
 from pipeline.runs.metadata import NodeExecution, find_file, find_output
-from pipeline.runs.run import SUCCEEDED, NodeRun, Run
+from pipeline.runs.run import SUCCEEDED, NodeRun, Run, SpansRead, TrainingSetup, read_known
 from pipeline.workspace import Workspace
-
-_DISTRIBUTION = (
-    "strategy", "strategy_reason", "replicas", "precision", "precision_reason", "global_batch_size",
-)  # fmt: skip
 
 
 def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: int) -> Run:
@@ -34,7 +30,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
     executions = metadata.read_run(metadata.open_store(workspace), latest)
     window, span_notes = _spans(executions)
     gate = _read(executions, "DataGate", "report", REPORT)
-    distances = tuple(gate.get("drift", ())) or run.drift
+    distances = tuple(read_distances(gate.get("drift", ()))) or run.drift
     training = _read(executions, "Trainer", "model_run", TRAINING_REPORT)
     parity = find_file(executions, "AppExporter", "app_model", PARITY)
     notes = [
@@ -73,7 +69,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         refusals=(*read_refusals(executions), *verdict.refusals),
         pushed_model=_pushed_model(executions),
         app_export=str(parity.parent) if parity else None,
-        distribution={key: training[key] for key in _DISTRIBUTION} if training else {},
+        distribution=read_known(TrainingSetup, training) if training else None,
         spans=window,
         drift=distances,
         notes=(*run.notes, *notes),
@@ -102,19 +98,19 @@ def _cache_notes(executions: Mapping[str, NodeExecution]) -> Iterator[str]:
         )
 
 
-def _spans(executions: Mapping[str, NodeExecution]) -> tuple[dict[str, Any], Sequence[str]]:
+def _spans(executions: Mapping[str, NodeExecution]) -> tuple[SpansRead | None, Sequence[str]]:
     """Names of the window's spans, of the newest, and of those that are missing or were converted in this run.
 
-    Empty where the table has none. The second is what ExampleGen has to say, where it ran.
+    None where the table has no spans. The second is what ExampleGen has to say, where it ran.
     """
     file = find_file(executions, "ExampleGen", "examples", WINDOW)
     if file is None:
-        return {}, ()
+        return None, ()
     written = json.loads(file.read_text())
-    window = {key: written[key] for key in ("window", "newest", "converted", "missing", "rows")}
+    window = read_known(SpansRead, written)
     if executions["ExampleGen"].state == "executed":
         return window, written["notes"]
-    return {**window, "converted": []}, ()
+    return dataclasses.replace(window, converted=()), ()
 
 
 def _dropped_rows(executions: Mapping[str, NodeExecution]) -> Iterator[str]:
@@ -158,14 +154,14 @@ def _missing_labels(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> li
     ]
 
 
-def _drift_warnings(distances: Sequence[Mapping[str, Any]]) -> list[str]:
+def _drift_warnings(distances: Sequence[Distance]) -> list[str]:
     """One sentence for each distance above its threshold; for data that was accepted all the same."""
     return [
-        f"drift: {each['feature']} against {each['against']}, {each['metric']} {each['distance']:.3f} where "
-        f"{each['threshold']:g} is allowed: {each['description']}"
-        + ("" if each["split"] == ALL_SPLITS else f" (span {each['split']})")
+        f"drift: {each.feature} against {each.against}, {each.metric} {each.distance:.3f} where "
+        f"{each.threshold:g} is allowed: {each.description}"
+        + ("" if each.split == ALL_SPLITS else f" (span {each.split})")
         for each in distances
-        if each["distance"] > each["threshold"]
+        if each.exceeds
     ]
 
 

@@ -3,10 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from components.run_report import rendering
 from components.run_report.decision import Outcome
@@ -18,7 +16,7 @@ from pipeline.runs import metadata
 from pipeline.runs.lineage import read_lineage
 from pipeline.runs.outcome import read_refusals
 from pipeline.runs.reproduction import reproduction
-from pipeline.runs.run import SUCCEEDED, Run
+from pipeline.runs.run import SUCCEEDED, Run, SpansRead
 from pipeline.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -97,11 +95,9 @@ def _header(run: Run, config: Config) -> Header:
     )
 
 
-def _describe_window(spans: Mapping[str, Any]) -> str:
-    if not (window := spans.get("window")):
+def _describe_window(spans: SpansRead | None) -> str:
+    if spans is None:
         return ""
-    text = (
-        f"Window of {len(window)} span(s), {window[0]} to {window[-1]}; the newest is {spans.get('newest')}."
-    )
-    missing = spans.get("missing")
-    return f"{text} Missing: {', '.join(map(str, missing))}." if missing else text
+    window = spans.window
+    text = f"Window of {len(window)} span(s), {window[0]} to {window[-1]}; the newest is {spans.newest}."
+    return f"{text} Missing: {', '.join(spans.missing)}." if spans.missing else text

@@ -5,6 +5,7 @@ A run writes its file when it begins, with the status "running", and replaces it
 that still says "running" knows that it was killed. It imports no TensorFlow.
 """
 
+import dataclasses
 import json
 import types
 import typing
@@ -12,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from components.data_gate.distance import Distance, read_distances
 from foundation import registry
 from foundation.replacing import replace_file
 from pipeline.workspace import Workspace
 from trainer_module import tasks
+
+Record = TypeVar("Record")
 
 RUNNING, SUCCEEDED, FAILED, KILLED = "running", "succeeded", "failed", "killed"
 
@@ -29,6 +33,32 @@ class NodeRun:
     id: str
     state: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """How the model was trained."""
+
+    strategy: str = ""
+    strategy_reason: str = ""
+    replicas: int = 1
+    precision: str = ""
+    precision_reason: str = ""
+    global_batch_size: int = 0
+    """In rows."""
+
+
+@dataclass(frozen=True)
+class SpansRead:
+    """The spans that ExampleGen read, by name, oldest first."""
+
+    window: tuple[str, ...]
+    newest: str
+    converted: tuple[str, ...] = ()
+    """Those that this run converted."""
+    missing: tuple[str, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows by span."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +85,11 @@ class Run:
     refusals: tuple[str, ...] = ()
     pushed_model: str | None = None
     app_export: str | None = None
-    distribution: dict[str, Any] = field(default_factory=dict)
-    spans: dict[str, Any] = field(default_factory=dict)
-    drift: tuple[dict[str, Any], ...] = ()
+    distribution: TrainingSetup | None = None
+    """None where nothing was trained."""
+    spans: SpansRead | None = None
+    """None for a table without spans."""
+    drift: tuple[Distance, ...] = ()
     error: str | None = None
     interrupted: bool = False
     stop_signal: int = 0
@@ -99,13 +131,13 @@ class Run:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Run":
         """The run of a file's contents, without what this version does not know."""
-        names = {each.name for each in fields(cls)}
-        given = {key: value for key, value in values.items() if key in names and value is not None}
-        given |= {key: tuple(given[key]) for key in ("refusals", "drift", "notes") if key in given}
-        given["nodes"] = tuple(
-            NodeRun(node["id"], node["state"], node["seconds"]) for node in given.get("nodes", ())
-        )
-        return cls(**given)
+        given = {key: value for key, value in values.items() if value is not None}
+        given["nodes"] = tuple(read_known(NodeRun, node) for node in given.get("nodes", ()))
+        given["drift"] = tuple(read_distances(given.get("drift", ())))
+        for key, kind in (("distribution", TrainingSetup), ("spans", SpansRead)):
+            # Earlier versions write {} for none.
+            given[key] = read_known(kind, given[key]) if given.get(key) else None
+        return read_known(cls, given)
 
     def write(self, workspace: Workspace) -> None:
         """Writes the run's file, and `run_summary.json` if the run ended as such."""
@@ -156,10 +188,26 @@ def read_run(path: Path) -> Run | None:
     return run if _is_sound(run) else None
 
 
-def _is_sound(run: Run) -> bool:
+def read_known(kind: type[Record], values: Mapping[str, Any]) -> Record:
+    """A dataclass from JSON values, without what this version does not know.
+
+    Raises:
+      TypeError: If a field without a default is missing.
+    """
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key in known
+        }
+    )
+
+
+def _is_sound(record: Any) -> bool:
     """Whether every field has its type: a file may be anybody's."""
-    hints = typing.get_type_hints(Run)
-    return all(_fits(getattr(run, each.name), hints[each.name]) for each in fields(Run))
+    hints = typing.get_type_hints(type(record))
+    return all(_fits(getattr(record, each.name), hints[each.name]) for each in fields(record))
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -174,8 +222,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, dict) and all(
             _fits(key, arguments[0]) and _fits(item, arguments[1]) for key, item in value.items()
         )
-    if kind is NodeRun:
-        return _fits(value.id, str) and _fits(value.state, str) and _fits(value.seconds, float)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return isinstance(value, kind) and _is_sound(value)
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

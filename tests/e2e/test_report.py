@@ -41,7 +41,7 @@ def content(reported: runs.StoredRun) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page(reported: runs.StoredRun) -> Iterator[Page]:
-    with visit(program("chromium", "chromium"), reported.report) as opened:
+    with visit(program("chromium", "chromium"), Path(reported.report).as_uri()) as opened:
         yield opened
 
 
@@ -142,7 +142,7 @@ def test_steps_that_take_hours_fit_on_a_phone(tmp_path: Path) -> None:
     file = tmp_path / "long.html"
     report = Report(Header("", "", "", 7e5), Decision("good", ""), timing=timing)
     file.write_text(rendering.render(report))
-    with visit(program("chromium", "chromium"), file) as opened:
+    with visit(program("chromium", "chromium"), file.as_uri()) as opened:
         opened.look("light", WIDTHS["phone"])
         assert opened.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]
 
@@ -174,6 +174,6 @@ def test_two_runs_have_a_page_side_by_side(reported: runs.StoredRun, project: Pr
     other = [run for run in found if run.id != reported.id and run.report.is_file()][-1]
     assert runs.main(["--workdir", str(project.root / "runs"), "compare", other.id, reported.id]) == 0
     page = other.root / "reports" / f"compare-{other.id}-{reported.id}.html"
-    with visit(program("chromium", "chromium"), page) as opened:
+    with visit(program("chromium", "chromium"), page.as_uri()) as opened:
         assert opened.problems == []
         assert opened.evaluate("document.title") == f"{other.id} and {reported.id}"

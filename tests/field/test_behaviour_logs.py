@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS
+from components.example_gen.behaviour_log.gathering import GatherByUser, read_gathered, remove_gathered
 from components.example_gen.behaviour_log.sequences import Events, make_sequences
 from components.example_gen.columnar_examples import raise_conversion_error
 from components.example_gen.reading.dialect import Reading
@@ -126,6 +127,7 @@ def convert(
     except Exception as error:
         raise_conversion_error(error)
         raise
+    assert not list(made.glob(".*")), "what was gathered by user is removed"
     return {
         split: [
             tf.train.Example.FromString(record)
@@ -134,6 +136,34 @@ def convert(
         ]
         for split in ("train", "eval", ITEMS)
     }
+
+
+def test_beam_groups_names_of_files_and_never_the_log(tmp_path: Path) -> None:
+    """Its local runner holds in memory what it groups: 170 bytes an event, before."""
+
+    def events(number: int) -> Events:
+        users = pa.array([b"u", b"v", b"w"])
+        return Events(users, users, np.full(3, number), np.arange(3) + 3 * number)
+
+    def check(found: list[tuple[int, Any]]) -> None:
+        read = [(part, list(read_gathered(files))) for part, files in found]
+        assert all(isinstance(file, str) for _, files in found for _, file in files)
+        rows = [
+            (part, span, user, int(place))
+            for part, parts in read
+            for span, of_file in parts
+            for user, place in zip(of_file.users.to_pylist(), of_file.places)
+        ]
+        wanted = [(n % 2, n % 3, b"uvw"[i : i + 1], 3 * n + i) for n in range(10) for i in range(3)]
+        assert sorted(rows) == sorted(wanted)
+        assert len(list(tmp_path.glob(".gathered/*/*"))) == 10, "three blocks a time, each of a part and span"
+
+    with beam.Pipeline(argv=["--direct_running_mode=in_memory"]) as pipeline:
+        given = pipeline | beam.Create([(number % 2, (number % 3, events(number))) for number in range(10)])
+        gathered = given | GatherByUser(str(tmp_path), held=7)
+        _ = gathered | beam.combiners.ToList() | beam.Map(check)
+    remove_gathered(str(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def values(example: tf.train.Example, name: str) -> list[Any]:

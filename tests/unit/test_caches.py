@@ -60,6 +60,8 @@ EDITED = {
     "trainer_module/models/perceptron.py": f"Trainer, {TRAINS}",
     "trainer_module/retrieval/network.py": TRAINS,
     "trainer_module/retrieval/encoders/gru.py": "",
+    "trainer_module/retrieval/serving/answers.py": "",
+    "trainer_module/second_stage/pairs.py": "",
     "trainer_module/tasks/binary.py": f"DataGate, Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/preprocessing.py": f"Transform, {TRAINS}",
     "trainer_module/distribution/launcher.py": f"Trainer, {TRAINS}",

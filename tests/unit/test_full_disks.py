@@ -5,7 +5,6 @@ import errno
 import io
 import json
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -25,37 +24,8 @@ from pipeline.runs.run import Run
 from pipeline.workspace import workspace_of
 from tests.listener import Listener
 
+from .faults import FAULTS, Faults, Killed
 from .records import make_record
-
-OPERATIONS = [
-    (os, name) for name in ("mkdir", "rename", "replace", "fsync", "link", "unlink", "rmdir", "open")
-] + [(shutil, "copy2")]
-
-
-class Killed(BaseException):
-    """The process ended here: nothing after it takes place."""
-
-
-class Faults:
-    """Lets file operations through, and fails from the one of number `at` on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, fault: Callable[[], BaseException]) -> None:
-        self.seen, self._at, self._fault = 0, at, fault
-        self._dead = False
-        for module, name in OPERATIONS:
-            monkeypatch.setattr(module, name, self._counted(getattr(module, name), name))
-
-    def _counted(self, operation: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def act(*arguments: Any, **keywords: Any) -> Any:
-            number, self.seen = self.seen, self.seen + 1
-            # A full disk takes nothing more, and gives room; a dead process does neither.
-            if self._dead or (number >= self._at and name not in ("unlink", "rmdir", "open")):
-                error = self._fault()
-                self._dead = self._dead or isinstance(error, Killed)
-                raise error
-            return operation(*arguments, **keywords)
-
-        return act
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +33,6 @@ def memory_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables push hundreds of versions; waiting for the disk each time would take a minute."""
     monkeypatch.setattr(os, "fsync", lambda opened: None)
 
-
-FAULTS: dict[str, Callable[[], BaseException]] = {
-    "full": lambda: OSError(errno.ENOSPC, "No space left on device"),
-    "broken": lambda: OSError(errno.EIO, "Input/output error"),
-    "killed": Killed,
-}
 
 CHANGES: dict[str, Callable[[Path, Path], Any]] = {
     "push": lambda serving, model: publish(model, serving, {"metrics": {"auc": 0.9}}),

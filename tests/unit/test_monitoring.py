@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.data_gate.distance import PREVIOUS, Distance
 from pipeline.notify.settings import NOTIFY_SECTION as Notify
 from tests.debian import unpacked_program
 
@@ -161,9 +162,8 @@ def test_a_missed_run_fires_an_alert_in_a_running_prometheus_and_the_next_check_
 def test_what_node_exporter_and_the_pushgateway_hand_on_is_the_same(monitoring: Monitoring) -> None:
     now = time.time()
     drift = [
-        {"feature": "fare", "split": "train", "metric": "js", "against": "previous", "distance": 0.5,
-         "threshold": 0.1, "description": "moved"},
-    ]  # fmt: skip
+        Distance("fare", "js", 0.5, 0.1, PREVIOUS, "moved", split="train"),
+    ]
     records = [
         make_record(now - 400, status="failed", metrics={}, blessed=False),
         make_record(now - 300, inputs={}),  # Of a part of the graph.
@@ -230,7 +230,7 @@ def test_the_rules_do_what_they_say_and_name_only_metrics_that_are_written(tmp_p
     assert done.returncode == 0, done.stdout
     rules = yaml.safe_load(RULES.read_text())["groups"][0]["rules"]
     assert all(f"alertname: {rule['alert']}\n" in tests.read_text() for rule in rules)
-    drift = [{"feature": "fare", "distance": 0.5, "threshold": 0.1}]
+    drift = [Distance("fare", "js", 0.5, 0.1, PREVIOUS, "moved")]
     notify = Notify(textfile_directory=str(tmp_path))
     publish_metrics(notify, "taxi", [make_record(1.0, drift=drift)], checked=1.0)
     written = (tmp_path / "tfx_pipeline_taxi.prom").read_text()

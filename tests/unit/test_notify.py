@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.data_gate.distance import PREVIOUS, Distance
 from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.channel import find_channels
@@ -33,8 +34,8 @@ REFUSED = {
     "refusals": ("auc on the whole eval split: 0.8, the gate asks for at least 0.9",),
 }
 DRIFT = [
-    {"feature": "fare", "distance": 0.5, "threshold": 0.1, "description": "fare: a hundred times larger"},
-    {"feature": "tips", "distance": 0.01, "threshold": 0.1, "description": "tips: unchanged"},
+    Distance("fare", "js", 0.5, 0.1, PREVIOUS, "fare: a hundred times larger"),
+    Distance("tips", "js", 0.01, 0.1, PREVIOUS, "tips: unchanged"),
 ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import local_runner
 from foundation.lock import locked
 from pipeline import config, retrain
 from pipeline.config import ROOT
@@ -314,6 +315,27 @@ def test_data_that_is_not_there_is_one_sentence_and_people_hear_of_it(shop: Shop
     assert second.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
     (run,) = read_runs(shop.workspace)
     assert run.status == "failed" and run.error == first
+
+
+def test_data_that_a_scheduled_local_runner_finds_missing_is_in_the_history_and_people_hear_of_it(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["--set", "notify.webhook=http://127.0.0.1:9", "--set", "notify.retries=0"]
+    shop.table.unlink()
+    assert local_runner.main(shop.arguments(*told)) == 2
+    assert not shop.workdir.exists(), "a person who mistyped a path leaves nothing behind"
+    make_record(1.0).write(shop.workspace)
+    capsys.readouterr()
+    assert local_runner.main(shop.arguments(*told)) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: the webhook at http://127.0.0.1:9 was not told of 'failed'")
+    assert [run.error for run in read_runs(shop.workspace)] == [None, error] and "no file" in error
+    # Of a part of the graph it is an experiment.
+    assert local_runner.main(shop.arguments(*told, "--to", "ExampleGen")) == 2
+    assert "warning" not in capsys.readouterr().err
+    with locked(shop.workspace.lock):
+        assert local_runner.main(shop.arguments(*told)) == 2
+    assert len(read_runs(shop.workspace)) == 3, "while another run is going on, the history is that run's"
 
 
 @pytest.mark.parametrize("given", ["override", "variable"])

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from components.data_gate.distance import PREVIOUS, Distance
 from pipeline.config import ROOT
 from pipeline.runs import __main__ as runs
 from pipeline.runs.comparison import compare
-from pipeline.runs.run import NodeRun, Run, read_run, read_runs, settle_killed
+from pipeline.runs.run import NodeRun, Run, SpansRead, TrainingSetup, read_run, read_runs, settle_killed
 from pipeline.workspace import workspace_of
 
 from .records import make_record
@@ -34,7 +35,7 @@ def workdir(tmp_path: Path) -> Path:
                 "nodes": (NodeRun("Trainer", "executed", 9.0),),
                 "metrics": {"auc": 0.94, "recall": 0.9},
                 "blessed": True,
-                "distribution": {"strategy": "mirrored"},
+                "distribution": TrainingSetup("mirrored"),
                 "run_id": run_id,
                 "code": "0123456789abcdef",
                 "command": "python local_runner.py --set model.hidden_units=[64]",
@@ -193,7 +194,12 @@ def test_summaries_of_older_versions_are_listed_too(
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     workspace = workspace_of(str(tmp_path), "taxi")
     run = make_record(
-        1000.0, refusals=("auc on day = 1: no",), drift=({"feature": "fare"},), notes=("cached",)
+        1000.0,
+        refusals=("auc on day = 1: no",),
+        drift=(Distance("fare", "js", 0.5, 0.1, PREVIOUS, "moved"),),
+        notes=("cached",),
+        distribution=TrainingSetup("mirrored", replicas=2),
+        spans=SpansRead(("a", "b"), "b", ("b",), rows={"a": 3, "b": 0}),
     )
     run.write(workspace)
     assert read_runs(workspace) == [dataclasses.replace(run, sequence=1)]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from foundation.request_names import request_name
 from foundation.sections import require
 from trainer_module.models import Inputs, Keys, Model
+from trainer_module.second_stage.settings import SecondStage
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TwoTower(Model):
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
     log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
     softmax = "full" every item of the catalogue is one.
+    With a `second_stage` the first items of a list are put in another order by a network of its own.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
@@ -34,6 +36,7 @@ class TwoTower(Model):
     softmax: Literal["sampled", "full"] = "sampled"
     negatives: int = 2048
     uniform_negatives: int = 0
+    second_stage: SecondStage | None = None
 
     reads_log = True
     tables = ("network/items/vectors",)

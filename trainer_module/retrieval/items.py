@@ -94,6 +94,15 @@ class Items(keras.layers.Layer):
         """float [...]: what is added to the score of an item that the user does not have."""
         return tf.gather(self._biases, ids)
 
+    def popularity(self, ids: tf.Tensor) -> tf.Tensor:
+        """float32 [...]: the logarithm of an item's share of what training took, smoothed."""
+        return tf.gather(tf.constant(self._popularity, tf.float32), ids)
+
+    def values(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        """int32 [...] for each feature of one value: the number of the item's value."""
+        single = [places for _, _, places, _ in self._features.values() if places.shape[1] == 1]
+        return [tf.gather(places[:, 0], ids) for places in single]
+
     def repeat_biases(self, ids: tf.Tensor) -> tf.Tensor:
         """float [...]: how willingly an item is taken again."""
         biases = tf.gather(self._repeat_biases, ids)

@@ -1,5 +1,6 @@
 """Trains a ranking of items from sequences, in the same loop that trains on rows."""
 
+import functools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ from trainer_module.log import BASKET, FIRST_TARGET, ITEM, ITEMS, TIME, VOCABULA
 from trainer_module.retrieval.catalogue import Catalogue, read_catalogue, sequence_spec
 from trainer_module.retrieval.export import export_recommender
 from trainer_module.retrieval.network import IS_ROW
+from trainer_module.second_stage.fitting import fit_stage
+from trainer_module.second_stage.settings import SecondStage
 
 
 class RetrievalLearner(Learner):
@@ -67,9 +70,14 @@ class RetrievalLearner(Learner):
 
     def export(self, model: keras.Model) -> None:
         """See `export_recommender`."""
+        second = getattr(self.settings.model, "second_stage", None)
+        fit = functools.partial(self._fit_second, second) if second else None
         export_recommender(
-            model, self.settings, self.catalogue, self.transform_output, self.job.model_directory
+            model, self.settings, self.catalogue, self.transform_output, self.job.model_directory, fit
         )
+
+    def _fit_second(self, second: SecondStage, network: Any) -> Any:
+        return fit_stage(second, network, self._log, self.train_files, self.settings.training.seed)
 
 
 def _given(labels: Any, losses: Any) -> Any:

@@ -2,8 +2,17 @@
 
 RECOMMEND, EMBED_USER, EMBED_ITEM = "recommend", "embed_user", "embed_item"
 """A history → items and scores; a history → a vector; items → vectors."""
+RANK, CANDIDATES = "rank", "candidates"
+"""A history and `CANDIDATES` of each user → `SCORES` in the order that they are given in."""
 RANKS = "ranks"
 """Serialized examples of sequences → the rank of each target, and what is recommended in its place."""
+FIRST_STAGE_RANKS, CANDIDATE_SCORES, CANDIDATE_TARGETS = (
+    "first_stage_ranks",
+    "candidate_scores",
+    "candidate_targets",
+)
+"""More outputs of `RANKS` of a model with a second stage: `RANKS` as retrieval has them; float32 and bool [batch,
+candidates]."""
 RECOMMENDED, SCORES = "items", "scores"
 """Outputs: bytes and float32, [batch, k]."""
 APP = "app"

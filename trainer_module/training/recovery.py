@@ -7,7 +7,6 @@ is removed when the model has been exported, not before.
 
 import json
 import math
-import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -17,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from foundation.replacing import replace_file
+from foundation.replacing import replace_file, reveal
 from foundation.sections import ConfigurationError
 from trainer_module.distribution.preemption import Preempted
 from trainer_module.training.plan import Plan
@@ -159,7 +158,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
         if not best.exists():
             with best.with_suffix(".unfinished").open("wb") as file:
                 np.savez(file, *self.best_weights)
-            os.replace(best.with_suffix(".unfinished"), best)
+            reveal(best.with_suffix(".unfinished"), best)
         state = {"best": float(self.best), "best_epoch": self.best_epoch, "history": self.history}
         replace_file(self._directory / "progress.json", json.dumps(state))
         for older in self._directory.glob("best-*.npz"):

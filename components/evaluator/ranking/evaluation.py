@@ -22,14 +22,14 @@ from components.evaluator.ranking.baselines import (
 )
 from components.evaluator.ranking.document import Ranking
 from components.evaluator.ranking.gating import judge_gates
-from components.evaluator.ranking.histories import read_features, read_histories, targets_of
+from components.evaluator.ranking.histories import name_items, read_features, read_histories, targets_of
 from components.evaluator.ranking.portrait import (
     draw_coverage,
     draw_popularity,
     draw_samples,
-    name_items,
 )
 from components.evaluator.ranking.ranks import Answer, Split, ask, rank
+from components.evaluator.ranking.second_stage import FIRST_STAGE
 from components.evaluator.ranking.slices import Part, make_parts
 from components.evaluator.request import Request
 from components.evaluator.settings import EXAMPLE_COUNT
@@ -124,6 +124,9 @@ def _measure_slices(
                 measured["lift"] = measured[MAIN] / best_value
                 if not key:
                     measured.update(_spread(each.recommended, data.training.counts, len(data.catalogue)))
+                    measured.update(each.of_candidates)
+        if answer.first_stage is not None:
+            beside[FIRST_STAGE] = _means(part, _of_users(part, answer.first_stage))
         for name, of_baseline in beside.items():
             metrics |= {
                 f"{name}_{metric}": value for metric, value in of_baseline.items() if metric != EXAMPLE_COUNT
@@ -146,7 +149,7 @@ def _portray(data: _Data, split: Split, answer: Answer, live: Answer | None) -> 
         taken=draw_popularity(split.targets.items, counts),
         samples=draw_samples(split, answer, names),
         ceiling=dict(data.request.ceiling),
-        baselines=BASELINES,
+        baselines=BASELINES if answer.first_stage is None else (*BASELINES, FIRST_STAGE),
     )
 
 

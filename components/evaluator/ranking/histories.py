@@ -102,6 +102,14 @@ def read_features(files: Sequence[str], columns: Sequence[str]) -> dict[str, pa.
     return {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
 
 
+def name_items(catalogue: pa.Array, named: pa.Array | None) -> list[str]:
+    """What people call each item, [items]; as the log has it where nothing else is known."""
+    ids = [item.decode(errors="replace") for item in catalogue.to_pylist()]
+    if named is None:
+        return ids
+    return [f"{name} ({item})" if name else item for name, item in zip(named.to_pylist(), ids)]
+
+
 def _first(column: pa.Array) -> pa.Array:
     """The first value of each list, as a text."""
     values = first_values(column)

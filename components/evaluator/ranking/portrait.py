@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from components.evaluator.ranking import measures
@@ -74,11 +73,3 @@ def _sample(split: Split, answer: Answer, row: int, names: Sequence[str]) -> Sam
         recommended=called(recommended),
         hits=tuple(bool(item in taken) for item in recommended),
     )
-
-
-def name_items(catalogue: pa.Array, named: pa.Array | None) -> list[str]:
-    """What people call each item, [items]; as the log has it where nothing else is known."""
-    ids = [item.decode(errors="replace") for item in catalogue.to_pylist()]
-    if named is None:
-        return ids
-    return [f"{name} ({item})" if name else item for name, item in zip(named.to_pylist(), ids)]

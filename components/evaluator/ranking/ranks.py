@@ -1,7 +1,7 @@
 """The ranks of targets: those that a model answers, and those that scores give."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import Score
 from components.evaluator.ranking.histories import Histories, Targets, read_records
-from trainer_module.retrieval.signatures import RANKS, RECOMMENDED
+from components.evaluator.ranking.second_stage import measure_candidates
+from trainer_module.retrieval.signatures import (
+    CANDIDATE_SCORES,
+    CANDIDATE_TARGETS,
+    FIRST_STAGE_RANKS,
+    RANKS,
+    RECOMMENDED,
+)
 
 _BATCH = 64
 """Sequences that are ranked at once: 64 rows of scores of a million items take 256 MB."""
@@ -33,10 +40,14 @@ class Answer:
     Attributes:
       ranks: int64 [targets].
       recommended: int64 [sequences, k] of item numbers, negative for none.
+      first_stage: int64 [targets]: ranks in retrieval's own order; None of a model without a second stage.
+      of_candidates: Metric → its value, of the second stage; empty without one.
     """
 
     ranks: NDArray[np.int64]
     recommended: NDArray[np.int64]
+    first_stage: NDArray[np.int64] | None = None
+    of_candidates: Mapping[str, float] = field(default_factory=dict)
 
 
 def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
@@ -49,20 +60,36 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
     """
     signature = tf.saved_model.load(model).signatures[RANKS]
     (name,) = signature.structured_input_signature[1]
-    ranks, recommended, start = [], [], 0
+    places: dict[str, list[NDArray[np.int64]]] = {}
+    recommended, scores, taken, start = [], [], [], 0
     for records in read_records(split.files, _BATCH):
         answer = signature(**{name: tf.constant(records)})
-        of_event = answer[RANKS].numpy()
         lengths = np.diff(split.judged.starts[start : start + len(records) + 1])
-        ranks.append(of_event[np.arange(of_event.shape[1]) < lengths[:, np.newaxis]])
+        for output in {RANKS, FIRST_STAGE_RANKS} & answer.keys():
+            of_event = answer[output].numpy()
+            is_event = np.arange(of_event.shape[1]) < lengths[:, np.newaxis]
+            places.setdefault(output, []).append(of_event[is_event])
         recommended.append(answer[RECOMMENDED].numpy())
+        if CANDIDATE_SCORES in answer:
+            scores.append(answer[CANDIDATE_SCORES].numpy())
+            taken.append(answer[CANDIDATE_TARGETS].numpy())
         start += len(records)
-    of_target = np.concatenate(ranks)[split.targets.events]
     names = np.concatenate(recommended)
     flat = pa.array(names.reshape(-1).tolist(), pa.binary())
     numbers = pa.compute.index_in(flat, value_set=catalogue).fill_null(-1)
-    of_target = np.where(of_target > 0, of_target, measures.NO_RANK)
-    return Answer(of_target, np.asarray(numbers, np.int64).reshape(names.shape))
+    of_target = {
+        output: _of_targets(np.concatenate(parts)[split.targets.events]) for output, parts in places.items()
+    }
+    return Answer(
+        of_target[RANKS],
+        np.asarray(numbers, np.int64).reshape(names.shape),
+        of_target.get(FIRST_STAGE_RANKS),
+        measure_candidates(np.concatenate(scores), np.concatenate(taken)) if scores else {},
+    )
+
+
+def _of_targets(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(ranks > 0, ranks, measures.NO_RANK)
 
 
 def rank(score: Score, split: Split, masks: bool) -> NDArray[np.int64]:

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.columns import to_milliseconds
+from components.example_gen.behaviour_log.gathering import GatherByUser
 from components.example_gen.behaviour_log.items import (
     Items,
     merge_items,
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
+from components.example_gen.behaviour_log.stored import count_events
 from components.example_gen.behaviour_log.worker import Worker, write_items
 from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
@@ -30,8 +32,10 @@ from components.example_gen.source_format import (
 from components.example_gen.splits import Splits
 from trainer_module.log import Log
 
-PART_BYTES = 32 << 20
-"""Of the log's files, for each part of the users: some million events, which take some hundred bytes each."""
+_PART_EVENTS = 1_000_000
+"""For each part of the users, where the files say how many they have; an event takes some hundred bytes."""
+_PART_BYTES = 32 << 20
+"""Of other files, which are some million events, too, and several where they are compressed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,13 @@ class LogFiles:
     items: Sequence[str]
     log_reading: Reading
     item_reading: Reading
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the log's users are divided."""
+        if self.file_format == "parquet":
+            return 1 + count_events([Path(file) for file in self.log]) // _PART_EVENTS
+        return 1 + sum(Path(file).stat().st_size for file in self.log) // _PART_BYTES
 
     def check(self) -> None:
         """Raises ConversionError if the files cannot be read, or lack a column."""
@@ -71,7 +82,7 @@ def convert_log(
     """
     files.check()
     work = Worker(
-        files.file_format, files.log_reading, files.item_reading, destination, log, now, parts_of(files.log)
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, files.parts
     )
     items = _read_items(pipeline, work, files) if files.items else pipeline | beam.Create([Items()])
     table = beam.pvalue.AsSingleton(items)
@@ -84,7 +95,7 @@ def convert_log(
     starts = _starts(read.sample, splits, log)
     made = (
         read.events
-        | "ByUser" >> beam.GroupByKey()
+        | "ByUser" >> GatherByUser(destination)
         | "MakeSequences" >> beam.ParDo(work.make_part, starts, table).with_outputs("logged", main="counts")
     )
     rows = read.counts | "AddRows" >> beam.CombineGlobally(add_counts)
@@ -96,11 +107,6 @@ def convert_log(
     )
     counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)
-
-
-def parts_of(files: Sequence[str]) -> int:
-    """Into how many parts the users of some files are divided."""
-    return 1 + sum(Path(file).stat().st_size for file in files) // PART_BYTES
 
 
 def _read_items(pipeline: beam.Pipeline, work: Worker, files: LogFiles) -> Any:

@@ -5,6 +5,7 @@ user and one time are a basket, in the order of the log, and have one number, by
 target's history all of its own basket.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -219,4 +220,15 @@ def keep(events: Events, wanted: Any) -> Events:
         items=events.items.filter(mask),
         times=events.times[wanted],
         places=events.places[wanted],
+    )
+
+
+def together(parts: Sequence[Events]) -> Events:
+    """Events of several parts as one."""
+    return replace(
+        parts[0],
+        users=pa.concat_arrays([part.users for part in parts]),
+        items=pa.concat_arrays([part.items for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        places=np.concatenate([part.places for part in parts]),
     )

@@ -4,8 +4,8 @@
 <store>/tails/<key>/….parquet             of each user the latest events of some spans, as many as are known
 """
 
-import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from components.example_gen import span_store
 from components.example_gen.behaviour_log.sequences import Events
+from foundation.replacing import reveal
 
 EVENTS = "events"
 """The folder of a span's events, beside its examples."""
@@ -22,18 +23,25 @@ _TAILS = "tails"
 _KEPT = 3
 """Tails that stay: the window's, the one before, and a backfill's. Another is made again from the spans' events."""
 _ROWS = 1 << 20
+_LEFT_SECONDS = 86_400
+"""How old a tail is that was begun by a run that was killed."""
 
 
-def write_events(events: Events, directory: Path, number: int) -> None:
+def write_part(events: Events, directory: Path, number: int) -> None:
     """Writes the `number`-th part of the events of a span, or of a tail."""
     directory.mkdir(parents=True, exist_ok=True)
+    write_events(events, directory / f"{number:05d}.parquet")
+
+
+def write_events(events: Events, file: Path | pa.NativeFile) -> None:
+    """Writes what `read_events` reads."""
     table = pa.table(
         {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
     )
-    pq.write_table(table, directory / f"{number:05d}.parquet")
+    pq.write_table(table, file)
 
 
-def read_events(file: Path) -> Iterator[Events]:
+def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
     """The events of a file, a million at most at a time."""
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(_ROWS):
@@ -58,7 +66,10 @@ def begin_tail(store: Path, keys: Sequence[str]) -> Path:
     """A folder to write a tail into; `finish_tail` makes it one."""
     final = _tail(store, keys)
     unfinished = final.with_name(f".{final.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    for left in final.parent.glob(".*.unfinished"):
+        # What another run is writing at this moment is younger.
+        if left == unfinished or time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     unfinished.mkdir(parents=True)
     return unfinished
 
@@ -67,7 +78,7 @@ def finish_tail(store: Path, keys: Sequence[str], unfinished: Path) -> None:
     """Makes what `begin_tail` gave the tail of these spans, and removes old tails."""
     final = _tail(store, keys)
     shutil.rmtree(final, ignore_errors=True)
-    os.rename(unfinished, final)
+    reveal(unfinished, final)
     tails = sorted(final.parent.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
     for old in tails[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

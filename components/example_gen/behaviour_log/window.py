@@ -14,20 +14,21 @@ import apache_beam as beam
 import numpy as np
 import pyarrow.compute as pc
 
-from components.example_gen.behaviour_log.conversion import LogFiles, distinct, parts_of
+from components.example_gen.behaviour_log.conversion import LogFiles, distinct
 from components.example_gen.behaviour_log.counts import COUNTS, LATE, describe_no_events
+from components.example_gen.behaviour_log.gathering import GatherByUser, read_gathered, remove_gathered
 from components.example_gen.behaviour_log.items import Items
 from components.example_gen.behaviour_log.sequences import (
     Events,
     keep,
     latest_events,
     make_window_sequences,
+    together,
 )
-from components.example_gen.behaviour_log.stored import count_events, read_events, write_events
+from components.example_gen.behaviour_log.stored import count_events, read_events, write_part
 from components.example_gen.behaviour_log.worker import (
     Worker,
     by_part,
-    together,
     write_items,
     write_sequences,
 )
@@ -65,7 +66,7 @@ def convert_span(
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it.
     """
     work = Worker(
-        files.file_format, files.log_reading, files.item_reading, destination, log, now, parts_of(files.log)
+        files.file_format, files.log_reading, files.item_reading, destination, log, now, files.parts
     )
     table = beam.pvalue.AsSingleton(pipeline | "Items" >> beam.Create([items]))
     blocks, types = find_typed_blocks(
@@ -74,12 +75,14 @@ def convert_span(
     read = blocks | "ReadEvents" >> beam.ParDo(
         work.read_block, beam.pvalue.AsSingleton(types), table
     ).with_outputs("counts", "sample", main="events")
-    stored = read.events | "ByUser" >> beam.GroupByKey() | "StoreEvents" >> beam.Map(work.store_part, table)
+    gathered = read.events | "ByUser" >> GatherByUser(destination)
+    stored = gathered | "StoreEvents" >> beam.Map(work.store_part, table)
     counts = (read.counts, stored) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(_write_span_counts, destination)
 
 
 def _write_span_counts(added: Mapping[str, int], destination: str) -> None:
+    remove_gathered(destination)
     # Beam gives a dict of what was a Counter.
     counts = Counter(added)
     if not counts["events"]:
@@ -131,7 +134,7 @@ def convert_window_of_log(
         | "EventFiles" >> beam.Create(list(window.files))
         | "SpreadFiles" >> beam.Reshuffle()
         | "ReadEvents" >> beam.FlatMap(_read_parts, parts)
-        | "ByUser" >> beam.GroupByKey()
+        | "ByUser" >> GatherByUser(destination)
         | "MakeSequences" >> beam.ParDo(work.make_part, table).with_outputs("logged", main="counts")
     )
     logged = made.logged | "DistinctItems" >> beam.CombineGlobally(distinct)
@@ -155,11 +158,11 @@ class _Work:
     destination: str
     log: Log
 
-    def make_part(self, part: tuple[int, Iterable[tuple[int, Events]]], items: Items) -> Iterator[Any]:
+    def make_part(self, part: tuple[int, Iterable[tuple[int, str]]], items: Items) -> Iterator[Any]:
         """Writes the examples of some users; gives how many, and the items that they were trained on."""
-        number, found = part
+        number, files = part
         # Of one time the span before comes before.
-        by_span = sorted(found, key=lambda each: each[0])
+        by_span = sorted(read_gathered(files), key=lambda each: each[0])
         spans = np.concatenate([np.full(len(events.times), span) for span, events in by_span])
         events = together([events for _, events in by_span])
         order = np.lexsort((events.places, spans))
@@ -167,7 +170,7 @@ class _Work:
         if self.window.tail:
             is_known = spans < self.window.learned
             if is_known.any():
-                write_events(latest_events(keep(events, is_known), self.log), self.window.tail, number)
+                write_part(latest_events(keep(events, is_known), self.log), self.window.tail, number)
         made, late = make_window_sequences(events, spans, self.window.learned, self.window.judged, self.log)
         yield write_sequences(self.destination, number, made, items) + Counter({LATE: late})
         if TRAIN in made:
@@ -179,6 +182,7 @@ class _Work:
         Raises:
           ConversionError: If a split is empty.
         """
+        remove_gathered(self.destination)
         made = Counter(added)
         rows = {split: made[f"{split} sequences"] for split in (TRAIN, EVAL)}
         for split, what in ((TRAIN, "before the newest"), (EVAL, "of the newest span")):

@@ -2,8 +2,8 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.columns import drop_items, read_events
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_no_events
+from components.example_gen.behaviour_log.gathering import read_gathered, remove_gathered
 from components.example_gen.behaviour_log.items import (
     Items,
     add_logged,
@@ -23,8 +24,8 @@ from components.example_gen.behaviour_log.items import (
     to_examples,
     without_features,
 )
-from components.example_gen.behaviour_log.sequences import EVAL, TRAIN, Events, keep, make_sequences
-from components.example_gen.behaviour_log.stored import EVENTS, write_events
+from components.example_gen.behaviour_log.sequences import EVAL, TRAIN, Events, keep, make_sequences, together
+from components.example_gen.behaviour_log.stored import EVENTS, write_part
 from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, shards, write_json
 from components.example_gen.encoding import encode_rows
@@ -70,28 +71,29 @@ class Worker:
                 "counts", Counter({"rows": size, "events": len(events.times)}) + dropped + excluded
             )
             yield beam.pvalue.TaggedOutput("sample", _sample(events.times))
-            yield from by_part(events, self.parts)
+            for number, of_part in by_part(events, self.parts):
+                yield number, (0, of_part)
 
     def make_part(
-        self, part: tuple[int, Iterable[Events]], starts: Mapping[str, Any], items: Items
+        self, part: tuple[int, Iterable[tuple[int, str]]], starts: Mapping[str, Any], items: Items
     ) -> Iterator[Any]:
         """Writes the examples of some users; gives how many, and the items that they were trained on."""
-        number, found = part
+        number, files = part
         if self.log.split == "time" and EVAL not in starts:
             raise ConversionError(
                 "All events of the log are of one time, so that none is later than those that are learned from: bring "
                 "others, or correct [log] time."
             )
-        made = make_sequences(together(list(found)), self.log, dict(starts))
+        made = make_sequences(_read_part(files), self.log, dict(starts))
         yield write_sequences(self.destination, number, made, items)
         if TRAIN in made:
             yield beam.pvalue.TaggedOutput("logged", pc.unique(made[TRAIN][ITEM].flatten()))
 
-    def store_part(self, part: tuple[int, Iterable[Events]], items: Items) -> Counter[str]:
+    def store_part(self, part: tuple[int, Iterable[tuple[int, str]]], items: Items) -> Counter[str]:
         """Writes the events of some users for the windows that a span is part of, and as sequences of their own."""
-        number, found = part
-        events = together(list(found))
-        write_events(events, Path(self.destination) / EVENTS, number)
+        number, files = part
+        events = _read_part(files)
+        write_part(events, Path(self.destination) / EVENTS, number)
         made = make_sequences(events, self.log, {EVAL: np.iinfo(np.int64).max})
         return write_sequences(self.destination, number, made, items)
 
@@ -101,6 +103,7 @@ class Worker:
         Raises:
           ConversionError: If a split is empty.
         """
+        remove_gathered(self.destination)
         # Beam gives a dict of what was a Counter.
         counts = Counter(added)
         if not counts["events"]:
@@ -172,11 +175,5 @@ def _part_of(users: pa.Array, parts: int) -> Any:
     return of_user[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
-def together(parts: Sequence[Events]) -> Events:
-    return replace(
-        parts[0],
-        users=pa.concat_arrays([part.users for part in parts]),
-        items=pa.concat_arrays([part.items for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
-        places=np.concatenate([part.places for part in parts]),
-    )
+def _read_part(files: Iterable[tuple[int, str]]) -> Events:
+    return together([events for _, events in read_gathered(files)])

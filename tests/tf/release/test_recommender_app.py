@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,24 @@ from components.app_exporter import tfjs
 from components.app_exporter.component import AppExportError, refuse_other_lists
 from components.app_exporter.history import decode_answer, encode_history
 from components.app_exporter.recommender import export_recommender_app
+from tests.browser import Page, visit
 from tests.debian import program
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, Log
 from trainer_module.models.two_tower import TwoTower
 from trainer_module.retrieval import export
 from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import IS_ROW, Network
+from trainer_module.retrieval.signatures import RECOMMENDED
 
 from .conftest import tfjs_converts
 
 ITEMS, HISTORY, DAY = 300, 12, 86_400_000
 NAMES = [f"tea {number}" for number in range(ITEMS - 1)] + ["back\\slash"]
 LOG = Log(user="u", item="i", time="t", history=HISTORY)
+
+
+TITLES = {name: f"<b>{name}</b>" for name in NAMES[:-1]}
+"""Texts that a page must not take for markup; one item has none."""
 
 
 def make_network(encoder: str, log: Log = LOG) -> Network:
@@ -70,7 +78,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     directory = tmp_path_factory.mktemp("shop")
     model, files = save(directory, "average"), write_users(directory / "users.gz")
     formats = ("float32", "dynamic", *(["tfjs"] if tfjs_converts() else []))
-    return directory / "app", export_recommender_app(model, files, LOG, formats, directory / "app")
+    app = directory / "app"
+    return app, export_recommender_app(model, files, LOG, formats, app, TITLES)
 
 
 def test_every_variant_answers_the_server_s_list(exported: tuple[Path, dict[str, Any]]) -> None:
@@ -155,3 +164,74 @@ def test_a_recurrent_encoder_s_loop_runs_in_javascript(tmp_path: Path) -> None:
     report = export_recommender_app(model, files, LOG, ("tfjs",), tmp_path / "app")
     assert report["variants"]["tfjs"]["quality"] == 1.0
     assert tfjs.install_runtime()[1].joinpath("recommend.mjs").is_file()
+
+
+def best_of(server: Any, events: list[tuple[str, float]]) -> list[str]:
+    """Titles of what the server recommends to somebody who took these, [item, days ago], oldest first."""
+    answer = server(
+        items=tf.constant([[item for item, _ in events]]),
+        times=tf.constant([[int((1000 - days) * DAY) for _, days in events]], tf.int64),
+        exclude=tf.constant([[""]]), among=tf.constant([], tf.string), k=tf.constant(10),
+    )  # fmt: skip
+    return [TITLES.get(item.decode(), item.decode()) for item in answer[RECOMMENDED].numpy()[0]]
+
+
+def wait_for_status(page: Page, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while text not in page.evaluate("document.querySelector('#status').textContent"):
+        assert time.monotonic() < deadline, page.evaluate("document.body.innerText")
+        time.sleep(0.05)
+
+
+def shown(page: Page, element: str) -> list[str]:
+    """The lines of a list, without their scores."""
+    lines = f"[...document.querySelectorAll('#{element} li')].map(line => line.firstChild.data)"
+    return [line.split("  ")[0] for line in page.evaluate(lines)]
+
+
+def add(page: Page, item: str, days: float) -> None:
+    """Types it in, key by key."""
+    page.evaluate("document.querySelector('#status').textContent = ''")
+    for field, text in (("item", item), ("days", str(days))):
+        page.evaluate(f"document.querySelector('#{field}').select()")
+        page.send("Input.insertText", text=text)
+    page.evaluate("document.querySelector('#add button').click()")
+
+
+@pytest.mark.skipif(not tfjs_converts(), reason="TF.js's converter has no Python here")
+def test_a_page_recommends_from_a_history_that_is_typed_in(exported: tuple[Path, dict[str, Any]]) -> None:
+    app, _ = exported
+    server = tf.saved_model.load(str(app.parent / "model")).signatures["recommend"]
+    examples = Path(__file__).parents[3] / "examples"
+    serving = subprocess.Popen(
+        [program("node", "nodejs"), examples / "tfjs" / "serve.mjs", app, "0", examples / "recommender"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = serving.stdout.readline().strip()  # type: ignore[union-attr]
+        history = urllib.parse.quote(json.dumps([["tea 5", 9], ["tea 8", 2]]))
+        with visit(program("chromium", "chromium"), f"{address}?history={history}") as page:
+            wait_for_status(page, "10 of 300 items")
+            wanted = best_of(server, [("tea 5", 9), ("tea 8", 2)])
+            assert shown(page, "recommended") == wanted
+
+            # By its title, which is text and no markup, and after the others although it is typed in last.
+            add(page, "<b>tea 3</b>", 30)
+            wait_for_status(page, "10 of 300 items")
+            assert shown(page, "history")[2] == "<b>tea 3</b>, 30 days ago"
+            later = best_of(server, [("tea 3", 30), ("tea 5", 9), ("tea 8", 2)])
+            assert shown(page, "recommended") == later != wanted
+
+            add(page, "coffee", 1)
+            wait_for_status(page, "No item is called coffee.")
+            assert len(shown(page, "history")) == 3
+            page.evaluate("document.querySelectorAll('#history button')[2].click()")
+            wait_for_status(page, "10 of 300 items")
+            assert shown(page, "recommended") == wanted
+            # TF.js notes that it could be asked at once; a model with a loop could not.
+            assert all("You can use model.execute() instead" in problem for problem in page.problems)
+            assert all(url.startswith((address, "data:")) for url in page.requests)
+    finally:
+        serving.kill()
+        serving.communicate()

@@ -1,0 +1,58 @@
+"""A second stage's settings, and how its candidates are measured."""
+
+import numpy as np
+import pytest
+
+from components.app_exporter.shipped_code import check_exportable
+from components.evaluator.ranking.second_stage import measure_candidates
+from foundation.sections import ConfigurationError, read_section
+from pipeline import config
+from trainer_module.models.two_tower import TwoTower
+from trainer_module.settings import Settings
+
+LEAST = np.finfo(np.float32).min
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"candidates": 1}, "candidates is 1; it must be from 2 to 10,000"),
+        ({"hidden": [0]}, "hidden is \\[0\\]; it must be a list of layers of 1 to 10,000 units"),
+        ({"dropout": 1.0}, "dropout is 1.0; it must be in"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        ({"negatives": 0}, "negatives is 0; it must be at least 1"),
+        ({"candidate": 100}, "no key 'candidate': did you mean 'candidates'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        read_section(TwoTower, {"second_stage": given}, "[model]")
+
+
+def test_there_is_none_unless_it_is_asked_for_and_its_settings_travel_as_json() -> None:
+    assert config.load("shop", "laptop", ["model.second_stage={}"]).settings.model != TwoTower()
+    plain = config.load("shop", "laptop").settings
+    assert isinstance(plain.model, TwoTower)
+    asked = config.load("shop", "laptop", ["model.second_stage.hidden=[16]"]).settings
+    assert isinstance(asked.model, TwoTower) and asked.model.second_stage
+    assert asked.model.second_stage.hidden == (16,) and asked.model.second_stage.candidates == 200
+    assert Settings.from_json(asked.to_json()) == asked
+
+
+def test_apps_are_refused_before_anything_is_trained() -> None:
+    asked = config.load("shop", "laptop", ["model.second_stage={}"]).settings
+    check_exportable(asked, [])
+    with pytest.raises(ConfigurationError, match="serves another: remove it, or set \\[app\\] formats"):
+        check_exportable(asked, ["tflite"])
+
+
+def test_areas_are_of_pairs_of_a_candidate_that_was_taken_and_one_that_was_not() -> None:
+    scores = np.array([[3.0, 2.0, 1.0, LEAST], [0.5, 0.5, -1.0, 0.0], [1.0, 2.0, 3.0, 4.0]], np.float32)
+    taken = np.array([[True, False, True, False], [True, False, False, False], [False] * 4])
+    # The first user: one of two pairs in order. The second: two, and a tie. The third took none of them.
+    found = measure_candidates(scores, taken)
+    assert found["user_auc"] == pytest.approx((1 / 2 + 2.5 / 3) / 2)
+    yes, no = [3.0, 1.0, 0.5], [2.0, 0.5, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0]
+    pairs = [(a > b) + 0.5 * (a == b) for a in yes for b in no]
+    assert found["auc"] == pytest.approx(np.mean(pairs))
+    assert measure_candidates(scores[2:], taken[2:]) == {}

@@ -1,0 +1,1 @@
+"""From histories to answers: what the signatures of a recommender have in common."""

@@ -1,0 +1,143 @@
+"""What a recommender's signatures answer, all from the same scores and the same mask."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from trainer_module.export import Tensors
+from trainer_module.features.vocabulary import escape
+from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.retrieval import signatures
+from trainer_module.retrieval.measures import measure_rows
+from trainer_module.retrieval.preprocessing import PADDING
+from trainer_module.retrieval.queries import AFTER_ALL
+from trainer_module.retrieval.scores import UNWANTED, exclude
+from trainer_module.second_stage.order import Order
+from trainer_module.second_stage.stage import Stage
+
+
+class Answers:
+    """What all signatures have in common: a history as the network takes it, the scores, and the best of them."""
+
+    def __init__(
+        self,
+        network: Any,
+        log: Log,
+        numbers: Callable[..., Any],
+        names: Callable[..., Any],
+        items: int,
+        stage: Stage | None = None,
+    ) -> None:
+        """Takes the network, what it was trained on, names to numbers and back, how many items there are, and a second stage."""
+        self._log, self._numbers, self._names, self._items = log, numbers, names, items
+        self._order = Order(network, stage)
+        self._k_max = min(signatures.K_MAX, items)
+
+    def lookup(self, names: tf.Tensor) -> tf.Tensor:
+        """int64: item numbers; `PADDING` for the empty text, `UNKNOWN` for what the catalogue lacks."""
+        numbers = self._numbers(escape(names))
+        return tf.where(tf.equal(names, ""), tf.constant(PADDING, tf.int64), numbers)
+
+    def history(self, request: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """The latest `Log.history` events of the catalogue's items, as `Network.scores` is given them."""
+        return self._latest(self.lookup(request["items"]), request["times"])
+
+    def _latest(self, ids: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # One place more, as nothing can be looked for among none.
+        ids = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PADDING)
+        times = tf.pad(times, [[0, 0], [0, 1]])
+        there = ids >= 0
+        items = tf.where(there, tf.cast(ids, tf.int32), self._items)
+        times = tf.where(there, times, AFTER_ALL)
+        # The last of those that are there come last, and then, among the latest, first.
+        latest = tf.argsort(tf.cast(there, tf.int32), axis=1, stable=True)[:, -self._log.history :]
+        there, items, times = (tf.gather(each, latest, batch_dims=1) for each in (there, items, times))
+        order = tf.argsort(tf.cast(~there, tf.int32), axis=1, stable=True)
+        return tf.gather(items, order, batch_dims=1), tf.gather(times, order, batch_dims=1)
+
+    def _top(self, scores: tf.Tensor, k: tf.Tensor) -> Tensors:
+        values, numbers = tf.math.top_k(scores, self._k_max)
+        values, numbers = values[:, :k], tf.cast(numbers[:, :k], tf.int64)
+        names = tf.where(values > UNWANTED, _unescape(self._names(numbers)), "")
+        return {signatures.RECOMMENDED: names, signatures.SCORES: values}
+
+    def recommend(self, request: Tensors) -> Tensors:
+        """The best `k` items, at most `K_MAX`, but for what the request excludes, or among those that it names."""
+        unwanted = tf.cast(self.lookup(request["exclude"]), tf.int32)
+        moment = self._order.observe(*self.history(request))
+        scores = exclude(moment.scores, unwanted)
+        among = self.lookup(request["among"])
+        chosen = tf.scatter_nd(
+            tf.boolean_mask(among, among >= 0)[:, tf.newaxis],
+            tf.ones([tf.reduce_sum(tf.cast(among >= 0, tf.int32))]),
+            tf.constant([self._items], tf.int64),
+        )
+        is_free = tf.equal(tf.size(among), 0)
+        scores = tf.where(is_free | (chosen > 0), scores, UNWANTED)
+        return self._top(self._order.serve(moment, scores), request["k"])
+
+    def rank(self, request: Tensors) -> Tensors:
+        """A score of each item that is asked about."""
+        asked = self.lookup(request[signatures.CANDIDATES])
+        return {signatures.SCORES: self._order.rank(self._order.observe(*self.history(request)), asked)}
+
+    def of_examples(self, examples: tf.Tensor) -> Tensors:
+        """What follows all events of each example."""
+        parsed = _parse(examples)
+        moment = self._order.observe(*self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
+        return self._top(self._order.serve(moment, moment.scores), tf.constant(self._k_max))
+
+    def ranks(self, examples: tf.Tensor) -> Tensors:
+        """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
+        parsed = _parse(examples)
+        ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
+        place = tf.range(tf.shape(ids, tf.int64)[1])
+        basket = tf.gather(parsed[BASKET], first, batch_dims=1)
+        is_context = (place < first) & (parsed[BASKET] < basket)
+        moment = self._order.observe(*self._latest(tf.where(is_context, ids, PADDING), parsed[TIME]))
+        is_target = (place >= first) & (ids >= 0)
+        scores = self._order.serve(moment, moment.scores)
+        ranks = _ranks_of(scores, ids, is_target)
+        # What may not be recommended again is none either; what the catalogue lacks is a miss.
+        counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
+        measured = measure_rows(ids, ranks, counts)
+        answer = {signatures.RANKS: ranks, **measured, **self._top(scores, tf.constant(self._k_max))}
+        of_candidates = self._order.candidates(moment, tf.where(is_target, ids, PADDING))
+        if of_candidates is not None:
+            answer[signatures.FIRST_STAGE_RANKS] = _ranks_of(moment.scores, ids, is_target)
+            answer[signatures.CANDIDATE_SCORES], answer[signatures.CANDIDATE_TARGETS] = of_candidates
+        return answer
+
+
+def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Tensor:
+    """int64 [batch, events]: how many items have the score of the event's or more; 0 for no target, or one unwanted."""
+
+    def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        of_items, numbers, wanted = row
+        own = tf.gather(of_items, tf.boolean_mask(numbers, wanted))
+        at_least = tf.reduce_sum(tf.cast(of_items >= own[:, tf.newaxis], tf.int64), axis=1)
+        at_least = tf.where(own > UNWANTED, at_least, 0)
+        return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
+
+    return tf.map_fn(of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64))
+
+
+def _parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]."""
+    kinds = {ITEM: tf.string, TIME: tf.int64, BASKET: tf.int64, FIRST_TARGET: tf.int64}
+    parsed = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(kind) for name, kind in kinds.items()})
+    dense = {name: tf.sparse.to_dense(column) for name, column in parsed.items()}
+    width = tf.shape(dense[ITEM])[1]
+    for name in (TIME, BASKET):
+        dense[name] = tf.pad(dense[name], [[0, 0], [0, tf.maximum(width - tf.shape(dense[name])[1], 0)]])
+    dense[FIRST_TARGET] = tf.reduce_sum(dense[FIRST_TARGET], axis=1, keepdims=True)
+    return dense
+
+
+def _unescape(names: tf.Tensor) -> tf.Tensor:
+    """The opposite of `escape`: an escaped backslash is set aside, so that what follows it is not taken for a sign."""
+    aside = "\x00"
+    for written, meant in ((r"\\\\", aside), (r"\\n", "\n"), (r"\\r", "\r"), (aside, r"\\")):
+        names = tf.strings.regex_replace(names, written, meant)
+    return names

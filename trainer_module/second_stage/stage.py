@@ -1,0 +1,111 @@
+"""The second stage itself: its score of a candidate, and lists that it has put in another order."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tf_keras as keras
+
+from trainer_module.log import Log
+from trainer_module.retrieval.scores import UNWANTED
+from trainer_module.second_stage.pairs import Moment, Pair, describe
+from trainer_module.second_stage.settings import SecondStage
+
+_MARGIN = 0.01
+"""By how much the last candidate stands above the first item that is none: more than rounding takes away."""
+
+
+class Candidates(NamedTuple):
+    """The first items of lists."""
+
+    items: tf.Tensor
+    """int32 [users, candidates], the best by retrieval first."""
+    first: tf.Tensor
+    """float32 [users, candidates]: retrieval's scores; `UNWANTED` for what only fills up."""
+    second: tf.Tensor
+    """float32 [users, candidates]: the second stage's."""
+
+
+class Stage(keras.layers.Layer):
+    """Adds to the logarithm of an item's chance what a network of dense layers makes of the pair.
+
+    It begins at nothing, so that training begins with retrieval's order.
+    """
+
+    def __init__(self, settings: SecondStage, network: Any, log: Log, seed: int = 0, **options: Any) -> None:
+        """Takes the retrieval that has been trained, whose variables stay as they are."""
+        super().__init__(**options)
+        self.settings = settings
+        # A function, as Keras takes a layer that is an attribute for a part of this one.
+        self._network: Callable[[], Any] = lambda: network
+        self._in_order = log.same_time == "in_order"
+        self.limit = min(settings.candidates, network.items.count)
+
+        def uniform(place: int) -> Any:
+            return keras.initializers.GlorotUniform(seed + place)
+
+        self._layers = [
+            keras.layers.Dense(units, "relu", kernel_initializer=uniform(place))
+            for place, units in enumerate(settings.hidden)
+        ]
+        self._dropout = keras.layers.Dropout(settings.dropout, seed=seed)
+        self._output = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)
+
+    def build(self, input_shape: Any) -> None:
+        """What numbers are brought to zero mean and unit variance by."""
+        size = [sum(int(shape[-1]) for shape in input_shape[1:])]
+        self._mean = self.add_weight("mean", size, initializer="zeros", trainable=False)
+        self._deviation = self.add_weight("deviation", size, initializer="ones", trainable=False)
+
+    def call(self, pair: Pair, training: bool | None = None) -> tf.Tensor:
+        """float32 [..., candidates]: the scores."""
+        hidden = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
+        # Far from all that training has seen a number is taken for the last that it has.
+        hidden = tf.clip_by_value(hidden, -5.0, 5.0)
+        for layer in self._layers:
+            hidden = self._dropout(layer(hidden), training=training)
+        return pair.log_chance + self._output(hidden)[..., 0]
+
+    def standardise(self, mean: Any, deviation: Any) -> None:
+        """Takes mean and deviation of what it reads, [numbers + 2 * dimensions] each."""
+        self._mean.assign(tf.cast(mean, tf.float32))
+        self._deviation.assign(tf.maximum(tf.cast(deviation, tf.float32), 1e-3))
+
+    def describe(self, moment: Moment, items: tf.Tensor) -> Pair:
+        """What it reads of `items`, int32 [users, candidates], at a moment."""
+        return describe(self._network(), self._in_order, moment, items)
+
+    def choose(self, moment: Moment, scores: tf.Tensor) -> Candidates:
+        """The candidates among what may be recommended.
+
+        Args:
+          moment: The users.
+          scores: float32 [users, items]: the moment's, with `UNWANTED` for what the request leaves out.
+        """
+        first, items = tf.math.top_k(scores, self.limit)
+        return Candidates(items, first, self(self.describe(moment, items)))
+
+    def rank(self, moment: Moment, items: tf.Tensor) -> tf.Tensor:
+        """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where negative or not to be recommended."""
+        known = tf.maximum(tf.cast(items, tf.int32), 0)
+        wanted = (items >= 0) & (tf.gather(moment.scores, known, batch_dims=1) > UNWANTED)
+        return tf.where(wanted, self(self.describe(moment, known)), UNWANTED)
+
+
+def put_first(scores: tf.Tensor, chosen: Candidates) -> tf.Tensor:
+    """Scores in the order that is served: candidates by the second stage, and below all of them the others.
+
+    The differences between candidates stay what they are, to the resolution of float32: one shift for each user lifts the
+    least of them above the score of the first item that is no candidate.
+
+    Args:
+      scores: float32 [users, items]: that `chosen` were chosen from.
+      chosen: The candidates.
+    """
+    wanted, most = chosen.first > UNWANTED, tf.float32.max
+    floor = tf.reduce_min(tf.where(wanted, chosen.first, most), axis=1, keepdims=True)
+    least = tf.reduce_min(tf.where(wanted, chosen.second, most), axis=1, keepdims=True)
+    lifted = tf.where(wanted, chosen.second - least + floor + _MARGIN, UNWANTED)
+    users, count = tf.shape(chosen.items)[0], tf.shape(chosen.items)[1]
+    at = tf.stack([tf.repeat(tf.range(users), count), tf.reshape(chosen.items, [-1])], axis=1)
+    return tf.tensor_scatter_nd_update(scores, at, tf.reshape(lifted, [-1]))
