@@ -12,6 +12,7 @@ from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.writers import eval_config_writer, metrics_plots_and_validations_writer
 
 from components.evaluator.arrays.choice import Computations, find_computations
+from components.evaluator.arrays.derivation import derive_one
 from components.evaluator.arrays.measure import Measure
 from components.evaluator.arrays.slices import Key
 
@@ -62,7 +63,7 @@ def derive(sliced: tuple[Key, Found], computations: Computations, baseline: str)
     key, found = sliced
     found = dict(found)
     for computation in computations.derived:
-        found |= computation.result(found)
+        found |= derive_one(computation, found)
     found = {name: value for name, value in found.items() if not name.name.startswith("_")}
     if baseline:
         found |= _changes(found, baseline)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from tensorflow_model_analysis.contrib.aggregates.binary_confusion_matrices import Matrix
-from tensorflow_model_analysis.metrics import calibration_histogram
 
+from components.evaluator.arrays.derivation import Buckets
 from components.evaluator.arrays.measure import Measure, SumMeasure, place_of
 from components.evaluator.arrays.rows import Array, Batch
 from components.evaluator.arrays.slices import Members
@@ -183,10 +183,7 @@ class HistogramMeasure(Measure):
 
     def output(self, state: Cells) -> dict[Any, Any]:
         """See the base class."""
-        buckets = zip(state.places.tolist(), state.sums.tolist())
-        return {
-            self.computation.keys[0]: [calibration_histogram.Bucket(place, *sums) for place, sums in buckets]
-        }
+        return {self.computation.keys[0]: Buckets(state)}
 
 
 def _times(factor: Array, value: Array) -> Array:
