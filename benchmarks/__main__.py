@@ -29,6 +29,7 @@ QUESTIONS = (
     "exported_model",
     "growth",
     "real_tables",
+    "evaluation",
 )
 
 

@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 import tf_keras as keras
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluator.labelled_rows import UNWEIGHTED
+from components.evaluator.heads import UNWEIGHTED
 from components.evaluator.row_metrics import THRESHOLD
 from components.evaluator.settings import EXAMPLE_COUNT, Metric
 from foundation.sections import ConfigurationError

@@ -27,8 +27,22 @@ class RowSums(keras.metrics.Metric):
         weights = tf.ones_like(labels)
         if sample_weight is not None:
             weights = tf.reshape(tf.cast(sample_weight, tf.float64), [-1])
-        self.sums.assign_add(self.sums_of(labels, tf.reshape(predictions, [-1, outputs]), weights))
+        places, terms = self.cells(labels, tf.reshape(predictions, [-1, outputs]), weights)
+        cells = self.sums.shape.num_elements() // terms.shape[-1]
+        added = tf.math.unsorted_segment_sum(
+            tf.reshape(terms, [-1, terms.shape[-1]]), tf.reshape(places, [-1]), cells
+        )
+        self.sums.assign_add(tf.reshape(added, self.sums.shape))
 
     @abstractmethod
-    def sums_of(self, labels: Any, predictions: Any, weights: Any) -> Any:
-        """What these rows add: float64 labels [rows], predictions [rows, outputs] and weights [rows]."""
+    def cells(self, labels: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
+        """Where and what each row adds, so that the rows of many slices are added up at once.
+
+        Args:
+          labels: float64 [rows].
+          predictions: float64 [rows, outputs].
+          weights: float64 [rows].
+
+        Returns:
+          int64 [rows, any], cells of `sums` as it is stored; float64 [rows, any, terms], the terms of each cell.
+        """

@@ -1,4 +1,4 @@
-"""TFX's Evaluator, with a baseline that may be empty and a verdict; metrics and spans travel with the blessing.
+"""TFX's Evaluator, in arrays and with a verdict; metrics and spans travel with the blessing.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
@@ -7,7 +7,7 @@ judges the candidate on the absolute thresholds alone.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,20 +17,22 @@ from tfx import types
 from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import (
     BASELINE_MODEL_KEY,
     BLESSING_KEY,
     EVAL_CONFIG_KEY,
     EVALUATION_KEY,
-    EXAMPLE_SPLITS_KEY,
     EXAMPLES_KEY,
     MODEL_KEY,
+    SCHEMA_KEY,
 )
-from tfx.utils import path_utils, proto_utils
+from tfx.utils import io_utils, path_utils, proto_utils
 
-from components.evaluator import labelled_rows
+from components.evaluator.arrays.evaluation import Evaluation, evaluate
+from components.evaluator.arrays.reading import schema_of
 from components.evaluator.gates import read_gates
+from components.evaluator.heads import heads_of
 from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.tfma_files import write_evaluation
@@ -68,9 +70,9 @@ class Executor(executor.Executor):
         if function := exec_properties.get(EVALUATION):
             self._judge_by(function, input_dict, output_dict, exec_properties, baselines)
             return
-        super().Do({**input_dict, BASELINE_MODEL_KEY: baselines}, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
         config = proto_utils.json_to_proto(exec_properties[EVAL_CONFIG_KEY], tfma.EvalConfig())
+        self._evaluate(config, input_dict, baselines, "eval", evaluation.uri)
         verdict = judge(
             Path(evaluation.uri),
             config,
@@ -80,9 +82,36 @@ class Executor(executor.Executor):
         )
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         if TEST in artifact_utils.decode_split_names(examples.split_names):
-            metrics = self._test(input_dict, evaluation, config, exec_properties)
-            verdict = replace(verdict, test_metrics=metrics)
+            verdict = replace(verdict, test_metrics=self._test(config, input_dict, evaluation))
+        if output_dict.get(BLESSING_KEY):
+            _describe(artifact_utils.get_single_instance(output_dict[BLESSING_KEY]), input_dict, baselines)
         self._leave(verdict, evaluation, examples, output_dict)
+
+    def _evaluate(
+        self,
+        config: tfma.EvalConfig,
+        input_dict: dict[str, list[types.Artifact]],
+        baselines: list[types.Artifact],
+        split: str,
+        directory: str,
+    ) -> None:
+        """Leaves the files of an evaluation of a split in `directory`."""
+        # Without a live model, what gates ask of a change is left out.
+        asked = tfma.utils.update_eval_config_with_defaults(
+            config, has_baseline=bool(baselines), rubber_stamp=True
+        )
+        tfma.utils.verify_eval_config(asked)
+        models = {
+            spec.name: path_utils.serving_model_dir(model.uri)
+            for spec, (model,) in zip(asked.model_specs, (input_dict[MODEL_KEY], baselines))
+        }
+        evaluation = Evaluation(asked, models, heads_of(config), schema=None)
+        if input_dict.get(SCHEMA_KEY):
+            schema = artifact_utils.get_single_instance(input_dict[SCHEMA_KEY])
+            read = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
+            evaluation = replace(evaluation, schema=schema_of(read, evaluation.columns))
+        with self._make_beam_pipeline() as pipeline:
+            evaluate(pipeline, _files(input_dict[EXAMPLES_KEY], split), evaluation, directory)
 
     def _judge_by(
         self,
@@ -100,7 +129,7 @@ class Executor(executor.Executor):
             model=path_utils.serving_model_dir(model.uri),
             live_model=path_utils.serving_model_dir(baselines[0].uri) if baselines else None,
             files={
-                split: sorted(fileio.glob(f"{artifact_utils.get_split_uri([examples], split)}/*"))
+                split: _files([examples], split)
                 for split in artifact_utils.decode_split_names(examples.split_names)
             },
             log=read_log(json.loads(exec_properties[LOG]), "[log]"),
@@ -134,10 +163,9 @@ class Executor(executor.Executor):
 
     def _test(
         self,
+        config: tfma.EvalConfig,
         input_dict: dict[str, list[types.Artifact]],
         evaluation: types.Artifact,
-        config: tfma.EvalConfig,
-        exec_properties: dict[str, Any],
     ) -> dict[str, float]:
         """The candidate's metrics on the whole test split, on which nothing is gated."""
         plain = tfma.EvalConfig()
@@ -145,15 +173,9 @@ class Executor(executor.Executor):
         del plain.slicing_specs[:]
         for metric in (metric for specs in plain.metrics_specs for metric in specs.metrics):
             metric.ClearField("per_slice_thresholds")
-        beside = standard_artifacts.ModelEvaluation()
-        beside.uri = str(Path(evaluation.uri) / TEST)
-        properties = {
-            **exec_properties,
-            EVAL_CONFIG_KEY: proto_utils.proto_to_json(plain),
-            EXAMPLE_SPLITS_KEY: json.dumps([TEST]),
-        }
-        super().Do({**input_dict, BASELINE_MODEL_KEY: []}, {EVALUATION_KEY: [beside]}, properties)
-        return read_metrics(Path(beside.uri), plain)
+        beside = Path(evaluation.uri) / TEST
+        self._evaluate(plain, input_dict, [], TEST, str(beside))
+        return read_metrics(beside, plain)
 
 
 class Evaluator(component.Evaluator):
@@ -175,7 +197,7 @@ class Evaluator(component.Evaluator):
         Gates do not ask about slices of fewer than `min_slice_rows` rows. Of a recommender, `item_name` is the column
         with what people call an item, and `ceiling` what no model can exceed, by metric.
         """
-        super().__init__(**inputs, module_path=labelled_rows.__name__)
+        super().__init__(**inputs)
         task, log = settings.label.rules, settings.log
         # TFX's specification of the step has no room for them; every runner reads them here.
         self.exec_properties.update(
@@ -186,17 +208,31 @@ class Evaluator(component.Evaluator):
             }
         )
         if task.evaluation:
-            read = json.dumps(asdict(log) if log else {}, sort_keys=True)
+            read = json.dumps(log.to_table() if log else {}, sort_keys=True)
             known = json.dumps(dict(ceiling), sort_keys=True)
             self.exec_properties.update(
                 {EVALUATION: task.evaluation, LOG: read, ITEM_NAME: item_name, CEILING: known}
             )
 
 
+def _files(examples: list[types.Artifact], split: str) -> list[str]:
+    return sorted(fileio.glob(f"{artifact_utils.get_split_uri(examples, split)}/*"))
+
+
+def _describe(
+    blessing: types.Artifact, input_dict: dict[str, list[types.Artifact]], baselines: list[types.Artifact]
+) -> None:
+    """Says which models were compared, as TFX's Evaluator does."""
+    (model,) = input_dict[MODEL_KEY]
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    for baseline in baselines:
+        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
+
+
 def _bless(blessing: types.Artifact, passed: bool) -> None:
-    """Says what the verdict says, where TFX's own answer, which asks about every slice, is another."""
-    if passed == bool(blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)):
-        return
+    """Says what the verdict says, as the Pusher reads it."""
     names = {False: constants.NOT_BLESSED_FILE_NAME, True: constants.BLESSED_FILE_NAME}
     (Path(blessing.uri) / names[not passed]).unlink(missing_ok=True)
     (Path(blessing.uri) / names[passed]).touch()

@@ -13,8 +13,8 @@ import tensorflow_model_analysis as tfma
 from components.evaluator import intervals
 from components.evaluator.curves import draw_curves
 from components.evaluator.gates import judge_gate, read_gates
+from components.evaluator.heads import UNWEIGHTED, heads_of
 from components.evaluator.intervals import Scores
-from components.evaluator.labelled_rows import UNWEIGHTED, heads_of
 from components.evaluator.settings import EXAMPLE_COUNT
 from components.evaluator.verdict import Slice, SliceMetrics, Verdict
 from trainer_module.tasks import named

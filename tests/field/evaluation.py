@@ -77,7 +77,6 @@ def evaluate(
         "eval_config": proto_utils.proto_to_json(evaluation_config(loaded)),
         "example_splits": "null",
         "fairness_indicator_thresholds": "null",
-        "module_path": "components.evaluator.labelled_rows",
         "main_metric": rules.main_metric,
         "more_is_better": int(rules.more_is_better),
         "min_slice_rows": loaded.evaluation.min_slice_rows,

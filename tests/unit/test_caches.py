@@ -30,6 +30,7 @@ EDITED = {
     "components/baseline_model/component.py": f"BaselineModel, {TRAINS}",
     "components/data_gate/checks/labels.py": f"DataGate, {TRAINS}",
     "components/data_gate/drift.py": f"DataGate, {TRAINS}",
+    "components/evaluator/arrays/sums.py": f"Evaluator, Pusher, {TRAINS}",
     "components/evaluator/component.py": f"Evaluator, Pusher, {TRAINS}",
     "components/evaluator/ranking/measures.py": "",
     "components/example_gen/behaviour_log/sequences.py": f"ExampleGen, {TRAINS}",

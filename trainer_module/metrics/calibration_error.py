@@ -24,7 +24,7 @@ class CalibrationError(RowSums):
         """What `__init__` is given."""
         return {**super().get_config(), "bins": self.bins}
 
-    def sums_of(self, labels: Any, predictions: Any, weights: Any) -> Any:
+    def cells(self, labels: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """See the base class."""
         if predictions.shape[-1] == 1:
             probability, is_so = predictions[:, 0], labels
@@ -34,7 +34,7 @@ class CalibrationError(RowSums):
             is_so = tf.cast(tf.equal(said, labels), tf.float64)
         place = tf.cast(tf.clip_by_value(probability * self.bins, 0, self.bins - 1), tf.int64)
         terms = tf.stack([tf.ones_like(labels), probability, is_so], axis=1) * weights[:, tf.newaxis]
-        return tf.math.unsorted_segment_sum(terms, place, self.bins)
+        return place[:, tf.newaxis], terms[:, tf.newaxis]
 
     def result(self) -> Any:
         """From 0 to 1."""

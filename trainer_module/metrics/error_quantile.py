@@ -24,15 +24,16 @@ class ErrorQuantile(RowSums):
         """What `__init__` is given."""
         return {**super().get_config(), "quantile": self.quantile}
 
-    def sums_of(self, labels: Any, predictions: Any, weights: Any) -> Any:
+    def cells(self, labels: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """See the base class."""
         exponent = tf.math.log(tf.abs(labels - predictions[:, 0])) / tf.math.log(tf.constant(10, tf.float64))
         place = tf.clip_by_value((exponent - _LEAST) * _PARTS + 1, 0, self.sums.shape[0] - 1)
-        return tf.math.unsorted_segment_sum(weights, tf.cast(place, tf.int64), self.sums.shape[0])
+        return tf.cast(place, tf.int64)[:, tf.newaxis], weights[:, tf.newaxis, tf.newaxis]
 
     def result(self) -> Any:
         """The geometric middle of the part in which the quantile lies."""
         reached = tf.cumsum(self.sums)
         place = tf.searchsorted(reached, [self.quantile * reached[-1]])[0]
         exponent = (tf.cast(place, tf.float64) - 0.5) / _PARTS + _LEAST
-        return tf.where(place > 0, tf.constant(10, tf.float64) ** exponent, 0.0)
+        found = tf.where(place > 0, tf.constant(10, tf.float64) ** exponent, 0.0)
+        return tf.where(tf.math.is_nan(reached[-1]), reached[-1], found)

@@ -26,7 +26,7 @@ class MulticlassAUC(RowSums):
         """What `__init__` is given."""
         return {**super().get_config(), "classes": self.classes}
 
-    def sums_of(self, labels: Any, predictions: Any, weights: Any) -> Any:
+    def cells(self, labels: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """See the base class."""
         if predictions.shape[-1] != self.classes:
             raise ValueError(f"classes is {self.classes}, and the model has {predictions.shape[-1]}.")
@@ -34,11 +34,7 @@ class MulticlassAUC(RowSums):
         is_class = tf.equal(tf.cast(labels, tf.int64)[:, tf.newaxis], tf.range(self.classes, dtype=tf.int64))
         side = tf.where(is_class, tf.constant(0, tf.int64), tf.constant(1, tf.int64))
         place = (side * self.classes + tf.range(self.classes, dtype=tf.int64)) * _BUCKETS + bucket
-        each = tf.broadcast_to(weights[:, tf.newaxis], tf.shape(place))
-        counts = tf.math.unsorted_segment_sum(
-            tf.reshape(each, [-1]), tf.reshape(place, [-1]), 2 * self.classes * _BUCKETS
-        )
-        return tf.reshape(counts, self.sums.shape)
+        return place, tf.broadcast_to(weights[:, tf.newaxis], tf.shape(place))[..., tf.newaxis]
 
     def result(self) -> Any:
         """From 0 to 1; NaN where no class has both sides."""

@@ -16,10 +16,11 @@ class R2(RowSums):
     def __init__(self, name: str = "r2", dtype: Any = None) -> None:
         super().__init__([4], name, dtype)
 
-    def sums_of(self, labels: Any, predictions: Any, weights: Any) -> Any:
+    def cells(self, labels: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """See the base class."""
         terms = [tf.ones_like(labels), labels, labels**2, (labels - predictions[:, 0]) ** 2]
-        return tf.reduce_sum(tf.stack(terms) * weights, axis=1)
+        one_cell = tf.zeros([tf.size(labels), 1], tf.int64)
+        return one_cell, (tf.stack(terms, axis=1) * weights[:, tf.newaxis])[:, tf.newaxis]
 
     def result(self) -> Any:
         """NaN where all labels are equal."""
