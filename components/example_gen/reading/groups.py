@@ -1,7 +1,6 @@
 """Small files side by side: which of a table's files share a file of examples.
 
-A file of examples for each of two thousand small files makes every later step open four thousand: ExampleGen,
-StatisticsGen and Transform of 16,000 rows took a quarter of a minute each, and more.
+Two thousand files of eight rows became 3,929 files of examples, all of which every later step opens; now 16.
 """
 
 import os
