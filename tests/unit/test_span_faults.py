@@ -12,7 +12,7 @@ import pytest
 
 from components.example_gen import span_store
 from components.example_gen.behaviour_log import stored
-from components.example_gen.behaviour_log.sequences import Events
+from components.example_gen.behaviour_log.events import Events
 
 from .faults import FAULTS, Faults, Killed
 from .test_span_conversion import Site
