@@ -27,7 +27,9 @@ def main() -> None:
     """Prints a line for each size and kind of index."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--index", nargs="+", default=["exact", "inverted_file"])
+    parser.add_argument(
+        "--index", nargs="+", default=["exact", "inverted_file"], help="recall is of the first of them"
+    )
     parser.add_argument("--model", type=Path, help="a pushed version, whose vectors and histories are taken")
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--batch", type=int, default=1)

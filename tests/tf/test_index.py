@@ -195,7 +195,6 @@ def test_only_a_large_catalogue_gets_an_index_by_itself(monkeypatch: pytest.Monk
     assert inverted_file.make_index(network, catalogue) is None
     monkeypatch.setattr(inverted_file, "AUTO_ITEMS", ITEMS - 1)
     made = inverted_file.make_index(network, catalogue)
-    # The square root of 900 means, and what is more than 30 items of one is several cells.
     assert made is not None and made.probes == 32
     exact = make_network(index="exact")
     assert inverted_file.make_index(exact, exact.freeze()) is None

@@ -76,9 +76,10 @@ class IndexedAnswers(Answers):
         nothing = tf.fill([tf.shape(users)[0], 1], PADDING)
         excluded = nothing if excluded is None else excluded
         among = tf.zeros([0], tf.int32) if among is None else among
-        biases = self._frozen.items.biases(tf.range(self._items))
 
         def choose(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # In here, as most requests do not come here: a million biases take a millisecond.
+            biases = self._frozen.items.biases(tf.range(self._items))
             chosen = choose_among(self._catalogue, biases, items, users)
             return chosen.best(own, excluded, self._k_max)
 

@@ -68,14 +68,14 @@ class InvertedFile(tf.Module):
           vectors: float32 [items, dimensions].
           biases: float32 [items].
           offered: bool [items]: which may be recommended; the others are in no cell.
-          cells: Of how many means; 0 for the square root of the number of items.
-          probes: 0 for one in 32 cells, and at least 32.
+          cells: Of how many means; 0 for twice the square root of the number of items.
+          probes: 0 for one in 128 cells, and at least 32.
         """
         super().__init__(name="index")
         self._count = len(biases)
         numbers = np.flatnonzero(offered)
         joined = np.concatenate([vectors, np.asarray(biases)[:, np.newaxis]], axis=1).astype(np.float32)
-        places = make_cells(joined[numbers], cells or max(1, round(math.sqrt(len(numbers)))))
+        places = make_cells(joined[numbers], cells or max(1, round(2 * math.sqrt(len(numbers)))))
         members = np.append(numbers, self._count)[places]
         # What fills a cell up has a vector of nothing.
         contents = np.concatenate([joined, np.zeros_like(joined[:1])])[members]
@@ -84,7 +84,7 @@ class InvertedFile(tf.Module):
         place_of[members.reshape(-1)] = np.arange(members.size)
         place_of[self._count] = members.size
         self._width = members.shape[1]
-        self.probes = min(probes or max(_LEAST_PROBES, len(members) // 32), len(members))
+        self.probes = min(probes or max(_LEAST_PROBES, len(members) // 128), len(members))
         self._means = _kept((contents.sum(axis=1) / there).astype(np.float32), "means")
         self._members = _kept(members.astype(np.int32), "members")
         self._contents = _kept(contents, "contents")
