@@ -31,6 +31,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
+from pipeline.running.beginning import recording_refusal
 from pipeline.running.failure import explain
 from pipeline.running.request import Request, command_of
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
@@ -103,16 +104,13 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
     notes = local.settle_killed(loaded, workspace)
     for note in notes:
         print(note, file=sys.stderr)
-    try:
+    with recording_refusal(loaded, workspace, request):
         source = local.check(loaded, request)
         reason = find_reason(loaded, workspace, source)
-    except Exception as error:
-        # Of any kind: a span that nobody could read must be in the history, too.
-        _warn(local.refuse(loaded, workspace, request, explain(error)))
-        raise
     if not reason:
         print(_nothing(loaded, workspace))
-        _warn(announce(loaded, workspace, []))
+        for warning in announce(loaded, workspace, []):
+            print(f"warning: {warning}", file=sys.stderr)
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)
     request = dataclasses.replace(request, notes=(f"trained because {reason}", *notes))
@@ -129,11 +127,6 @@ def _nothing(loaded: config.Config, workspace: Workspace) -> str:
         f"Nothing to do for {loaded.name}: data, code and configuration are as in run {run} "
         "(python local_runner.py runs all the same)."
     )
-
-
-def _warn(warnings: list[str]) -> None:
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ is each event from those before it (`components.example_gen.behaviour_log`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from foundation.sections import read_section, require
@@ -16,13 +16,57 @@ USER, ITEM, TIME, BASKET, FIRST_TARGET = "user", "item", "time", "basket", "firs
 
 Events of one basket have one number, and none of them is known when another is predicted. Those before
 `FIRST_TARGET` are only context."""
-EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET)
+EVENT_KIND = "event_kind"
+"""Feature of a log that has kinds: int64, of each event the place of its kind in `EventKinds.names`."""
+EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET, EVENT_KIND)
 
 VOCABULARY = "log_items"
 """TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
 
 ITEMS = "items"
 """The split with an example for each item of the item table: `ITEM` of one value, and the item's features."""
+
+
+@dataclass(frozen=True)
+class EventKinds:
+    """What kinds of events there are: all are known to later ones, and what each counts as a target differs.
+
+    Attributes:
+      column: Column of the log with an event's kind, a text or a whole number.
+      weights: Kind → what an event of it counts in the loss; 0 for one that is only known. Rows of other kinds are no
+        events.
+      target: The kinds that are judged; without any, all.
+    """
+
+    column: str
+    weights: dict[str, float]
+    target: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            max(self.weights.values(), default=0) > 0 and min(self.weights.values()) >= 0,
+            f"weights is {self.weights}; give each kind of event a number of at least 0, and one of them more.",
+        )
+        for kind in self.target:
+            require(
+                self.weights.get(kind, 0) > 0,
+                f"target names {kind!r}, which weights lacks or gives 0: give it a weight, or judge another kind.",
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds in the order of their numbers: the alphabet's, as JSON on the way to a step keeps no other."""
+        return tuple(sorted(self.weights))
+
+    @property
+    def counts(self) -> tuple[float, ...]:
+        """The weights in that order."""
+        return tuple(self.weights[kind] for kind in self.names)
+
+    @property
+    def is_judged(self) -> tuple[bool, ...]:
+        """Of each kind, in that order, whether it is judged."""
+        return tuple(not self.target or kind in self.target for kind in self.names)
 
 
 @dataclass(frozen=True)
@@ -44,6 +88,7 @@ class Log:
         predicted, or "in_order", each after the one that the log has before it.
       split: How the splits are divided: at one "time" for all users, as [splits] says, so that nothing of the
         future is learned; or "leave_last_out", each user's last basket, as papers do, which leaks what was popular.
+      events: What kinds of events there are; without it all are alike.
     """
 
     user: str
@@ -57,8 +102,13 @@ class Log:
     repeats: bool = True
     same_time: Literal["basket", "in_order"] = "basket"
     split: Literal["time", "leave_last_out"] = "time"
+    events: EventKinds | None = None
 
     def __post_init__(self) -> None:
+        require(
+            self.events is None or self.split == "time",
+            'events has kinds, and split is "leave_last_out", which knows none: set split = "time".',
+        )
         require(
             len({self.user, self.item, self.time}) == 3,
             "user, item and time must be three columns.",
@@ -78,6 +128,10 @@ class Log:
                 f"where is {self.where!r}; it must be true or false of a row, such as 'quantity > 0'.",
             )
 
+    def to_table(self) -> dict[str, Any]:
+        """The table that `read_log` reads."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     @property
     def length(self) -> int:
         """The most events of an example: those that are predicted, and as many before them."""
@@ -87,6 +141,8 @@ class Log:
     def columns(self) -> dict[str, str]:
         """The log's columns that are read, and which key names each."""
         named = {getattr(self, key): f"[log] {key} names" for key in ("user", "item", "time")}
+        if self.events:
+            named[self.events.column] = "[log.events] column names"
         return {**dict.fromkeys(self.operands, "[log] where reads"), **named}
 
     @property

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from components.example_gen.behaviour_log.columns import read_identifiers
 from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
-from components.example_gen.behaviour_log.sequences import EVAL, Events, make_sequences
+from components.example_gen.behaviour_log.events import Events
+from components.example_gen.behaviour_log.sequences import EVAL, make_sequences
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import Splits
 from trainer_module.log import Log

@@ -26,8 +26,8 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
     if settings.log:
         if formats and getattr(settings.model, "second_stage", None):
             raise ConfigurationError(
-                "An app answers in retrieval's order, and [model.second_stage] serves another: remove it, or set [app] "
-                "formats = []."
+                "An app answers in retrieval's order, and [model.second_stage] serves another: set its candidates to 0, "
+                "or [app] formats = []."
             )
         # Its inputs are a history, and no features.
         return

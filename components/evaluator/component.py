@@ -7,7 +7,7 @@ judges the candidate on the absolute thresholds alone.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -208,7 +208,7 @@ class Evaluator(component.Evaluator):
             }
         )
         if task.evaluation:
-            read = json.dumps(asdict(log) if log else {}, sort_keys=True)
+            read = json.dumps(log.to_table() if log else {}, sort_keys=True)
             known = json.dumps(dict(ceiling), sort_keys=True)
             self.exec_properties.update(
                 {EVALUATION: task.evaluation, LOG: read, ITEM_NAME: item_name, CEILING: known}

@@ -23,6 +23,7 @@ from tfx.dsl.io import fileio
 from components.example_gen.column_types import ColumnType, ColumnTypes, merge, widen
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.reading.groups import group_files
 from components.example_gen.row_splits import RowSplits, given_starts, merge_samples, sample_times, starts_of
 from components.example_gen.source_format import Block, ConversionError, check_columns, source_format
 from components.example_gen.splits import Splits
@@ -52,7 +53,8 @@ def convert(
       pipeline: To which runner it goes is the caller's business.
       files: Of one table.
       file_format: A name in `components/example_gen/sources/`.
-      destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz``, `COLUMN_TYPES` and `ROWS`.
+      destination: Gets ``Split-<name>/data_tfrecord-<file>-<block>.gz``, `COLUMN_TYPES` and `ROWS`. Small files that
+        follow each other share one, which bears the name of the first.
       splits: The table [splits]; shares alone are TFX's ``hash_buckets``.
       column_types: The narrowest types that columns may have, by name; see `components.example_gen.column_types`.
       reading: Which columns are wanted, and how cells are written.
@@ -72,9 +74,13 @@ def convert(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
     )
     starts = _starts(blocks, types, conversion)
+    groups = group_files(files)
     _ = (
         blocks
-        | "ConvertBlocks" >> beam.Map(conversion.convert_block, beam.pvalue.AsSingleton(types), starts)
+        | "KeyBlocks" >> beam.Map(lambda block: ((groups[block.file_number], block.number), block))
+        | "GroupBlocks" >> beam.GroupByKey()
+        | "BlocksOfAShard" >> beam.Values()
+        | "ConvertBlocks" >> beam.Map(conversion.convert_blocks, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
     )
@@ -165,19 +171,21 @@ class _Conversion:
     destination: str
     row_splits: RowSplits
 
-    def convert_block(
-        self, block: Block, types: Mapping[str, ColumnType], starts: Mapping[str, Any]
+    def convert_blocks(
+        self, blocks: Iterable[Block], types: Mapping[str, ColumnType], starts: Mapping[str, Any]
     ) -> Counter[str]:
-        """A block to a shard in each split; returns the rows by split."""
+        """Blocks, in the order of their files, to a shard in each split; returns the rows by split."""
         row_splits = replace(self.row_splits, starts=starts) if starts else self.row_splits
+        ordered = sorted(blocks, key=lambda block: (block.file_number, block.number))
         counts: Counter[str] = Counter()
-        with shards(self.destination, block.shard) as write:
-            for rows in source_format(self.file_format, self.reading).read_examples(block, types):
-                places = row_splits.places(block.file, rows)
-                counts.update(places)
-                for split, row in zip(places, rows):
-                    write(split, row)
-        logging.info("%s, block %d: %d rows", block.file, block.number, sum(counts.values()))
+        with shards(self.destination, ordered[0].shard) as write:
+            for block in ordered:
+                for rows in source_format(self.file_format, self.reading).read_examples(block, types):
+                    places = row_splits.places(block.file, rows)
+                    counts.update(places)
+                    for split, row in zip(places, rows):
+                        write(split, row)
+        logging.info("%s, block %d: %d rows", ordered[0].file, ordered[0].number, sum(counts.values()))
         return counts
 
     def sample_times(self, block: Block, types: Mapping[str, ColumnType]) -> Any:

@@ -5,25 +5,23 @@ import dataclasses
 import os
 import sys
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
 
-from foundation.lock import LockedError, locked
+from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
-from pipeline.fingerprint import step_fingerprint
-from pipeline.nodes import STEPS
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
+from pipeline.running.beginning import begin_run, recording_refusal
 from pipeline.running.failure import drift_of, explain, is_interruption
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
 from pipeline.running.settling import log_traceback, settle
-from pipeline.runs.run import FAILED, RUNNING, SUCCEEDED, Run
+from pipeline.runs.run import RUNNING, SUCCEEDED, Run
 from pipeline.runs.run import settle_killed as mark_killed
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -46,49 +44,23 @@ def check(config: Config, request: Request) -> Path:
 
 
 def run(config: Config, workspace: Workspace, request: Request) -> Run:
-    """Runs the graph and leaves a summary, also of a run that failed.
-
-    Data that is refused before the first step is in the history, too, of a pipeline that has one.
+    """Runs the graph and leaves a summary, also of a run that failed; one that cannot begin is announced.
 
     Raises:
       ConfigurationError: If nothing was run because something asked for cannot be.
     """
-    try:
-        source = check(config, request)
-    except preflight.DataError as error:
-        # A first run by a person who mistyped a path leaves nothing behind; another run writes its own history.
-        if workspace.runs.is_dir():
-            with contextlib.suppress(LockedError), locked(workspace.lock, wait_seconds=0):
-                _refuse_loudly(config, workspace, request, error)
-        raise
+    # What the command line alone has wrong is no run.
+    request.check(config)
+    # A first run by a person who mistyped a path leaves nothing behind; where there is a history, the refusal is in it.
+    source = None if workspace.runs.is_dir() else check(config, request)
     preflight.check_workspace(workspace)
     request.check_first_run(workspace)
     with locked(workspace.lock, wait_seconds=0):
-        notes = tuple(settle_killed(config, workspace))
-        try:
-            return run_locked(config, workspace, dataclasses.replace(request, notes=notes), source)
-        except preflight.DataError as error:
-            _refuse_loudly(config, workspace, request, error)
-            raise
-
-
-def _refuse_loudly(config: Config, workspace: Workspace, request: Request, error: Exception) -> None:
-    console = Console(stderr=True)
-    for warning in refuse(config, workspace, request, explain(error)):
-        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-
-
-def refuse(config: Config, workspace: Workspace, request: Request, error: str) -> list[str]:
-    """Records a run that could not begin, and announces it; call it with the lock held.
-
-    Returns:
-      A sentence for each notification that failed.
-    """
-    # Not the data, which could not be read: this run is like no other.
-    decisive = {} if request.is_partial else inputs.read_without_data(config)
-    run = dataclasses.replace(begin_run(config, request), error=error, inputs=decisive)
-    run.write(workspace)
-    return announce(config, workspace, [run])
+        request = dataclasses.replace(request, notes=tuple(settle_killed(config, workspace)))
+        if source is None:
+            with recording_refusal(config, workspace, request):
+                source = check(config, request)
+        return run_locked(config, workspace, request, source)
 
 
 def settle_killed(config: Config, workspace: Workspace) -> list[str]:
@@ -105,12 +77,13 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
 def run_locked(config: Config, workspace: Workspace, request: Request, source: Path) -> Run:
     """The same, once everything is checked and the workspace's lock is held."""
     started = time.monotonic()
-    begun = begin_run(config, request)
-    data = inputs.read_data(config, workspace, source)
-    log_file = workspace.logs / f"run-{begun.run_id}.log"
-    decisive = {} if request.is_partial else inputs.read_inputs(config, data)
-    begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
-    dataclasses.replace(begun, status=RUNNING).write(workspace)
+    with recording_refusal(config, workspace, request):
+        begun = begin_run(config, request)
+        data = inputs.read_data(config, workspace, source)
+        log_file = workspace.logs / f"run-{begun.run_id}.log"
+        decisive = {} if request.is_partial else inputs.read_inputs(config, data)
+        begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
+        dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
     earlier = None
@@ -132,24 +105,6 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             if interrupted:
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
         return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
-
-
-def begin_run(config: Config, request: Request) -> Run:
-    """A run that begins now, with the status "failed" until it succeeds."""
-    begun = datetime.now(timezone.utc)
-    return Run(
-        FAILED,
-        config.name,
-        config.profile,
-        0.0,
-        # Sorts by time; the fraction keeps runs apart that start in the same second.
-        run_id=f"{begun:%Y%m%d-%H%M%S}-{begun.microsecond // 1000:03d}",
-        started=begun.isoformat(timespec="seconds"),
-        notes=request.notes,
-        # Versions of the model carry the same.
-        code=step_fingerprint(STEPS["Trainer"], config),
-        command=request.command,
-    )
 
 
 def _start_serving_process() -> None:

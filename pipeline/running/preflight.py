@@ -26,7 +26,10 @@ from trainer_module.log import ITEMS
 
 
 class DataError(ConfigurationError):
-    """The data cannot be trained on."""
+    """The data cannot be trained on. A file's name may hold line ends and what a terminal obeys: they are shown, not sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(each if each.isprintable() else repr(each)[1:-1] for each in message))
 
 
 def find_source(config: Config) -> Path:

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from components.example_gen.behaviour_log.conversion import LogFiles, convert_log
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS
+from components.example_gen.behaviour_log.events import Events
 from components.example_gen.behaviour_log.gathering import GatherByUser, read_gathered, remove_gathered
-from components.example_gen.behaviour_log.sequences import Events, make_sequences
+from components.example_gen.behaviour_log.sequences import make_sequences
 from components.example_gen.columnar_examples import raise_conversion_error
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import ConversionError

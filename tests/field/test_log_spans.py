@@ -14,8 +14,9 @@ from tfx.types import standard_artifacts
 
 from components.example_gen.behaviour_log import spans as log_spans
 from components.example_gen.behaviour_log.counts import COUNTS
+from components.example_gen.behaviour_log.events import Events
 from components.example_gen.behaviour_log.reading import LogReading
-from components.example_gen.behaviour_log.sequences import Events, latest_events, make_window_sequences
+from components.example_gen.behaviour_log.sequences import latest_events, make_window_sequences
 from components.example_gen.component import Executor
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import ConversionError

@@ -88,12 +88,18 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 
     def ask(model: str, split: Split, catalogue: Any) -> Answer:
         found = ranks["test" if len(split.judged) < USERS else model]
-        return Answer(found, np.tile(np.arange(20), (len(split.judged), 1)))
+        users = len(split.judged)
+        # The candidate has an index that misses every tenth item of every second user.
+        share = np.where(np.arange(users) % 2, 0.9 if model == "candidate" else 1.0, 1.0)
+        return Answer(found, np.tile(np.arange(20), (users, 1)), share.astype(np.float32))
 
     request = Request(
         "candidate", "live", splits, Log(user="u", item="i", time="t"),
         slices=[("shelf",), ("shelf", "brand")],
-        gates=[Gate("ndcg_10", (), minimum=-0.01, is_change=True), Gate("recall_10", ("shelf", "brand"), 0.999)],
+        gates=[
+            Gate("ndcg_10", (), minimum=-0.01, is_change=True), Gate("recall_10", ("shelf", "brand"), 0.999),
+            Gate("index_recall", (), 0.99),
+        ],
         min_slice_rows=1, item_name="shelf", ceiling={"recall_10": 0.5},
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -103,6 +109,16 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     columns = [tfma.SlicingSpec(feature_keys=keys) for keys in ([], ["shelf"], ["shelf", "brand"])]
     write_evaluation(verdict, tfma.EvalConfig(slicing_specs=columns), directory)
     return Judged(verdict, ranks, directory)
+
+
+def test_an_index_that_loses_items_is_refused_by_name(judged: Judged) -> None:
+    whole = judged.verdict.whole
+    assert whole.metrics["index_recall"] == pytest.approx(0.95) and whole.baseline["index_recall"] == 1
+    assert not judged.verdict.passed
+    assert any(
+        refusal.startswith("index_recall on the whole eval split: 0.95")
+        for refusal in judged.verdict.refusals
+    )
 
 
 def ndcg(ranks: np.ndarray) -> np.ndarray:
@@ -126,7 +142,7 @@ def test_models_are_compared_user_by_user(judged: Judged) -> None:
     assert whole.differences["ndcg_10"] == pytest.approx(
         (difference.mean() - error, difference.mean() + error), abs=1e-12
     )
-    (gate, _) = judged.verdict.gates
+    gate = judged.verdict.gates[0]
     assert gate.is_change and gate.passed and gate.value == pytest.approx(difference.mean())
 
 
@@ -170,7 +186,7 @@ def test_a_slice_of_two_columns_is_of_their_combinations(judged: Judged) -> None
         for brand in BRANDS
         for key in [each.slice for each in judged.verdict.slices]
     )
-    _, gate = judged.verdict.gates
+    gate = judged.verdict.gates[1]
     assert gate.slices == 6 and gate.passed is False
     assert "recall_10 on shelf = tea and brand = own" in " ".join(judged.verdict.refusals)
 
@@ -192,5 +208,5 @@ def test_tfma_shows_what_was_measured(judged: Judged) -> None:
     validation = tfma.load_validation_result(str(judged.directory))
     assert validation.validation_ok is judged.verdict.passed is False
     assert {each.failures[0].metric_key.name for each in validation.metric_validations_per_slice} == {
-        "recall_10"
-    }
+        "recall_10", "index_recall"
+    }  # fmt: skip

@@ -226,6 +226,20 @@ def test_files_with_other_columns_are_refused(tmp_path: Path) -> None:
         convert_here(tmp_path.glob("*.csv"), "csv", tmp_path / "out")
 
 
+def test_many_small_files_become_few_with_the_examples_in_the_same_order(tmp_path: Path) -> None:
+    rows = [f"{number},{number / 7},t{number % 5}\n" for number in range(60)]
+    (tmp_path / "one.csv").write_text("a,b,c\n" + "".join(rows))
+    small = [tmp_path / f"{number:02}.csv" for number in range(30)]
+    for number, file in enumerate(small):
+        file.write_text("a,b,c\n" + "".join(rows[2 * number : 2 * number + 2]))
+    whole = convert_here([tmp_path / "one.csv"], "csv", tmp_path / "whole")
+    assert convert_here(small, "csv", tmp_path / "many") == whole and sum(map(len, whole.values())) == 60
+    for split in SPLITS:
+        assert [file.name for file in (tmp_path / "many" / f"Split-{split}").iterdir()] == [
+            "data_tfrecord-00000-00000.gz"
+        ]
+
+
 def test_two_worker_processes_write_the_same_and_their_error_is_one_sentence(tmp_path: Path) -> None:
     rows = [f"{i},{i / 7},name {i % 5}\n" for i in range(200)]
     for part in range(4):

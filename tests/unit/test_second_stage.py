@@ -16,7 +16,7 @@ LEAST = np.finfo(np.float32).min
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"candidates": 1}, "candidates is 1; it must be from 2 to 10,000"),
+        ({"candidates": 1}, "candidates is 1; it must be 0 \\(no second stage\\) or from 2 to 10,000"),
         ({"hidden": [0]}, "hidden is \\[0\\]; it must be a list of layers of 1 to 10,000 units"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be in"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
@@ -30,9 +30,8 @@ def test_a_setting_that_cannot_be_is_refused(given: dict[str, object], words: st
 
 
 def test_there_is_none_unless_it_is_asked_for_and_its_settings_travel_as_json() -> None:
-    assert config.load("shop", "laptop", ["model.second_stage={}"]).settings.model != TwoTower()
-    plain = config.load("shop", "laptop").settings
-    assert isinstance(plain.model, TwoTower)
+    plain = config.load("shop", "laptop", ["model.second_stage.candidates=0"]).settings
+    assert TwoTower().second_stage is None and plain.model == TwoTower()
     asked = config.load("shop", "laptop", ["model.second_stage.hidden=[16]"]).settings
     assert isinstance(asked.model, TwoTower) and asked.model.second_stage
     assert asked.model.second_stage.hidden == (16,) and asked.model.second_stage.candidates == 200
@@ -40,10 +39,11 @@ def test_there_is_none_unless_it_is_asked_for_and_its_settings_travel_as_json() 
 
 
 def test_apps_are_refused_before_anything_is_trained() -> None:
-    asked = config.load("shop", "laptop", ["model.second_stage={}"]).settings
+    asked = config.load("shop", "laptop").settings
     check_exportable(asked, [])
-    with pytest.raises(ConfigurationError, match="serves another: remove it, or set \\[app\\] formats"):
+    with pytest.raises(ConfigurationError, match="set its candidates to 0, or \\[app\\] formats"):
         check_exportable(asked, ["tflite"])
+    check_exportable(config.load("shop", "laptop", ["model.second_stage.candidates=0"]).settings, ["tflite"])
 
 
 def test_areas_are_of_pairs_of_a_candidate_that_was_taken_and_one_that_was_not() -> None:

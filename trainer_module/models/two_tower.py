@@ -22,7 +22,10 @@ class TwoTower(Model):
     `heads` are of the attention and the transformer, `blocks` of the transformer. `negatives` are drawn from the
     log for every step, beside the targets of the batch, and `uniform_negatives` evenly from the catalogue; with
     softmax = "full" every item of the catalogue is one.
-    With a `second_stage` the first items of a list are put in another order by a network of its own.
+    With a `second_stage` the first items of a list are put in another order by a network of its own; one of no candidates
+    is none, so that a flag can ask for it.
+    `index` is what finds the best items of a request: all are scored (exact), or those in `probes` of some `cells` cells
+    (inverted_file); auto takes an index for more than 300,000 items, and 0 as many cells and probes as fit the catalogue.
     With a basket exponent of 1 every basket counts the same, with 0 every event in it.
     """
 
@@ -37,11 +40,16 @@ class TwoTower(Model):
     negatives: int = 2048
     uniform_negatives: int = 0
     second_stage: SecondStage | None = None
+    index: Literal["auto", "exact", "inverted_file"] = "auto"
+    cells: int = 0
+    probes: int = 0
 
     reads_log = True
     tables = ("network/items/vectors",)
 
     def __post_init__(self) -> None:
+        if self.second_stage is not None and not self.second_stage.candidates:
+            object.__setattr__(self, "second_stage", None)
         for name in ("dimensions", "heads", "blocks"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(
@@ -60,6 +68,19 @@ class TwoTower(Model):
         for name in ("negatives", "uniform_negatives"):
             require(
                 getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (none) or more."
+            )
+        require(
+            self.index != "inverted_file" or self.second_stage is None,
+            "index is 'inverted_file', but a second_stage orders the scores of all items: remove one of the two.",
+        )
+        for name in ("cells", "probes"):
+            require(
+                getattr(self, name) >= 0,
+                f"{name} is {getattr(self, name)}; it must be 0 (as fits the catalogue) or more.",
+            )
+            require(
+                self.index != "exact" or not getattr(self, name),
+                f"{name} is {getattr(self, name)}, but index = 'exact' has no {name}: remove one of the two.",
             )
 
     @property

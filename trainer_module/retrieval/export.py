@@ -19,13 +19,15 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from trainer_module.export import Archive, Tensors, write_archive
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.app import AppRecommender
 from trainer_module.retrieval.catalogue import Catalogue
 from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.preprocessing import UNKNOWN
 from trainer_module.retrieval.serving.answers import Answers
+from trainer_module.retrieval.serving.indexed import IndexedAnswers
+from trainer_module.retrieval.serving.inverted_file import make_index
 from trainer_module.second_stage.stage import Stage
 from trainer_module.settings import Settings
 
@@ -64,6 +66,7 @@ def export_recommender(
             BASKET: places,
             FIRST_TARGET: places[:, 0],
             IS_ROW: tf.ones([1]),
+            EVENT_KIND: places,
         }
         network(nothing)
         network.set_weights(trained.get_layer(network.name).get_weights())
@@ -93,6 +96,9 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
         tf.lookup.TextFileInitializer(vocabulary, tf.int64, line, tf.string, whole), ""
     )
     answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items, stage)
+    archive.index = make_index(network, archive.catalogue)
+    if archive.index is not None:
+        answers = IndexedAnswers(answers, network, archive.catalogue, archive.index)
     texts, whole_numbers = tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None, None], tf.int64)
     history = {"items": texts, "times": whole_numbers}
     asked = {
@@ -103,29 +109,30 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
     }
     serialized = tf.TensorSpec([None], tf.string, name="examples")
 
-    @tf.function(input_signature=[_named(asked)])
+    # No code here branches on tensors, and autograph takes seconds to find that out.
+    @tf.function(input_signature=[_named(asked)], autograph=False)
     def recommend(request: Tensors) -> Tensors:
         return answers.recommend(request)
 
-    @tf.function(input_signature=[_named({**history, signatures.CANDIDATES: texts})])
+    @tf.function(input_signature=[_named({**history, signatures.CANDIDATES: texts})], autograph=False)
     def rank(request: Tensors) -> Tensors:
         return answers.rank(request)
 
-    @tf.function(input_signature=[_named(history)])
+    @tf.function(input_signature=[_named(history)], autograph=False)
     def embed_user(request: Tensors) -> Tensors:
         return {"vector": network.embed_users(*answers.history(request))}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="items")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="items")], autograph=False)
     def embed_item(names: tf.Tensor) -> Tensors:
         numbers = answers.lookup(names)
         vectors = network.items(tf.where(numbers >= 0, tf.cast(numbers, tf.int32), items))
         return {"vector": vectors * tf.cast(numbers >= 0, tf.float32)[:, tf.newaxis]}
 
-    @tf.function(input_signature=[serialized])
+    @tf.function(input_signature=[serialized], autograph=False)
     def serving_default(examples: tf.Tensor) -> Tensors:
         return answers.of_examples(examples)
 
-    @tf.function(input_signature=[serialized])
+    @tf.function(input_signature=[serialized], autograph=False)
     def ranks(examples: tf.Tensor) -> Tensors:
         return answers.ranks(examples)
 

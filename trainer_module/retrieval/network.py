@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 from numpy.typing import NDArray
 
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.models.two_tower import TwoTower
 from trainer_module.retrieval import sampled_softmax
 from trainer_module.retrieval.encoders import History, make_encoder
@@ -25,7 +25,8 @@ from trainer_module.retrieval.queries import (
 )
 from trainer_module.retrieval.repeats import Repeats, first_places
 from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
-from trainer_module.retrieval.scores import exclude, put_own
+from trainer_module.retrieval.scores import UNWANTED, exclude, put_own
+from trainer_module.retrieval.serving.candidates import OwnItems
 
 IS_ROW = "is_row"
 """Input, float32 [batch]: 0 for what only fills a batch up."""
@@ -76,6 +77,10 @@ class Network(keras.layers.Layer):
         times, order = (tf.where(there, inputs[name], AFTER_ALL) for name in (TIME, BASKET))
         losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training)
         weights = basket_weights(asked, self._model.basket_exponent)
+        if self._log.events:
+            of_kind = tf.constant(self._log.events.counts, tf.float32)
+            places = tf.stack([asked.rows, asked.positions], axis=1)
+            weights *= tf.gather(of_kind, tf.gather_nd(inputs[EVENT_KIND], places))
         size = tf.shape(items)[0]
         of_row = tf.math.unsorted_segment_sum(weights * losses, asked.rows, size)
         total = mean_over_replicas(tf.reduce_sum(weights))
@@ -171,6 +176,11 @@ class Network(keras.layers.Layer):
         return self._catalogue
 
     @property
+    def model(self) -> TwoTower:
+        """What it was made from."""
+        return self._model
+
+    @property
     def memory_days(self) -> tuple[float, ...]:
         """Of `TwoTower`."""
         return self._model.memory_days
@@ -188,16 +198,27 @@ class Network(keras.layers.Layer):
           items: int32 [users, events], at least one, filled up with the number of items.
           times: int64 [users, events], ascending, filled up with `queries.AFTER_ALL`.
         """
-        vectors, own = self._after(items, times)
+        users, own = self.ask(items, times)
         assert self._catalogue is not None
         biases = self.items.biases(tf.range(self.items.count))
-        scores = tf.matmul(vectors[:, 0], self._catalogue, transpose_b=True) + biases
-        scores = tf.cast(scores, tf.float32)
-        if own is None:
+        scores = tf.cast(tf.matmul(users, self._catalogue, transpose_b=True) + biases, tf.float32)
+        if self.repeats is None:
             return exclude(scores, items)
+        return put_own(scores, items, own.may_return, own.scores)
+
+    def ask(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
+        """Users' vectors float32 [users, dimensions], and what of their histories may be taken again.
+
+        Takes what `scores` does.
+        """
+        vectors, own = self._after(items, times)
+        users = tf.cast(vectors[:, 0], tf.float32)
+        if own is None:
+            nothing = tf.fill(tf.shape(items), UNWANTED)
+            return users, OwnItems(items, nothing, tf.zeros_like(items, tf.bool))
         is_first = tf.equal(first_places(items), tf.range(tf.shape(items)[1]))
         is_event = tf.not_equal(items, self.items.count)
-        return put_own(scores, items, tf.logical_and(is_event, is_first), own[:, 0])
+        return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(is_event, is_first))
 
     def _after(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         is_event = tf.not_equal(items, self.items.count)

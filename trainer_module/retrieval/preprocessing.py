@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from trainer_module import preprocessing
 from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, read_log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, read_log
 
 PADDING, UNKNOWN = -1, -2
 """In place of an item: behind a sequence's end, and one that the vocabulary lacks."""
@@ -27,7 +27,7 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features``, ``label`` and ``log`` of `Settings.to_json`.
 
     Returns:
-      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; and
+      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; `EVENT_KIND`, as `ITEM`, of a log with kinds; and
       `NUMERIC` and `CATEGORICAL` of items, where there are such features.
     """
     log = read_log(custom_config["log"], "[log]")
@@ -48,6 +48,7 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
         TIME: _cut(inputs[TIME], log.length),
         BASKET: _cut(inputs[BASKET], log.length),
         FIRST_TARGET: tf.reduce_sum(first, axis=1),
+        **({EVENT_KIND: _cut(inputs[EVENT_KIND], log.length)} if log.events else {}),
         **features,
     }
 

@@ -17,6 +17,8 @@ RECOMMENDED, SCORES = "items", "scores"
 """Outputs: bytes and float32, [batch, k]."""
 APP = "app"
 """`ITEM_NUMBERS` and `AGES` of one history → `ITEM_NUMBERS` and `SCORES`: what TFLite and TF.js are made of."""
+INDEX_RECALL = "index_recall"
+"""Output of `RANKS` where an index answers, float32 [batch]: the share of the exact list that is in the index's."""
 ITEM_NUMBERS, AGES = "numbers", "ages"
 """Items as lines of the vocabulary from 0, int32, and days, float32."""
 K_MAX = 100

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_module.inputs.rows import read_rows
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval.catalogue import sequence_spec
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
@@ -64,7 +64,7 @@ def read_baskets(files: Sequence[str], log: Log, count: int, limit: int, seed: i
         for key, index, place in zip(keys, rows, places):
             # Those that will not be among the lowest keys are never made.
             if key < highest:
-                found = _basket(row, index, place, log.history)
+                found = _basket(row, index, place, log)
                 if len(found[2]):
                     kept.append((float(key), number + int(index), *found))
         kept.sort(key=lambda each: each[0])
@@ -90,12 +90,14 @@ def _begins(row: dict[str, Array]) -> tuple[Array, Array]:
     return rows, places
 
 
-def _basket(row: dict[str, Array], index: int, place: int, history: int) -> tuple[Array, Array, Array]:
-    """Items and times of the latest events before the basket, and its distinct items."""
+def _basket(row: dict[str, Array], index: int, place: int, log: Log) -> tuple[Array, Array, Array]:
+    """Items and times of the latest events before the basket, and its distinct items, of kinds that are judged."""
     items, baskets = row[ITEM][index], row[BASKET][index]
     known, basket = items >= 0, baskets[place]
-    before = np.flatnonzero(known & (baskets < basket) & (np.arange(len(items)) < place))[-history:]
+    before = np.flatnonzero(known & (baskets < basket) & (np.arange(len(items)) < place))[-log.history :]
     within = known & (baskets == basket) & (np.arange(len(items)) >= place)
+    if log.events:
+        within &= np.array(log.events.is_judged)[row[EVENT_KIND][index]]
     return items[before], row[TIME][index][before], np.unique(items[within])
 
 

@@ -12,7 +12,7 @@ class SecondStage:
     """Of how many candidates, by which network, learned from what.
 
     Attributes:
-      candidates: The first of retrieval's list, which the second stage orders anew.
+      candidates: The first of retrieval's list, which the second stage orders anew; with 0 there is none.
       hidden: Units of the layers between what is known of a pair and its score.
       dropout: The share of each hidden layer that is dropped while it learns.
       queries: Baskets of the training split that it learns from, at most.
@@ -35,8 +35,9 @@ class SecondStage:
         for name in ("queries", "epochs", "batch_size", "negatives"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be at least 1.")
         require(
-            2 <= self.candidates <= _MOST,
-            f"candidates is {self.candidates}; it must be from 2 to {_MOST:,}: every request orders as many.",
+            self.candidates == 0 or 2 <= self.candidates <= _MOST,
+            f"candidates is {self.candidates}; it must be 0 (no second stage) or from 2 to {_MOST:,}: every request orders "
+            "as many.",
         )
         require(
             all(1 <= units <= _MOST for units in self.hidden),

@@ -31,10 +31,11 @@ class Retrieval(Task):
         "coverage_10": "",
         "novelty_10": "",
         "lift": "",
+        "index_recall": "",
     }
-    shares = ("ndcg_10", "recall_10", "recall_100", "reciprocal_rank", "coverage_10")
-    # Nobody needs a model that is no better than counting.
-    gates: ClassVar = {"lift": {"min": 1.0}}
+    shares = ("ndcg_10", "recall_10", "recall_100", "reciprocal_rank", "coverage_10", "index_recall")
+    # Nobody needs a model that is no better than counting, or one whose index loses what it knows.
+    gates: ClassVar = {"lift": {"min": 1.0}, "index_recall": {"min": 0.99}}
     quality_name = "recall_10"
 
     def value(self, label: "Label", columns: Mapping[str, Any]) -> Any:

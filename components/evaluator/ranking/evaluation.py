@@ -122,6 +122,8 @@ def _measure_slices(
         for measured, each in ((metrics, answer), (of_live, live)):
             if each:
                 measured["lift"] = measured[MAIN] / best_value
+                users = np.unique(split.targets.rows[part.targets])
+                measured["index_recall"] = float(np.nanmean(each.index_recall[users]))
                 if not key:
                     measured.update(_spread(each.recommended, data.training.counts, len(data.catalogue)))
                     measured.update(each.of_candidates)

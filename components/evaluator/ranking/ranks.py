@@ -16,6 +16,7 @@ from trainer_module.retrieval.signatures import (
     CANDIDATE_SCORES,
     CANDIDATE_TARGETS,
     FIRST_STAGE_RANKS,
+    INDEX_RECALL,
     RANKS,
     RECOMMENDED,
 )
@@ -40,12 +41,14 @@ class Answer:
     Attributes:
       ranks: int64 [targets].
       recommended: int64 [sequences, k] of item numbers, negative for none.
+      index_recall: float32 [sequences]: how much of the exact list was found; 1 where every item is scored.
       first_stage: int64 [targets]: ranks in retrieval's own order; None of a model without a second stage.
       of_candidates: Metric → its value, of the second stage; empty without one.
     """
 
     ranks: NDArray[np.int64]
     recommended: NDArray[np.int64]
+    index_recall: NDArray[np.float32]
     first_stage: NDArray[np.int64] | None = None
     of_candidates: Mapping[str, float] = field(default_factory=dict)
 
@@ -61,7 +64,7 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
     signature = tf.saved_model.load(model).signatures[RANKS]
     (name,) = signature.structured_input_signature[1]
     places: dict[str, list[NDArray[np.int64]]] = {}
-    recommended, scores, taken, start = [], [], [], 0
+    recommended, found, scores, taken, start = [], [], [], [], 0
     for records in read_records(split.files, _BATCH):
         answer = signature(**{name: tf.constant(records)})
         lengths = np.diff(split.judged.starts[start : start + len(records) + 1])
@@ -70,6 +73,9 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
             is_event = np.arange(of_event.shape[1]) < lengths[:, np.newaxis]
             places.setdefault(output, []).append(of_event[is_event])
         recommended.append(answer[RECOMMENDED].numpy())
+        found.append(
+            answer[INDEX_RECALL].numpy() if INDEX_RECALL in answer else np.ones(len(records), np.float32)
+        )
         if CANDIDATE_SCORES in answer:
             scores.append(answer[CANDIDATE_SCORES].numpy())
             taken.append(answer[CANDIDATE_TARGETS].numpy())
@@ -83,6 +89,7 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
     return Answer(
         of_target[RANKS],
         np.asarray(numbers, np.int64).reshape(names.shape),
+        np.concatenate(found),
         of_target.get(FIRST_STAGE_RANKS),
         measure_candidates(np.concatenate(scores), np.concatenate(taken)) if scores else {},
     )

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.example_gen.arrow_columns import is_list
-from components.example_gen.behaviour_log.counts import EXCLUDED, FUTURE, NOT_WHERE, UNIDENTIFIED
-from components.example_gen.behaviour_log.sequences import Events, keep
+from components.example_gen.behaviour_log.counts import EXCLUDED, FUTURE, NOT_WHERE, OTHER_KIND, UNIDENTIFIED
+from components.example_gen.behaviour_log.events import Events, keep
 from components.example_gen.source_format import ConversionError
 from trainer_module import expression
 from trainer_module.log import Log
@@ -40,17 +40,20 @@ def read_events(
     size = len(columns[log.user])
     users, items = (read_identifiers(file, name, columns[name]) for name in (log.user, log.item))
     times, is_time = _times(file, log.time, columns[log.time], log.time_unit)
-    events = Events(users, items, times, first_place + np.arange(size))
+    kinds = _kinds(file, log, columns)
+    events = Events(users, items, times, first_place + np.arange(size), kinds)
     there = _filled(users) & _filled(items) & is_time
     counts = _where(file, log, columns, size)
+    named = np.ones(size, bool) if kinds is None else kinds >= 0
     past = times <= now
     for reason, wanted in (
         (UNIDENTIFIED, there),
         (NOT_WHERE, ~there | counts),
-        (FUTURE, ~there | ~counts | past),
+        (OTHER_KIND, ~there | ~counts | named),
+        (FUTURE, ~there | ~counts | ~named | past),
     ):
         dropped[reason] += int(np.sum(~wanted))
-    return keep(events, there & counts & past), +dropped
+    return keep(events, there & counts & named & past), +dropped
 
 
 def drop_items(events: Events, excluded: pa.Array) -> tuple[Events, Counter[str]]:
@@ -94,6 +97,15 @@ def read_identifiers(file: str, name: str, column: pa.Array) -> pa.Array:
             f"{file}: column '{name}' holds lists: write one user and one item in a row, as a text or a whole number."
         )
     return (column.cast(pa.string()) if pa.types.is_integer(column.type) else column).cast(pa.binary())
+
+
+def _kinds(file: str, log: Log, columns: Mapping[str, pa.Array]) -> NDArray[np.int64] | None:
+    """The place of each event's kind in `EventKinds.names`, -1 for none of them; None of a log without kinds."""
+    if log.events is None:
+        return None
+    column = read_identifiers(file, log.events.column, columns[log.events.column])
+    names = pa.array([name.encode() for name in log.events.names], pa.binary())
+    return np.asarray(pc.index_in(column, value_set=names).fill_null(-1), np.int64)
 
 
 def _filled(column: pa.Array) -> NDArray[np.bool_]:

@@ -102,8 +102,7 @@ def convert_log(
     _ = (
         made.logged
         | "DistinctItems" >> beam.CombineGlobally(distinct)
-        | "WriteItems"
-        >> beam.Map(write_items, table, beam.pvalue.AsSingleton(rows), destination, bool(log.items))
+        | "WriteItems" >> beam.Map(write_items, table, beam.pvalue.AsSingleton(rows), destination, log)
     )
     counts = (read.counts, made.counts) | beam.Flatten() | beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts, splits)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 COUNTS, ITEM_COUNTS = "log.json", "items.json"
 """Files beside the splits: how many events there are, and how many rows were none, by reason; the same of items."""
 
-UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE = (
+UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE, OTHER_KIND = (
     "without user, item or time", "not where [log] where holds", "of excluded items", "dated after the run",
+    "of no kind that [log.events] weights names",
 )  # fmt: skip
 """Why rows are dropped, in words that follow a number of rows."""
 
@@ -30,7 +31,8 @@ def describe_no_events(log: Mapping[str, int]) -> str:
 
 
 def _reasons(log: Mapping[str, int]) -> dict[str, int]:
-    return {reason: log[reason] for reason in (UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE) if log.get(reason)}
+    every = (UNIDENTIFIED, NOT_WHERE, OTHER_KIND, EXCLUDED, FUTURE)
+    return {reason: log[reason] for reason in every if log.get(reason)}
 
 
 def describe_counts(log: Mapping[str, int], items: Mapping[str, int]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from tfx.dsl.io import fileio
 
-from components.example_gen.behaviour_log.sequences import Events, together
+from components.example_gen.behaviour_log.events import Events, together
 from components.example_gen.behaviour_log.stored import read_events, write_events
 
 _FOLDER = ".gathered"

@@ -23,7 +23,7 @@ from components.example_gen.source_format import (
     check_columns,
     source_format,
 )
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, Log
 
 
 def _none() -> pa.Array:
@@ -140,11 +140,12 @@ def _refuse_strangers(items: Items, logged: pa.Array) -> None:
     )
 
 
-def to_examples(items: Items) -> dict[str, Any]:
+def to_examples(items: Items, log: Log) -> dict[str, Any]:
     """The features of an example for each item, as `encode_rows` takes them."""
     size = len(items.identifiers)
     empty = {USER: pa.nulls(size, pa.binary()), FIRST_TARGET: pa.nulls(size, pa.int64())}
-    lists = {name: pa.nulls(size, pa.list_(pa.int64())) for name in (TIME, BASKET)}
+    names = (TIME, BASKET, EVENT_KIND) if log.events else (TIME, BASKET)
+    lists = {name: pa.nulls(size, pa.list_(pa.int64())) for name in names}
     return {ITEM: items.identifiers, **empty, **lists, **items.columns}
 
 

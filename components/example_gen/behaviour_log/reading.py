@@ -1,7 +1,7 @@
 """How a log and its item table are read, as one value that TFX carries; standard library only."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from components.example_gen.reading.dialect import Reading
 from foundation.sections import read_section
@@ -17,7 +17,7 @@ class LogReading:
 
     def to_json(self) -> str:
         """What `from_json` reads."""
-        return json.dumps({"log": asdict(self.log), "items": self.items.to_json()}, sort_keys=True)
+        return json.dumps({"log": self.log.to_table(), "items": self.items.to_json()}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "LogReading | None":

@@ -5,40 +5,25 @@ user and one time are a basket, in the order of the log, and have one number, by
 target's history all of its own basket.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from components.example_gen.behaviour_log.events import Events, Numbers, keep
 from components.example_gen.splits import EVAL, TEST, TRAIN
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER, Log
-
-Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Events:
-    """Of some users all events: arrays of equal length.
-
-    Attributes:
-      users: pa.binary().
-      items: pa.binary().
-      times: int64, milliseconds since 1970.
-      places: int64, of the event in the log: it breaks ties of time.
-    """
-
-    users: pa.Array
-    items: pa.Array
-    times: Numbers
-    places: Numbers
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, Log
 
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Events by user and time; `order` are their places before, `starts` where users begin, and the end."""
+    """Events by user and time; `order` are their places before, `starts` where users begin, and the end.
+
+    Of a basket those of kinds that are judged, `is_judged`, come first, so that a sequence that ends with them has
+    nothing else of it.
+    """
 
     order: Numbers
     items: pa.Array
@@ -46,6 +31,8 @@ class _Sorted:
     baskets: Numbers
     starts: Numbers
     users: pa.Array
+    is_judged: NDArray[np.bool_]
+    kinds: Numbers | None
 
 
 def make_sequences(events: Events, log: Log, starts: dict[str, int]) -> dict[str, dict[str, pa.Array]]:
@@ -79,8 +66,10 @@ def make_sequences(events: Events, log: Log, starts: dict[str, int]) -> dict[str
         is_eval = ~is_train
         if TEST in starts:
             is_eval &= ordered.times < starts[TEST]
-            splits[TEST] = _first_baskets(ordered, owner, ordered.times >= starts[TEST], log)
-        splits[EVAL] = _first_baskets(ordered, owner, is_eval, log)
+            splits[TEST] = _first_baskets(
+                ordered, owner, (ordered.times >= starts[TEST]) & ordered.is_judged, log
+            )
+        splits[EVAL] = _first_baskets(ordered, owner, is_eval & ordered.is_judged, log)
     ends = np.bincount(owner[is_train], minlength=users)
     splits[TRAIN] = _chunks(ordered, np.zeros_like(ends), ends, log)
     return {split: made for split, made in splits.items() if len(made[USER])}
@@ -123,7 +112,7 @@ def make_window_sequences(
     late = int(is_late.sum() + np.sum(begins) - len(known))
     splits = {
         TRAIN: _chunks(ordered, begins, ends, log),
-        EVAL: _first_baskets(ordered, owner, spans == judged, log),
+        EVAL: _first_baskets(ordered, owner, (spans == judged) & ordered.is_judged, log),
     }
     return {split: made for split, made in splits.items() if len(made[USER])}, late
 
@@ -134,15 +123,24 @@ def latest_events(events: Events, log: Log) -> Events:
     ends = np.repeat(ordered.starts[1:], np.diff(ordered.starts))
     wanted = ordered.order[np.arange(len(ends)) >= ends - log.history]
     taken = pa.array(wanted)
+    kinds = None if events.kinds is None else events.kinds[wanted]
     return Events(
-        events.users.take(taken), events.items.take(taken), events.times[wanted], np.arange(len(wanted))
+        events.users.take(taken),
+        events.items.take(taken),
+        events.times[wanted],
+        np.arange(len(wanted)),
+        kinds,
     )
 
 
 def _sort(events: Events, log: Log) -> _Sorted:
     users = events.users.dictionary_encode()
     codes = users.indices.to_numpy(zero_copy_only=False)
-    order = np.lexsort((events.places, events.times, codes))
+    is_judged = np.ones(len(codes), bool)
+    if log.events and events.kinds is not None:
+        is_judged = np.array(log.events.is_judged)[events.kinds]
+    is_behind = ~is_judged if log.same_time == "basket" else np.zeros(len(codes), bool)
+    order = np.lexsort((events.places, is_behind, events.times, codes))
     codes, times = codes[order], events.times[order]
     first = np.append(True, codes[1:] != codes[:-1]) if len(codes) else np.zeros(0, bool)
     begins = np.flatnonzero(first)
@@ -158,6 +156,8 @@ def _sort(events: Events, log: Log) -> _Sorted:
         baskets=baskets.astype(np.int64),
         starts=np.append(begins, len(codes)).astype(np.int64),
         users=users.dictionary.take(pa.array(codes[begins])),
+        is_judged=is_judged[order],
+        kinds=None if events.kinds is None else events.kinds[order],
     )
 
 
@@ -202,33 +202,12 @@ def _examples(
     def lists(values: pa.Array) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
+    kinds = {} if ordered.kinds is None else {EVENT_KIND: lists(pa.array(ordered.kinds[places]))}
     return {
+        **kinds,
         USER: ordered.users.take(pa.array(user)),
         ITEM: lists(ordered.items.take(pa.array(places))),
         TIME: lists(pa.array(ordered.times[places])),
         BASKET: lists(pa.array(baskets)),
         FIRST_TARGET: pa.array(first_target),
     }
-
-
-def keep(events: Events, wanted: Any) -> Events:
-    """The events where `wanted`, bool, is true."""
-    mask = pa.array(wanted)
-    return replace(
-        events,
-        users=events.users.filter(mask),
-        items=events.items.filter(mask),
-        times=events.times[wanted],
-        places=events.places[wanted],
-    )
-
-
-def together(parts: Sequence[Events]) -> Events:
-    """Events of several parts as one."""
-    return replace(
-        parts[0],
-        users=pa.concat_arrays([part.users for part in parts]),
-        items=pa.concat_arrays([part.items for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
-        places=np.concatenate([part.places for part in parts]),
-    )

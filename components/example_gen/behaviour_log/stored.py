@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.example_gen import span_store
-from components.example_gen.behaviour_log.sequences import Events
+from components.example_gen.behaviour_log.events import Events
 from foundation.replacing import reveal
 
 EVENTS = "events"
@@ -35,18 +35,18 @@ def write_part(events: Events, directory: Path, number: int) -> None:
 
 def write_events(events: Events, file: Path | pa.NativeFile) -> None:
     """Writes what `read_events` reads."""
-    table = pa.table(
-        {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
-    )
-    pq.write_table(table, file)
+    columns = {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
+    if events.kinds is not None:
+        columns["kind"] = events.kinds
+    pq.write_table(pa.table(columns), file)
 
 
 def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
     """The events of a file, a million at most at a time."""
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(_ROWS):
-            users, items, times, places = batch.columns
-            yield Events(users, items, np.array(times), np.array(places))
+            users, items, *numbers = batch.columns
+            yield Events(users, items, *(np.array(each) for each in numbers))
 
 
 def count_events(files: Sequence[Path]) -> int:

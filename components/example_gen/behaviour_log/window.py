@@ -16,15 +16,10 @@ import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.conversion import LogFiles, distinct
 from components.example_gen.behaviour_log.counts import COUNTS, LATE, describe_no_events
+from components.example_gen.behaviour_log.events import Events, keep, together
 from components.example_gen.behaviour_log.gathering import GatherByUser, read_gathered, remove_gathered
 from components.example_gen.behaviour_log.items import Items
-from components.example_gen.behaviour_log.sequences import (
-    Events,
-    keep,
-    latest_events,
-    make_window_sequences,
-    together,
-)
+from components.example_gen.behaviour_log.sequences import latest_events, make_window_sequences
 from components.example_gen.behaviour_log.stored import count_events, read_events, write_part
 from components.example_gen.behaviour_log.worker import (
     Worker,
@@ -138,7 +133,7 @@ def convert_window_of_log(
         | "MakeSequences" >> beam.ParDo(work.make_part, table).with_outputs("logged", main="counts")
     )
     logged = made.logged | "DistinctItems" >> beam.CombineGlobally(distinct)
-    _ = logged | "WriteItems" >> beam.Map(write_items, table, window.read, destination, bool(log.items))
+    _ = logged | "WriteItems" >> beam.Map(write_items, table, window.read, destination, log)
     counts = made.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
     _ = counts | "WriteCounts" >> beam.Map(work.write_counts)
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from components.example_gen.behaviour_log.columns import drop_items, read_events
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_no_events
+from components.example_gen.behaviour_log.events import Events, keep, together
 from components.example_gen.behaviour_log.gathering import read_gathered, remove_gathered
 from components.example_gen.behaviour_log.items import (
     Items,
@@ -24,7 +25,7 @@ from components.example_gen.behaviour_log.items import (
     to_examples,
     without_features,
 )
-from components.example_gen.behaviour_log.sequences import EVAL, TRAIN, Events, keep, make_sequences, together
+from components.example_gen.behaviour_log.sequences import EVAL, TRAIN, make_sequences
 from components.example_gen.behaviour_log.stored import EVENTS, write_part
 from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, shards, write_json
@@ -134,9 +135,7 @@ def write_sequences(
     return counts
 
 
-def write_items(
-    logged: pa.Array, items: Items, read: Mapping[str, int], destination: str, has_table: bool
-) -> None:
+def write_items(logged: pa.Array, items: Items, read: Mapping[str, int], destination: str, log: Log) -> None:
     """Writes the split of the items: those of their table and those that were learned from.
 
     Raises:
@@ -144,8 +143,8 @@ def write_items(
     """
     if not read.get("events"):
         raise ConversionError(f"The log {describe_no_events(read)}")
-    every = add_logged(items, logged, has_table)
-    rows = encode_rows(to_examples(every), typed_when_missing=True)
+    every = add_logged(items, logged, bool(log.items))
+    rows = encode_rows(to_examples(every, log), typed_when_missing=True)
     with shards(destination, "data_tfrecord-00000-00000.gz") as write:
         for row in rows.to_pylist():
             write(ITEMS, row)

@@ -145,7 +145,7 @@ def rest_handler(model: Model) -> type[BaseHTTPRequestHandler]:
             except (InvalidArgument, ValueError, tf.errors.InvalidArgumentError) as error:
                 self._reply(400, {"error": str(error)})
                 return
-            lists = {key: values.tolist() for key, values in outputs.items()}
+            lists = {key: as_json(values.tolist()) for key, values in outputs.items()}
             named = next(iter(lists.values())) if len(lists) == 1 else lists
             if "instances" in body:
                 self._reply(200, {"predictions": named if len(lists) == 1 else transpose(lists)})
@@ -186,12 +186,22 @@ def rest_inputs(body: dict, signature) -> dict[str, np.ndarray]:
             raise InvalidArgument(f"input {name} is not in the signature")
         dtype = tf.dtypes.as_dtype(info.dtype)
         if dtype == tf.string:
-            arrays[name] = np.array([as_bytes(value) for value in values], object)
+            arrays[name] = np.array(as_texts(values), object)
         else:
             if dtype.is_integer and not all(isinstance(value, int) for value in np.ravel(values).tolist()):
                 raise InvalidArgument(f"{name}: expects whole numbers")
             arrays[name] = np.array(values, dtype.as_numpy_dtype)
     return arrays
+
+
+def as_json(values: object) -> object:
+    if isinstance(values, list):
+        return [as_json(each) for each in values]
+    return values.decode() if isinstance(values, bytes) else values
+
+
+def as_texts(values: object) -> object:
+    return [as_texts(each) for each in values] if isinstance(values, list) else as_bytes(values)
 
 
 def as_bytes(value: object) -> bytes:

@@ -58,6 +58,9 @@ class Answers:
 
     def _top(self, scores: tf.Tensor, k: tf.Tensor) -> Tensors:
         values, numbers = tf.math.top_k(scores, self._k_max)
+        return self._name(values, numbers, k)
+
+    def _name(self, values: tf.Tensor, numbers: tf.Tensor, k: tf.Tensor) -> Tensors:
         values, numbers = values[:, :k], tf.cast(numbers[:, :k], tf.int64)
         names = tf.where(values > UNWANTED, _unescape(self._names(numbers)), "")
         return {signatures.RECOMMENDED: names, signatures.SCORES: values}
@@ -84,18 +87,23 @@ class Answers:
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
-        parsed = _parse(examples)
+        parsed = parse(examples)
         moment = self._order.observe(*self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
         return self._top(self._order.serve(moment, moment.scores), tf.constant(self._k_max))
 
+    def _before_targets(self, parsed: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is known of each sequence when its first target is asked for."""
+        ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
+        basket = tf.gather(parsed[BASKET], first, batch_dims=1)
+        is_context = (tf.range(tf.shape(ids, tf.int64)[1]) < first) & (parsed[BASKET] < basket)
+        return self._latest(tf.where(is_context, ids, PADDING), parsed[TIME])
+
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
-        parsed = _parse(examples)
+        parsed = parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         place = tf.range(tf.shape(ids, tf.int64)[1])
-        basket = tf.gather(parsed[BASKET], first, batch_dims=1)
-        is_context = (place < first) & (parsed[BASKET] < basket)
-        moment = self._order.observe(*self._latest(tf.where(is_context, ids, PADDING), parsed[TIME]))
+        moment = self._order.observe(*self._before_targets(parsed))
         is_target = (place >= first) & (ids >= 0)
         scores = self._order.serve(moment, moment.scores)
         ranks = _ranks_of(scores, ids, is_target)
@@ -123,7 +131,7 @@ def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Ten
     return tf.map_fn(of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64))
 
 
-def _parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]."""
     kinds = {ITEM: tf.string, TIME: tf.int64, BASKET: tf.int64, FIRST_TARGET: tf.int64}
     parsed = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(kind) for name, kind in kinds.items()})

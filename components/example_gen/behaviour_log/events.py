@@ -1,0 +1,56 @@
+"""Events of a log as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Of some users all events: arrays of equal length.
+
+    Attributes:
+      users: pa.binary().
+      items: pa.binary().
+      times: int64, milliseconds since 1970.
+      places: int64, of the event in the log: it breaks ties of time.
+      kinds: int64, the number of its kind; None of a log without kinds.
+    """
+
+    users: pa.Array
+    items: pa.Array
+    times: Numbers
+    places: Numbers
+    kinds: Numbers | None = None
+
+
+def keep(events: Events, wanted: Any) -> Events:
+    """The events where `wanted`, bool, is true."""
+    mask = pa.array(wanted)
+    return replace(
+        events,
+        users=events.users.filter(mask),
+        items=events.items.filter(mask),
+        times=events.times[wanted],
+        places=events.places[wanted],
+        kinds=None if events.kinds is None else events.kinds[wanted],
+    )
+
+
+def together(parts: Sequence[Events]) -> Events:
+    """Events of several parts as one."""
+    kinds = [part.kinds for part in parts if part.kinds is not None]
+    return replace(
+        parts[0],
+        users=pa.concat_arrays([part.users for part in parts]),
+        items=pa.concat_arrays([part.items for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        places=np.concatenate([part.places for part in parts]),
+        kinds=None if not kinds else np.concatenate(kinds),
+    )
