@@ -195,7 +195,8 @@ def _scores(directory: Path) -> dict[Slice, dict[str, dict[str, Scores]]]:
                     for bucket in entry.value.calibration_histogram_buckets.buckets
                 ]
             )
-            if len(table):
+            # Without a prediction that is not a number, of which there is no curve.
+            if len(table) and np.isfinite(table).all():
                 lower, positives, rows, predictions = table.T
                 of_model = Scores(lower, positives, rows - positives, predictions)
                 if rows.sum() or not entry.key.output_name:

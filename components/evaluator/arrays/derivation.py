@@ -42,6 +42,10 @@ def derive_one(computation: Any, found: dict[Any, Any]) -> dict[Any, Any]:
     It is known by the names that it closes over; one with others is TFMA's own, which is slow and as right.
     """
     given = inspect.getclosurevars(computation.result).nonlocals
+    matrices = found.get(given.get("matrices_key"))
+    if isinstance(matrices, binary_confusion_matrices.Matrices) and np.isnan(matrices.tp).any():
+        # Of a prediction that is not a number. TFMA would add up what is left of a curve.
+        return dict.fromkeys(computation.keys, float("nan"))
     if given.get("use_histogram") and {"thresholds", "input_metric_key", "matrices_key"} <= given.keys():
         histogram, thresholds = found[given["input_metric_key"]], given["thresholds"]
         if isinstance(histogram, Buckets) and len(thresholds) > 1:

@@ -116,8 +116,9 @@ class _Mean(_Part):
         # As Keras does, in the metric's own precision.
         given = (tf.cast(each, self.metric.dtype) for each in (labels, predictions))
         values = np.asarray(self.metric._fn(*given, **self.metric._fn_kwargs), np.float64).reshape(-1)
-        unknown = 0.0 if "accuracy" in self.metric._fn.__name__ else np.nan
-        return values if known.all() else np.where(known, values, unknown)
+        if not known.all():
+            values = np.where(known, values, np.nan if "entropy" in self.metric._fn.__name__ else 0.0)
+        return np.where(np.isnan(predictions).any(axis=1), np.nan, values)
 
     def state(self, number: int) -> Array:
         return self._sums.of(number)
@@ -138,7 +139,7 @@ class _RowSums(_Part):
         places, terms = self.metric.cells(*(tf.cast(each, tf.float64) for each in given))
         places, terms = places.numpy(), terms.numpy()
         # A prediction that is not a number has no place, and the metric no value.
-        nowhere = places < 0
+        nowhere = np.isnan(judged.predictions).any(axis=1, keepdims=True) | (places < 0)
         places, terms = np.where(nowhere, 0, places), np.where(nowhere[..., np.newaxis], np.nan, terms)
         if self._histogram is None:
             self._histogram = Histogram(

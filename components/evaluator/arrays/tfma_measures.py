@@ -1,4 +1,8 @@
-"""TFMA's own computations from batches."""
+"""TFMA's own computations from batches.
+
+A prediction that is not a number makes every metric of its slices not one either, but for counts: TFMA fails over it,
+leaves the row out, or calls it a no, and a model that answers half of the rows well would pass.
+"""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -84,8 +88,7 @@ class CrossEntropyMeasure(SumMeasure):
 class ErrorMeasure(SumMeasure):
     """`tfma.metrics.MeanAbsoluteError`, `MeanSquaredError` and their like.
 
-    A prediction that is not a number makes the mean not one either, as it does Keras's: TFMA leaves such rows out, and a
-    model that answers half of them well would pass. An error that is not defined, such as a percentage of 0, is left out.
+    An error that is not defined, such as a percentage of 0, is left out.
     """
 
     def __init__(self, computation: Any) -> None:
@@ -130,6 +133,7 @@ class ConfusionMeasure(SumMeasure):
         """See the base class."""
         labels, predictions = batch.of(self.place).pairs()
         weights = batch.of(self.place).weights[:, np.newaxis]
+        weights = np.where(np.isnan(predictions), np.nan, weights)
         sides = (_check_shares(labels) * weights, (1 - labels) * weights)
         terms = []
         for threshold in self._thresholds:
@@ -148,10 +152,7 @@ class ConfusionMeasure(SumMeasure):
 
 
 class HistogramMeasure(Measure):
-    """Labels, predictions and weights by predicted probability, of which AUC and all curves are made.
-
-    A prediction that is not a number makes what is derived not one either; TFMA fails over it.
-    """
+    """Labels, predictions and weights by predicted probability, of which AUC and all curves are made."""
 
     def __init__(self, computation: Any) -> None:
         self.computation, self.place = computation, place_of(computation.keys[0])
