@@ -110,7 +110,8 @@ def roll_back(directory: Path, number: int) -> Path:
 def prune(directory: Path, keep: int) -> list[int]:
     """Removes all but the newest `keep` versions, never the live one; returns the numbers of what it removed.
 
-    Directories without a model are nobody's version: they do not count, and stay.
+    Directories without a model are nobody's version: they do not count, and stay. Where those that stay are all damaged,
+    so does the newest that is not, to go back to.
 
     Raises:
       VersionError: If `keep` is less than 1.
@@ -122,6 +123,10 @@ def prune(directory: Path, keep: int) -> list[int]:
     with _exclusive(directory):
         whole = [version for version in list_versions(directory) if _is_whole(version.path)]
         old = [version for version in whole[keep:] if not version.live]
+        kept = [version for version in whole if version not in old]
+        if all(map(_is_damaged, kept)):
+            good = next((version for version in old if not _is_damaged(version)), None)
+            old = [version for version in old if version != good]
         for version in old:
             hidden = _free(directory, version.number, "removed")
             os.rename(version.path, hidden)
@@ -187,6 +192,12 @@ def _numbered(directory: Path) -> list[Path]:
 
 def _is_whole(version: Path) -> bool:
     return (version / "saved_model.pb").is_file()
+
+
+def _is_damaged(version: Version) -> bool:
+    """Whether its files are not those that were pushed, as far as its `RELEASE` says."""
+    pushed = version.notes.get("identity")
+    return isinstance(pushed, str) and pushed != identity(version.path)
 
 
 def _notes(version: Path) -> Mapping[str, Any]:

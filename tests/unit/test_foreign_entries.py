@@ -86,6 +86,18 @@ def test_a_damaged_live_version_is_named_with_the_one_to_go_back_to_and_its_repa
     assert identity(check_live(roll_back(serving, before.number).parent)[0]) == identity(before.path)
 
 
+def test_pruning_leaves_a_version_to_go_back_to_where_the_live_one_is_damaged(tmp_path: Path) -> None:
+    serving = make_serving(tmp_path)
+    publish(make_model(tmp_path / "third", b"third"), serving, {})
+    newest, middle, oldest = list_versions(serving)
+    for version in (newest, middle):
+        (version.path / "variables" / "variables.data-00000-of-00001").write_bytes(b"rotten")
+    assert prune(serving, 1) == [middle.number]
+    roll_back(serving, oldest.number)
+    assert identity(check_live(serving)[0]) == identity(tmp_path / "first")
+    assert prune(serving, 1) == [newest.number, oldest.number]
+
+
 @pytest.mark.parametrize("dataset", ["nope", "", "..", "a/b", "/etc"])
 def test_versions_of_a_pipeline_that_is_none_are_not_none_pushed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], dataset: str
