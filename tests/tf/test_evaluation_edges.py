@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.evaluators import metrics_validator
 
 from components.evaluator.arrays.rows import Answers, Batch
 from components.evaluator.arrays.slices import SliceNumbers, read_column
@@ -44,6 +45,18 @@ def test_a_prediction_that_is_not_a_number_makes_every_metric_unknown_and_counts
     assert found.pop("example_count") == len(rows[0])
     # Of labels alone, and a correlation that TFMA measures row by row, which says what it says.
     assert {name for name, value in found.items() if not np.isnan(value)} <= {"mean_label", "f1"}
+
+
+def test_a_gate_on_what_is_unknown_refuses_the_model(tmp_path: Path) -> None:
+    asked_for = asked(tmp_path, BINARY)
+    verdicts = []
+    for last in (0.1, np.nan):
+        given = np.array([[0.2], [0.9], [0.8], [last]], np.float32)
+        answers = Answers(np.array([0, 1, 1, 0]), np.ones(4, np.float32), {"p": given})
+        columns = {"zone": [[b"here"]] * 4, "hour": [None] * 4}
+        found = in_arrays(Batch({"candidate": answers, "baseline": answers}), columns, asked_for, pieces=1)
+        verdicts.append(metrics_validator.validate_metrics(((), found[()]), asked_for).validation_ok)
+    assert verdicts == [True, False]
 
 
 def test_a_certain_prediction_that_is_right_costs_nothing_and_a_wrong_one_everything(tmp_path: Path) -> None:
