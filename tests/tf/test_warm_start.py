@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.run_report.training import read_training
+from foundation.sections import ConfigurationError
 from trainer_module.model import build_model
 from trainer_module.run import run_job
 from trainer_module.settings import LEARNER, Settings
@@ -185,6 +187,23 @@ def test_training_begins_better_and_says_how(live: Path, orders: Transformed, tm
     said = reports["warm"]["warm_start"]
     assert said["base_model"] == str(live) and said["reason"] is None and said["weights"]
     assert {"name": "brand", "unit": "rows", "carried": 6, "new": 0, "dropped": 0} in said["groups"]
+
+
+def test_without_an_epoch_the_live_model_is_exported_again(
+    live: Path, orders: Transformed, tmp_path: Path
+) -> None:
+    job = dataclasses.replace(orders.job(tmp_path, epochs=0, warm_start=True), base_model=str(live))
+    run_job(job, {})
+    before, after = old_of(live), old_of(Path(job.model_directory))
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    report = json.loads((tmp_path / "logs" / "training.json").read_text())
+    assert (report["epochs"], report["steps"], report["history"]) == (0, 0, {})
+    assert read_training(tmp_path / "logs").curves == ()
+    with pytest.raises(
+        ConfigurationError, match=r"epochs is 0, and there is nothing to export: .* Train a model"
+    ):
+        run_job(dataclasses.replace(job, base_model=""), {})
 
 
 def test_a_training_that_is_continued_is_not_started_again(

@@ -91,7 +91,7 @@ def test_columns_that_are_called_like_batch_sizes_do_not_exclude_each_other(tmp_
         ("training.epoch=3", "[training] has no key 'epoch': did you mean 'epochs'?"),
         ("training.epochs=many", "epochs is 'many', a text; it must be a whole number."),
         ("training.epochs=true", "epochs is True, true or false; it must be a whole number."),
-        ("training.epochs=0", "epochs is 0; it must be at least 1."),
+        ("training.epochs=0", "epochs is 0, which exports the live model again for new vocabularies"),
         ("training.learning_rate=-1", "learning_rate is -1.0"),
         ("training.strategy=fast", "strategy is 'fast'; it must be one of 'auto', 'none',"),
         ("training.workers=2", 'several workers need strategy = "multi_worker"'),

@@ -15,6 +15,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from foundation.replacing import replace_file
+from foundation.sections import ConfigurationError
 from trainer_module.distribution import precision
 from trainer_module.distribution.precision import Precision
 from trainer_module.distribution.strategy import Distribution
@@ -73,7 +74,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         if best.finished:
             _LOG.info("an earlier process trained to the end: only the export is left")
             best.restore()
-        else:
+        elif settings.training.epochs:
             _fit(model, job, plan, train_split, eval_split, callbacks)
     if is_chief:
         report = {
@@ -82,7 +83,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "precision": chosen.policy,
             "precision_reason": chosen.reason,
             **asdict(plan),
-            "epochs": len(best.history["loss"]),
+            "epochs": len(best.history.get("loss", ())),
             "steps": int(keras.backend.get_value(model.optimizer.iterations)),
             "examples": {"train": train_split.rows, "eval": eval_split.rows},
             "seconds": time.monotonic() - started,
@@ -218,7 +219,7 @@ def _warm_start(
     recovery_directory: Path,
     is_chief: bool,
 ) -> dict[str, Any] | None:
-    """What was carried over from the live model; None where that is not asked for.
+    """What was carried over from the live model; None where that is not asked for. Raises as `train` does.
 
     A training that is continued had its start already: its checkpoint is restored after this, and over
     it, so that nothing is carried over again and the first start's record is kept.
@@ -229,7 +230,12 @@ def _warm_start(
     if record.is_file() and continues(recovery_directory):
         _LOG.info("warm start: an earlier process did that; training continues where it was stopped")
         return json.loads(record.read_text())
-    warm = asdict(start_from(job.base_model, model, job.settings, transform_output))
+    start = start_from(job.base_model, model, job.settings, transform_output)
+    if start.reason and not job.settings.training.epochs:
+        raise ConfigurationError(
+            f"[training] epochs is 0, and there is nothing to export: {start.reason}. Train a model first."
+        )
+    warm = asdict(start)
     if is_chief:
         replace_file(record, json.dumps(warm))
     return warm

@@ -16,7 +16,8 @@ _MOST = {
 class Training:
     """How long, how fast and on what to train. Epochs, never steps (trap 10).
 
-    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`).
+    With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`), and
+    with 0 epochs beside it stays there: what is exported is the live model, for the new vocabularies and items.
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
     `embedding_optimizer` is of tables: "lazy_adam" and "adagrad" update the rows that a batch touches and no others; "auto" is
     lazy_adam for a recommender and the same as everything else for other models. `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
@@ -51,7 +52,12 @@ class Training:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        counts = ("epochs", "workers", "steps_per_execution", "shuffle_rows", "cache_mib")
+        require(self.epochs >= 0, f"epochs is {self.epochs}; it must be 0 or more.")
+        require(
+            self.epochs > 0 or self.warm_start,
+            "epochs is 0, which exports the live model again for new vocabularies and items: set warm_start = true beside it.",
+        )
+        counts = ("workers", "steps_per_execution", "shuffle_rows", "cache_mib")
         sizes = ("global_batch_size", "batch_size_per_replica")
         for name in (*counts, "startup_timeout_seconds", *sizes):
             value = getattr(self, name)
@@ -90,7 +96,7 @@ class Training:
             f"clip_norm is {self.clip_norm}; it must be above 0.",
         )
         require(
-            0 <= self.warmup_epochs < self.epochs,
+            0 <= self.warmup_epochs < max(self.epochs, 1),
             f"warmup_epochs is {self.warmup_epochs:g} of {self.epochs} epochs; it must be 0 or more, and fewer.",
         )
         require(
