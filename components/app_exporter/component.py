@@ -52,7 +52,7 @@ def AppExporterStep(
     formats: Parameter[str],
     max_quality_drop: Parameter[float],
     min_overlap: Parameter[float],
-    item_name: Parameter[str],
+    item_name: Parameter[str] = "",
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
 ) -> None:
     """Writes the app's files into `app_model`, or nothing where no model was pushed.
