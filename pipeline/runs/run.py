@@ -57,8 +57,8 @@ class SpansRead:
     converted: tuple[str, ...] = ()
     """Those that this run converted."""
     missing: tuple[str, ...] = ()
-    rows: dict[str, int] = field(default_factory=dict)
-    """Rows by span."""
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Rows by span and split."""
 
 
 @dataclass(frozen=True)

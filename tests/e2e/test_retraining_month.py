@@ -216,7 +216,9 @@ class Month:
         """The run after killed ones: it trains, unless the kill came too late."""
         before = len(whole_runs(read_runs(self.workspace)))
         last = last_success(read_runs(self.workspace))
-        done = last is not None and last.spans["window"] == [name_of(day) for day in window]
+        done = (
+            last is not None and last.spans is not None and last.spans.window == tuple(map(name_of, window))
+        )
         self.start()
         status = self.answer()["status"]
         shown = self.output.read_text()
@@ -248,7 +250,7 @@ def test_after_a_month_of_trouble_spans_versions_metadata_and_records_agree(mont
     live_through(month)
 
     records = read_runs(month.workspace)
-    assert [record.spans["window"] for record in records if record.status == "succeeded"] == month.windows
+    assert [list(record.spans.window) for record in records if record.status == "succeeded"] == month.windows
     statuses = Counter(record.status for record in records)
     outcomes = {
         "succeeded": len(month.windows),

@@ -199,7 +199,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
         drift=(Distance("fare", "js", 0.5, 0.1, PREVIOUS, "moved"),),
         notes=("cached",),
         distribution=TrainingSetup("mirrored", replicas=2),
-        spans=SpansRead(("a", "b"), "b", ("b",), rows={"a": 3, "b": 0}),
+        spans=SpansRead(("a", "b"), "b", ("b",), rows={"a": {"train": 3}, "b": {}}),
     )
     run.write(workspace)
     assert read_runs(workspace) == [dataclasses.replace(run, sequence=1)]

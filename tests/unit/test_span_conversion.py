@@ -1,5 +1,6 @@
 """What becomes of spans that come late, twice, empty, changed or not at all."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from components.example_gen import span_store
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, choose_window, find_spans
+from pipeline.runs.run import SpansRead, read_known, read_runs
+from pipeline.workspace import workspace_of
+
+from .records import make_record
 
 WARN = Policy("warn", "warn")
 
@@ -202,3 +207,12 @@ def test_a_column_of_two_types_is_refused_with_both_spans_where_no_schema_is(sit
     with pytest.raises(SpanError, match="Column 'fare' is INT in span 1 and BYTES in span 2: correct"):
         site.run()
     assert len(site.run(has_schema=True).entries) == 2, "the data gate judges it by the schema"
+
+
+def test_what_is_written_of_a_window_is_what_the_record_of_a_run_holds(site: Site, tmp_path: Path) -> None:
+    site.put(1, 2)
+    written = json.loads(json.dumps(site.run(2).to_json()))
+    workspace = workspace_of(str(tmp_path), "taxi")
+    make_record(1.0, spans=read_known(SpansRead, written)).write(workspace)
+    (run,) = read_runs(workspace)
+    assert run.spans == SpansRead(("1", "2"), "2", ("1", "2"), rows={"1": {"train": 1}, "2": {"train": 2}})
