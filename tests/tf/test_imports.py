@@ -28,3 +28,11 @@ def test_the_graph_imports_neither_unused_components_nor_unused_clients() -> Non
 
 def test_a_component_that_is_asked_for_by_name_is_still_there() -> None:
     assert run("from tfx.components import CsvExampleGen; print(CsvExampleGen.__name__)") == "CsvExampleGen"
+
+
+def test_a_worker_of_beam_imports_the_evaluator_alone() -> None:
+    code = "import components.evaluator.arrays.evaluation as each; print(each.Evaluation.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["Evaluation"], done.stderr
