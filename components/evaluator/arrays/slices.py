@@ -1,6 +1,5 @@
 """Which slices each row of a batch is in, by the values of raw columns."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,4 +105,4 @@ def _key(columns: Sequence[Column], code: int) -> Key:
     for column in reversed(columns):
         code, place = divmod(code, len(column.values))
         values.append((column.name, column.values[place]))
-    return tuple(sorted(itertools.chain(values)))
+    return tuple(sorted(values))

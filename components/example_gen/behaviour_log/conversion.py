@@ -20,7 +20,7 @@ from components.example_gen.behaviour_log.items import (
     merge_items,
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
-from components.example_gen.behaviour_log.stored import count_events
+from components.example_gen.behaviour_log.stored import parts_of
 from components.example_gen.behaviour_log.worker import Worker, write_items
 from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
@@ -32,10 +32,8 @@ from components.example_gen.source_format import (
 from components.example_gen.splits import Splits
 from trainer_module.log import Log
 
-_PART_EVENTS = 1_000_000
-"""For each part of the users, where the files say how many they have; an event takes some hundred bytes."""
 _PART_BYTES = 32 << 20
-"""Of other files, which are some million events, too, and several where they are compressed."""
+"""For each part of the users, of files that do not say how many events they have: some million, several where they are compressed."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class LogFiles:
     def parts(self) -> int:
         """Into how many parts the log's users are divided."""
         if self.file_format == "parquet":
-            return 1 + count_events([Path(file) for file in self.log]) // _PART_EVENTS
+            return parts_of([Path(file) for file in self.log])
         return 1 + sum(Path(file).stat().st_size for file in self.log) // _PART_BYTES
 
     def check(self) -> None:

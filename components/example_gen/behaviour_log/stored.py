@@ -23,6 +23,8 @@ _TAILS = "tails"
 _KEPT = 3
 """Tails that stay: the window's, the one before, and a backfill's. Another is made again from the spans' events."""
 _ROWS = 1 << 20
+_PART_EVENTS = 1_000_000
+"""For each part of the users; an event takes some hundred bytes."""
 _LEFT_SECONDS = 86_400
 """How old a tail is that was begun by a run that was killed."""
 
@@ -49,9 +51,9 @@ def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
             yield Events(users, items, *(np.array(each) for each in numbers))
 
 
-def count_events(files: Sequence[Path]) -> int:
-    """How many events are in some files, by their footers."""
-    return sum(pq.read_metadata(file).num_rows for file in files)
+def parts_of(files: Sequence[Path]) -> int:
+    """Into how many parts the users of the events in some Parquet files are divided, by the files' footers."""
+    return 1 + sum(pq.read_metadata(file).num_rows for file in files) // _PART_EVENTS
 
 
 def find_tail(store: Path, keys: Sequence[str]) -> tuple[int, Path | None]:

@@ -20,7 +20,7 @@ from components.example_gen.behaviour_log.events import Events, keep, together
 from components.example_gen.behaviour_log.gathering import GatherByUser, read_gathered, remove_gathered
 from components.example_gen.behaviour_log.items import Items
 from components.example_gen.behaviour_log.sequences import latest_events, make_window_sequences
-from components.example_gen.behaviour_log.stored import count_events, read_events, write_part
+from components.example_gen.behaviour_log.stored import parts_of, read_events, write_part
 from components.example_gen.behaviour_log.worker import (
     Worker,
     by_part,
@@ -37,8 +37,6 @@ from components.example_gen.columnar_examples import (
 from components.example_gen.source_format import ConversionError
 from components.example_gen.splits import EVAL, TRAIN
 from trainer_module.log import ITEM, Log
-
-_PART_EVENTS = 1_000_000
 
 Run = Callable[[Callable[[beam.Pipeline], None]], None]
 """Runs the Beam pipeline that its argument adds steps to."""
@@ -121,7 +119,7 @@ def convert_window_of_log(
     Raises:
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it.
     """
-    parts = 1 + count_events([file for _, file in window.files]) // _PART_EVENTS
+    parts = parts_of([file for _, file in window.files])
     work = _Work(window, destination, log)
     table = beam.pvalue.AsSingleton(pipeline | "Items" >> beam.Create([items]))
     made = (

@@ -107,15 +107,20 @@ class Answers:
         is_target = (place >= first) & (ids >= 0)
         scores = self._order.serve(moment, moment.scores)
         ranks = _ranks_of(scores, ids, is_target)
-        # What may not be recommended again is none either; what the catalogue lacks is a miss.
-        counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
-        measured = measure_rows(ids, ranks, counts)
-        answer = {signatures.RANKS: ranks, **measured, **self._top(scores, tf.constant(self._k_max))}
+        answer = {**measured(ids, first, ranks), **self._top(scores, tf.constant(self._k_max))}
         of_candidates = self._order.candidates(moment, tf.where(is_target, ids, PADDING))
         if of_candidates is not None:
             answer[signatures.FIRST_STAGE_RANKS] = _ranks_of(moment.scores, ids, is_target)
             answer[signatures.CANDIDATE_SCORES], answer[signatures.CANDIDATE_TARGETS] = of_candidates
         return answer
+
+
+def measured(ids: tf.Tensor, first: tf.Tensor, ranks: tf.Tensor) -> Tensors:
+    """The ranks of targets, int64 [batch, events], and what they come to in each example."""
+    place = tf.range(tf.shape(ids, tf.int64)[1])
+    # What may not be recommended again is none either; what the catalogue lacks is a miss.
+    counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
+    return {signatures.RANKS: ranks, **measure_rows(ids, ranks, counts)}
 
 
 def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Tensor:

@@ -7,10 +7,9 @@ import tensorflow as tf
 from trainer_module.export import Tensors
 from trainer_module.log import FIRST_TARGET, ITEM, TIME
 from trainer_module.retrieval import signatures
-from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.retrieval.serving.answers import Answers, parse
+from trainer_module.retrieval.serving.answers import Answers, measured, parse
 from trainer_module.retrieval.serving.candidates import choose_among
 from trainer_module.retrieval.serving.inverted_file import InvertedFile
 
@@ -55,12 +54,9 @@ class IndexedAnswers(Answers):
         ranks = exact[signatures.RANKS]
         is_lost = (ranks > 0) & (ranks <= self._k_max) & ~is_served
         ranks = tf.where(is_lost, tf.constant(self._k_max + 1, tf.int64), ranks)
-        place = tf.range(tf.shape(ids, tf.int64)[1])
-        counts = (place >= first) & (ids != PADDING) & ((ids < 0) | (ranks > 0))
         return {
             **exact,
-            signatures.RANKS: ranks,
-            **measure_rows(ids, ranks, counts),
+            **measured(ids, first, ranks),
             **served,
             signatures.INDEX_RECALL: found / tf.reduce_sum(tf.cast(is_there, tf.float32), axis=1),
         }
