@@ -129,7 +129,14 @@ class Settings:
         """All modules that the configuration chose; no import statement names them."""
         loss = (type(self.loss).__module__,) if self.loss else ()
         learner = self.label.rules.learner.rpartition(".")[0]
-        return (*self.preprocessing_modules, type(self.model).__module__, *self.model.modules, learner, *loss)
+        return (
+            *self.preprocessing_modules,
+            type(self.model).__module__,
+            *self.model.modules,
+            learner,
+            *loss,
+            *self.training.modules,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The settings as the tables that `from_json` reads."""

@@ -56,6 +56,7 @@ EDITED = {
     "trainer_module/model.py": f"Trainer, {TRAINS}",
     "trainer_module/features/hashed.py": f"Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/losses/focal.py": TRAINS,
+    "trainer_module/optimizers/adam.py": f"Trainer, {TRAINS}",
     "trainer_module/metrics/r2.py": TRAINS,
     "trainer_module/models/perceptron.py": f"Trainer, {TRAINS}",
     "trainer_module/retrieval/network.py": TRAINS,

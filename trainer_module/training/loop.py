@@ -65,7 +65,7 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
         if scale:
             model.get_layer(PREDICTIONS).set_scale(scale)
         optimizer = make_optimizer(
-            settings.training, plan.learning_rate, plan.steps_per_epoch, settings.model
+            settings.training, plan.learning_rate, plan.steps_per_epoch, settings.model, model
         )
         learner.compile(model, optimizer, steps_per_execution)
         warm = _warm_start(job, model, transform_output, recovery_directory, is_chief)

@@ -1,55 +1,64 @@
 """The optimizer and its learning rate over the steps of a training."""
 
-import functools
-
 import tf_keras as keras
 
 from trainer_module.models import Model
-from trainer_module.training.row_updates import RowAdam
+from trainer_module.optimizers import load_rule, table_rule
 from trainer_module.training.settings import Training
-
-_OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "adagrad": keras.optimizers.Adagrad,
-    "sgd": keras.optimizers.SGD,
-}
+from trainer_module.training.updates import ByRow, Updates
 
 
 def make_optimizer(
-    training: Training, learning_rate: float, steps_per_epoch: int, model: Model | None = None
-) -> keras.optimizers.Optimizer:
+    training: Training,
+    learning_rate: float,
+    steps_per_epoch: int,
+    model: Model | None = None,
+    network: keras.Model | None = None,
+) -> Updates:
     """What ``[training]`` asks for.
-
-    A recommender's tables have a row for each item, of which a batch touches few: where nothing else is asked for, only
-    those are updated.
-
-    Not compiled with XLA, which Keras chooses on a GPU: the gradient of the table has as many rows as the batch
-    has different ids, another number in every step, and each would be compiled anew.
 
     Args:
       training: The settings.
       learning_rate: Scaled to the replicas that there are (`trainer_module.training.plan`).
       steps_per_epoch: Turns epochs into steps.
       model: Whose variables it updates.
+      network: Built from it; its Keras embeddings are tables, beside those that the model names.
     """
-    rule = training.embedding_optimizer
-    if rule == "auto":
-        lazy = model is not None and model.reads_log and training.optimizer == "adam"
-        rule = "lazy_adam" if lazy else "same"
-    momentum = 0.9 if training.momentum is None else training.momentum
-    options = {"momentum": momentum} if training.optimizer == "sgd" else {}
-    made = _OPTIMIZERS[training.optimizer]
-    if rule != "same":
-        made = functools.partial(RowAdam, rule, model.tables if model is not None else ())
-    return made(
-        learning_rate=_schedule(training, learning_rate, steps_per_epoch),
+    rule = load_rule(training.optimizer, training.momentum)
+    named, by_row = training.embedding_optimizer, _by_row(training, model)
+    if named == "auto":
+        of_tables = rule if by_row == "never" else load_rule("adam")
+    else:
+        of_tables = rule if named == "same" else load_rule(table_rule(named)).for_tables()
+    return Updates(
+        rule,
+        of_tables,
+        by_row,
+        _tables(model, network),
+        _schedule(training, learning_rate, steps_per_epoch),
+        # Beside the gradient and not in it: with Adam this is AdamW.
+        weight_decay=(rule.decay if training.weight_decay is None else training.weight_decay) or None,
         # Of the gradients of all replicas together, and of all variables.
         global_clipnorm=training.clip_norm,
-        # Beside the gradient and not in it: with Adam this is AdamW.
-        weight_decay=training.weight_decay or None,
-        jit_compile=False,
-        **options,
     )
+
+
+def _by_row(training: Training, model: Model | None) -> ByRow:
+    """A recommender's tables have a row for each item, of which a batch touches few: they go by row whatever their gradient."""
+    if training.embedding_optimizer != "auto":
+        return "never" if training.embedding_optimizer == "same" else "always"
+    if training.optimizer not in ("adam", "adamw", "lamb"):
+        return "never"
+    return "always" if model is not None and model.reads_log else "sparse"
+
+
+def _tables(model: Model | None, network: keras.Model | None) -> set[str]:
+    """Names of variables that have a row for each id."""
+    tables = set() if model is None else set(model.tables)
+    for layer in () if network is None else network.submodules:
+        if isinstance(layer, keras.layers.Embedding):
+            tables |= {variable.name.partition(":")[0] for variable in layer.trainable_variables}
+    return tables
 
 
 def _schedule(

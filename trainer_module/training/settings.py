@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from foundation.sections import Tables, check_keys, require
+from trainer_module.optimizers import load_rule, names_for_layers, names_for_tables, table_rule
 
 _MOST = {
     "epochs": 1_000_000, "global_batch_size": 1 << 24, "batch_size_per_replica": 1 << 22, "workers": 10_000,
@@ -19,9 +20,10 @@ class Training:
     With `warm_start` it starts from the variables of the model that is live (`trainer_module.warm_start.carry_over`), and
     with 0 epochs beside it stays there: what is exported is the live model, for the new vocabularies and items.
     Give `global_batch_size` (all replicas together) or `batch_size_per_replica`, never both.
-    `embedding_optimizer` is of tables: "lazy_adam" and "adagrad" update the rows that a batch touches and no others; "auto" is
-    lazy_adam for a recommender and the same as everything else for other models. `momentum` is SGD's, 0.9 where it is not given; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate
-    rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
+    `optimizer` is one of `trainer_module.optimizers`, and `embedding_optimizer` that of tables: "lazy_adam", "adagrad" and so
+    on update the rows that a batch touches and no others, "same" is that of everything else, and "auto" beside an Adam is lazy_adam where
+    a batch touches little of a table, and always in a recommender. `momentum` is SGD's, 0.9 where it is not given;
+    `weight_decay` is AdamW's own there; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
     `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
     """
@@ -30,10 +32,10 @@ class Training:
     global_batch_size: int | None = None
     batch_size_per_replica: int | None = None
     learning_rate: float = 0.001
-    optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
-    embedding_optimizer: Literal["auto", "same", "lazy_adam", "adagrad"] = "auto"
+    optimizer: str = "adam"
+    embedding_optimizer: str = "auto"
     momentum: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     clip_norm: float | None = None
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = 0.0
@@ -74,13 +76,26 @@ class Training:
             0 < self.learning_rate <= 10,
             f"learning_rate is {self.learning_rate}; it must be above 0 and at most 10.",
         )
+        rule = load_rule(self.optimizer)
         require(
-            self.embedding_optimizer in ("auto", "same") or self.optimizer == "adam",
-            f"embedding_optimizer is {self.embedding_optimizer!r} beside optimizer {self.optimizer!r}: "
-            'remove it, or set optimizer = "adam".',
+            rule.is_for_layers,
+            f"optimizer is {self.optimizer!r}, which is for tables: set embedding_optimizer to it, and optimizer to one of "
+            f"{', '.join(names_for_layers())}.",
         )
+        for_tables = ["auto", "same", *names_for_tables()]
         require(
-            self.momentum is None or self.optimizer == "sgd",
+            self.embedding_optimizer in for_tables or "." in self.embedding_optimizer,
+            f"embedding_optimizer is {self.embedding_optimizer!r}; it must be one of {', '.join(for_tables)}, or the import path "
+            "of a module of your own.",
+        )
+        if "." in self.embedding_optimizer:
+            own = load_rule(self.embedding_optimizer, key="embedding_optimizer")
+            require(
+                own.is_for_tables,
+                f"embedding_optimizer is {self.embedding_optimizer!r}, which is not for tables.",
+            )
+        require(
+            self.momentum is None or rule.takes_momentum,
             f'momentum means nothing to {self.optimizer}: remove it, or set optimizer = "sgd".',
         )
         require(
@@ -88,8 +103,8 @@ class Training:
             f"momentum is {self.momentum}; it must be from 0 to below 1.",
         )
         require(
-            0 <= self.weight_decay < 1,
-            f"weight_decay is {self.weight_decay:g}; it must be from 0 to below 1.",
+            self.weight_decay is None or 0 <= self.weight_decay < 1,
+            f"weight_decay is {self.weight_decay}; it must be from 0 to below 1.",
         )
         require(
             self.clip_norm is None or self.clip_norm > 0,
@@ -123,6 +138,13 @@ class Training:
             f"global_batch_size {self.global_batch_size} cannot be divided among {self.workers} workers: "
             f"make it a multiple of {self.workers}.",
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules that it chooses and no import statement names; "auto" takes Adam for tables."""
+        tables = self.embedding_optimizer
+        rules = (self.optimizer, "adam" if tables in ("auto", "same") else table_rule(tables))
+        return tuple(dict.fromkeys(type(load_rule(rule)).__module__ for rule in rules))
 
     def rows_of_replica(self, replicas: int) -> int:
         """Rows of a step on one of `replicas`, rounded down."""
