@@ -53,6 +53,7 @@ def measure(setting: dict[str, Any]) -> dict[str, float]:
     from trainer_module.model import build_model, compile_model
     from trainer_module.settings import Settings
     from trainer_module.training import autograph
+    from trainer_module.training.memory import placed
     from trainer_module.training.optimizer import make_optimizer
 
     autograph.leave_keras_alone()
@@ -102,8 +103,11 @@ def measure(setting: dict[str, Any]) -> dict[str, float]:
         return read(context).take(1).cache().repeat().prefetch(4)
 
     with precision.policy(setting["precision"]), distribution.strategy.scope():
-        model = build_model(settings)
-        compile_model(model, settings, make_optimizer(settings.training, 0.001, STEPS), 20)
+        with placed(settings.training, settings.model, distribution):
+            model = build_model(settings)
+        compile_model(
+            model, settings, make_optimizer(settings.training, 0.001, STEPS, settings.model, model), 20
+        )
         for make in (read, repeat):
             model.fit(
                 distribution.strategy.distribute_datasets_from_function(make),

@@ -48,6 +48,8 @@ def build_model(settings: Settings, outputs: int = 1, id_type: str = "int64") ->
         width = sum(feature.width for feature in settings.categorical)
         tensors[CATEGORICAL] = keras.Input((width,), dtype=id_type, name=CATEGORICAL)
     rows = settings.training.rows_of_replica(tf.distribute.get_strategy().num_replicas_in_sync)
+    if settings.training.table_placement == "host":
+        rows = 0  # A dense gradient would move the whole table to the GPU and back in every step.
     logits = settings.model.build(Inputs(tensors, numbers, ids, lists, shares, rows), outputs)
     if settings.link:
         finish: keras.layers.Layer = Restored(settings.link, dtype="float32", name=PREDICTIONS)

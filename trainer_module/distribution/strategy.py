@@ -1,6 +1,8 @@
 """Where training runs, as a value: the one place that knows about devices, clusters and strategies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,12 +15,17 @@ from trainer_module.training.settings import Training
 
 @dataclass(frozen=True)
 class Distribution:
-    """The chosen strategy, and why."""
+    """The chosen strategy, and why.
+
+    Attributes:
+      gpu_bytes: Memory of the GPU with the least that TensorFlow may take; 0 without GPUs.
+    """
 
     name: str
     reason: str
     strategy: tf.distribute.Strategy
     cluster: Cluster
+    gpu_bytes: int = 0
 
     @property
     def replicas(self) -> int:
@@ -73,8 +80,35 @@ def choose_distribution(training: Training, cluster: Cluster, products: int = 0)
             f"TF_CONFIG names {workers} workers but strategy is '{training.strategy}': "
             'use "multi_worker" or "auto".'
         )
+    if used and training.jit_compile:
+        # Clusters of operations become one kernel each. What depends on how many different ids a batch has is left out of
+        # them, as it would be compiled anew in every step.
+        tf.config.optimizer.set_jit("autoclustering")
+        reason += "; XLA"
     wait_for_others(cluster, training.startup_timeout_seconds)
-    return Distribution(name, reason, _make_strategy(name, used), cluster)
+    if training.table_placement == "host":
+        # Its strategy would put every variable on the GPU; without one each operation is where its variable is.
+        return Distribution(
+            name,
+            f"{reason}; tables in the host's memory",
+            tf.distribute.get_strategy(),
+            cluster,
+            _memory(gpus),
+        )
+    return Distribution(name, reason, _make_strategy(name, used), cluster, _memory(gpus))
+
+
+def _memory(gpus: Sequence[Any]) -> int:
+    """Bytes of the least that TensorFlow may take of one of `gpus`; 0 for none."""
+    if not gpus:
+        return 0
+    # TensorFlow has no other way to ask. It would take all memory if it were the first to make the devices.
+    from tensorflow.python.client import device_lib
+
+    tf.config.list_logical_devices("GPU")
+
+    found = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    return min(found, default=0)
 
 
 def _choose(training: Training, cluster: Cluster, gpus: int, products: int) -> tuple[str, str, int]:
@@ -90,6 +124,8 @@ def _choose(training: Training, cluster: Cluster, gpus: int, products: int) -> t
     if not gpus:
         return "none", "no GPU and no TF_CONFIG", 0
     used, reason = choose_gpus(gpus, products, training)
+    if training.table_placement == "host":
+        used = min(used, 1)
     return ("none", "one_device", "mirrored")[min(used, 2)], reason, used
 
 

@@ -26,6 +26,7 @@ from trainer_module.job import Job
 from trainer_module.learner import Learner, make_learner
 from trainer_module.model import PREDICTIONS
 from trainer_module.training import autograph
+from trainer_module.training.memory import placed, said_in_one_sentence
 from trainer_module.training.optimizer import make_optimizer
 from trainer_module.training.plan import Plan, make_plan, steps_of_pass
 from trainer_module.training.progress import Progress
@@ -60,8 +61,13 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
     best = BestEpoch(recovery_directory, settings.training.early_stopping_patience, is_chief)
     steps_per_execution = min(settings.training.steps_per_execution, plan.steps_per_epoch)
     callbacks = _callbacks(job, distribution, plan, steps_per_execution, best)
-    with precision.policy(chosen.policy), distribution.strategy.scope():
-        model = learner.build()
+    with (
+        said_in_one_sentence(distribution),
+        precision.policy(chosen.policy),
+        distribution.strategy.scope(),
+    ):
+        with placed(settings.training, settings.model, distribution):
+            model = learner.build()
         if scale:
             model.get_layer(PREDICTIONS).set_scale(scale)
         optimizer = make_optimizer(

@@ -3,7 +3,7 @@
 import tf_keras as keras
 
 from trainer_module.models import Model
-from trainer_module.optimizers import load_rule, table_rule
+from trainer_module.optimizers import Rule, load_rule, table_rule
 from trainer_module.training.settings import Training
 from trainer_module.training.updates import ByRow, Updates
 
@@ -24,16 +24,11 @@ def make_optimizer(
       model: Whose variables it updates.
       network: Built from it; its Keras embeddings are tables, beside those that the model names.
     """
-    rule = load_rule(training.optimizer, training.momentum)
-    named, by_row = training.embedding_optimizer, _by_row(training, model)
-    if named == "auto":
-        of_tables = rule if by_row == "never" else load_rule("adam")
-    else:
-        of_tables = rule if named == "same" else load_rule(table_rule(named)).for_tables()
+    rule, of_tables = chosen_rules(training, model)
     return Updates(
         rule,
         of_tables,
-        by_row,
+        _by_row(training, model),
         _tables(model, network),
         _schedule(training, learning_rate, steps_per_epoch),
         # Beside the gradient and not in it: with Adam this is AdamW.
@@ -41,6 +36,14 @@ def make_optimizer(
         # Of the gradients of all replicas together, and of all variables.
         global_clipnorm=training.clip_norm,
     )
+
+
+def chosen_rules(training: Training, model: Model | None) -> tuple[Rule, Rule]:
+    """The rule of all variables, and that of tables."""
+    rule, named = load_rule(training.optimizer, training.momentum), training.embedding_optimizer
+    if named == "same" or (named == "auto" and _by_row(training, model) == "never"):
+        return rule, rule
+    return rule, load_rule(table_rule("adam" if named == "auto" else named)).for_tables()
 
 
 def _by_row(training: Training, model: Model | None) -> ByRow:

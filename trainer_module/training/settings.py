@@ -24,7 +24,8 @@ class Training:
     on update the rows that a batch touches and no others, "same" is that of everything else, and "auto" beside an Adam is lazy_adam where
     a batch touches little of a table, and always in a recommender. `momentum` is SGD's, 0.9 where it is not given;
     `weight_decay` is AdamW's own there; gradients, all of them together, are shortened to a length of `clip_norm`. The learning rate rises from 0 over `warmup_epochs`, and is constant from there, or falls to 0 along a cosine.
-    `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
+    Tables may lie in the memory of the host where one GPU's is too small: `table_placement`. On GPUs XLA compiles what it can of a
+    step, unless `jit_compile` is off. `profile_steps` is the first and the last step that TensorBoard's profiler records; a patience of 0
     turns early stopping off. Rows that take more than `cache_mib` in memory are cached on disk.
     """
 
@@ -34,6 +35,7 @@ class Training:
     learning_rate: float = 0.001
     optimizer: str = "adam"
     embedding_optimizer: str = "auto"
+    table_placement: Literal["device", "host"] = "device"
     momentum: float | None = None
     weight_decay: float | None = None
     clip_norm: float | None = None
@@ -46,6 +48,7 @@ class Training:
     shuffle_rows: int = 100_000
     seed: int = 42
     steps_per_execution: int = 16
+    jit_compile: bool = True
     profile_steps: tuple[int, ...] = ()
     strategy: Literal["auto", "none", "one_device", "mirrored", "multi_worker"] = "auto"
     workers: int = 1
@@ -132,6 +135,11 @@ class Training:
             self.workers == 1 or self.strategy == "multi_worker",
             f"workers is {self.workers} with strategy '{self.strategy}': "
             'several workers need strategy = "multi_worker".',
+        )
+        require(
+            self.table_placement == "device" or self.strategy in ("auto", "none", "one_device"),
+            f"table_placement is 'host' with strategy '{self.strategy}': one GPU can read tables from the host's memory, so set "
+            'strategy = "one_device".',
         )
         require(
             self.global_batch_size is None or self.global_batch_size % self.workers == 0,
