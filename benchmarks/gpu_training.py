@@ -5,12 +5,16 @@
 
 Uses the learner's own model, input pipeline, precision and strategy on random rows (26 categorical features, 13
 numbers), each setting in processes of its own, in turns. The rows of a replica are the same whatever the number of
-GPUs. `waiting` is the share of an epoch that is gone when each step is given the same batch again. Needs
-TensorFlow and tf_keras only. Writes gpu_training.json and prints a table of medians.
+GPUs. `waiting` is the share of an epoch that is gone when each step is given the same batch again. With
+`--torch PYTHON`, an interpreter that has PyTorch, the same model is trained there on one GPU (`peer/torch_training.py`). `floor` is
+how much of one GPU's time the arithmetic alone would take at the card's peak. Needs TensorFlow and tf_keras only. Writes
+gpu_training.json and prints a table of medians.
 """
 
 import argparse
+import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -32,93 +36,11 @@ MODELS: dict[str, dict[str, Any]] = {
         "dim": 32, "hidden": [1024, 512], "batch": 16384, "ids": 1_000_000,
     },
 }  # fmt: skip
-STEPS, EPOCHS = 60, 3
-
-
-def measure(setting: dict[str, Any]) -> dict[str, float]:
-    """Examples per second of all replicas, in the faster epoch but the first, and the share of it spent waiting."""
-    import time
-
-    import numpy as np
-    import tensorflow as tf
-    import tf_keras as keras
-
-    import trainer_module  # noqa: F401 - chooses Keras 2 before TensorFlow is imported
-    from trainer_module.distribution import precision
-    from trainer_module.distribution.cluster import Cluster
-    from trainer_module.distribution.strategy import choose_distribution
-    from trainer_module.features import CATEGORICAL, NUMERIC
-    from trainer_module.inputs.batches import make_batches
-    from trainer_module.label import TRANSFORMED_LABEL
-    from trainer_module.model import build_model, compile_model
-    from trainer_module.settings import Settings
-    from trainer_module.training import autograph
-    from trainer_module.training.memory import placed
-    from trainer_module.training.optimizer import make_optimizer
-
-    autograph.leave_keras_alone()
-    ids = setting.get("ids", 10_000)
-    numeric = {f"n{i}": {"kind": "numeric"} for i in range(13)}
-    hashed = {f"c{i}": {"kind": "hashed", "buckets": ids} for i in range(26)}
-    settings = Settings.from_json(
-        {
-            "features": {**numeric, **hashed},
-            "label": {"task": "binary", "column": "y"},
-            "model": {"embedding_dim": setting["dim"], "hidden_units": setting["hidden"]},
-            "training": {
-                "batch_size_per_replica": setting["batch"],
-                "strategy": setting["strategy"],
-                "workers": setting["workers"],
-                **setting.get("training", {}),
-            },
-        }
-    )
-    distribution = choose_distribution(
-        settings.training, Cluster.from_environment(os.environ), settings.products
-    )
-    print(distribution.name, distribution.reason, distribution.replicas, file=sys.stderr)
-    random = np.random.default_rng(0)
-    count = STEPS * setting["batch"]
-    rows = tf.data.Dataset.from_tensor_slices(
-        {
-            NUMERIC: random.normal(size=(count, 13)).astype(np.float32),
-            CATEGORICAL: random.integers(0, ids, (count, 26)),
-            TRANSFORMED_LABEL: random.integers(0, 2, count),
-        }
-    ).batch(65_536)
-    seconds = []
-
-    class Clock(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.started = time.monotonic()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            seconds.append(time.monotonic() - self.started)
-
-    def read(_: tf.distribute.InputContext) -> tf.data.Dataset:
-        places = STEPS * distribution.local_replicas
-        return make_batches(rows, count, setting["batch"], places, cache="memory", shuffle_rows=count, seed=1)
-
-    def repeat(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        return read(context).take(1).cache().repeat().prefetch(4)
-
-    with precision.policy(setting["precision"]), distribution.strategy.scope():
-        with placed(settings.training, settings.model, distribution):
-            model = build_model(settings)
-        compile_model(
-            model, settings, make_optimizer(settings.training, 0.001, STEPS, settings.model, model), 20
-        )
-        for make in (read, repeat):
-            model.fit(
-                distribution.strategy.distribute_datasets_from_function(make),
-                epochs=EPOCHS,
-                steps_per_epoch=STEPS,
-                callbacks=[Clock()],
-                verbose=0,
-            )
-    best, fed = min(seconds[1:EPOCHS]), min(seconds[EPOCHS + 1 :])
-    speed = STEPS * setting["batch"] * distribution.replicas / best
-    return {"examples_per_second": speed, "waiting": max(0.0, 1 - fed / best)}
+_PEAK = {
+    card: {"float32": 494.7e12, "mixed_bfloat16": 989.4e12, "mixed_float16": 989.4e12}
+    for card in ("H100", "H200")
+}
+"""Operations per second of dense matrices, float32 as TF32: NVIDIA's data sheets of the H100 and H200 SXM."""
 
 
 def run(setting: dict[str, Any]) -> dict[str, float] | None:
@@ -132,7 +54,7 @@ def run(setting: dict[str, Any]) -> dict[str, float] | None:
             task = {"type": "worker", "index": index}
             environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
             environment[ON_THIS_MACHINE] = f"{index}/{workers}"
-        command = [sys.executable, __file__, "--measure", json.dumps(setting)]
+        command = [sys.executable, str(ROOT / "benchmarks" / "gpu_step.py"), json.dumps(setting)]
         processes.append(
             subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -155,6 +77,31 @@ def cards() -> list[str]:
     """Name of each GPU of this machine."""
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+
+
+def run_torch(python: str, setting: dict[str, Any]) -> dict[str, float] | None:
+    """The best of PyTorch's optimizers; None if it failed."""
+    asked = {key: setting[key] for key in ("dim", "hidden", "batch", "precision")}
+    script = ROOT / "benchmarks" / "peer" / "torch_training.py"
+    command = [python, str(script), json.dumps(asked | {"ids": setting.get("ids", 10_000)})]
+    # Without the libraries that TensorFlow was given.
+    environment = {key: value for key, value in os.environ.items() if key != "LD_LIBRARY_PATH"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    if done.returncode:
+        print(done.stderr[-1500:], file=sys.stderr)
+        return None
+    speeds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(setting["model"], "PyTorch", speeds, flush=True)
+    return {"examples_per_second": max(speeds.values()), "waiting": 0.0}
+
+
+def floor(setting: dict[str, Any], name: str, speed: float) -> float:
+    """The share of one GPU's time that the products of its dense layers take at its peak; nan for an unknown card."""
+    widths = [13 + 26 * setting["dim"], *setting["hidden"], 1]
+    # Forward, and for the gradients of the inputs and of the kernels; two operations each.
+    operations = 6 * sum(before * units for before, units in itertools.pairwise(widths))
+    peaks = [peak for card, peak in _PEAK.items() if card in name]
+    return operations * speed / peaks[0][setting["precision"]] if peaks else float("nan")
 
 
 def ways(gpus: int) -> list[dict[str, Any]]:
@@ -196,12 +143,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="models whose name starts so, with commas between")
     parser.add_argument("--ways", default="", help="ways whose name starts so, such as one,mirrored")
     parser.add_argument("--precisions", default="float32,mixed_bfloat16", help="(%(default)s)")
+    parser.add_argument("--torch", metavar="PYTHON", help="an interpreter with PyTorch, to compare with")
     parser.add_argument("--training", default="{}", help="more of [training], as JSON")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(measure(json.loads(options.measure))))
-        return 0
     names = cards()
     settings = settings_of(options, options.gpus or len(names))
     found: dict[tuple[str, str, str], list[dict[str, float]]] = {}
@@ -211,7 +155,11 @@ def main() -> int:
             measured = run(setting)
             print(*key, measured, flush=True)
             if measured:
+                if setting["how"] == "one GPU":
+                    measured["floor"] = floor(setting, names[0], measured["examples_per_second"])
                 found.setdefault(key, []).append(measured)
+            if options.torch and setting["how"] == "one GPU" and (peer := run_torch(options.torch, setting)):
+                found.setdefault((*key[:2], "PyTorch, one GPU"), []).append(peer)
     options.output.mkdir(parents=True, exist_ok=True)
     rows = [
         {"model": model, "precision": precision, "how": how, "samples": samples}
@@ -227,16 +175,25 @@ def table(names: list[str], found: dict[tuple[str, str, str], list[dict[str, flo
     """Markdown: medians, and ratios to one GPU of this machine with the same model and precision."""
 
     def median(key: tuple[str, str, str], figure: str) -> float:
-        samples = [sample[figure] for sample in found.get(key, [])]
+        samples = [sample[figure] for sample in found.get(key, []) if figure in sample]
         return statistics.median(samples) if samples else float("nan")
 
-    lines = [f"{len(names)} x {names[0]}", "", "| model | precision | how | examples/s | ratio | waiting |"]
-    lines.append("|---|---|---|---|---|---|")
+    def part(share: float) -> str:
+        return "" if math.isnan(share) else f"{share:.0%}"
+
+    lines = [
+        f"{len(names)} x {names[0]}",
+        "",
+        "| model | precision | how | examples/s | ratio | waiting | floor |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
     for model, precision, how in found:
         speed = median((model, precision, how), "examples_per_second")
         ratio = speed / median((model, precision, "one GPU"), "examples_per_second")
         waiting = median((model, precision, how), "waiting")
-        lines.append(f"| {model} | {precision} | {how} | {speed:,.0f} | {ratio:.2f} | {waiting:.0%} |")
+        lines.append(
+            f"| {model} | {precision} | {how} | {speed:,.0f} | {ratio:.2f} | {waiting:.0%} | {part(median((model, precision, how), 'floor'))} |"
+        )
     return "\n".join(lines)
 
 

@@ -42,7 +42,8 @@ def test_a_rehearsed_worker_knows_its_place_on_the_machine_and_a_pod_has_its_own
         (1, (32, 16), 128, None, 0),
         (1, (32, 16), 512, None, 1),
         (2, (128, 64), 4096, None, 1),
-        (2, (128, 64), None, 4096, 2),
+        (2, (128, 64), None, 4096, 1),
+        (2, (1024, 512), None, 16_384, 1),
         (2, (4096, 2048, 1024), 16_384, None, 2),
         (4, (4096, 2048, 1024), None, 16_384, 4),
         # Divided among four, too little is left for each.

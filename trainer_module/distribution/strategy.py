@@ -80,9 +80,10 @@ def choose_distribution(training: Training, cluster: Cluster, products: int = 0)
             f"TF_CONFIG names {workers} workers but strategy is '{training.strategy}': "
             'use "multi_worker" or "auto".'
         )
-    if used and training.jit_compile:
+    if used == 1 and name != "multi_worker" and training.jit_compile:
         # Clusters of operations become one kernel each. What depends on how many different ids a batch has is left out of
-        # them, as it would be compiled anew in every step.
+        # them, as it would be compiled anew in every step. Not with several GPUs: the exchange of gradients then waits for
+        # whole clusters, and two H100s in one process were slower than one.
         tf.config.optimizer.set_jit("autoclustering")
         reason += "; XLA"
     wait_for_others(cluster, training.startup_timeout_seconds)
@@ -95,7 +96,10 @@ def choose_distribution(training: Training, cluster: Cluster, products: int = 0)
             cluster,
             _memory(gpus),
         )
-    return Distribution(name, reason, _make_strategy(name, used), cluster, _memory(gpus))
+    strategy = _make_strategy(name, used)
+    # Asking would make the devices of a worker anew, who then is lost to the others.
+    gpu_bytes = 0 if name == "multi_worker" else _memory(gpus)
+    return Distribution(name, reason, strategy, cluster, gpu_bytes)
 
 
 def _memory(gpus: Sequence[Any]) -> int:

@@ -59,7 +59,7 @@ def make_parts(
     }
     for columns in asked:
         for key, items in _combinations(columns, features, targets.items[known]).items():
-            masks[key] = known & items[np.maximum(targets.items, 0)]
+            masks[key] = known & np.asarray(items)[np.maximum(targets.items, 0)]
     return {key: _part(mask, targets.rows) for key, mask in masks.items() if mask.any()}
 
 
