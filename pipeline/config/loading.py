@@ -18,6 +18,7 @@ from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
 from components.serving_check.settings import Serving
+from foundation import project
 from foundation.sections import (
     ConfigurationError,
     Tables,
@@ -47,7 +48,7 @@ from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings
 from trainer_module.training.settings import Training, check_training
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = project.PACKAGE
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
@@ -161,8 +162,8 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     """Reads and checks a whole configuration.
 
     Args:
-      dataset: A name in ``datasets/`` or a path to a TOML file.
-      profile: A name in ``profiles/`` or a path to a TOML file.
+      dataset: A name in ``datasets/``, of the project or else of the package, or a path to a TOML file.
+      profile: A name in ``profiles/``, likewise, or a path to a TOML file.
       overrides: ``section.key=value`` texts; the value is TOML, or a bare text.
 
     Later layers win: dataset, profile (after what it extends), overrides.
@@ -170,8 +171,9 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
       ConfigurationError: In one sentence that names the file or flag, the key and the fix.
     """
-    dataset_file = find("dataset", dataset, ROOT / "datasets")
-    profile_file = find("profile", profile, ROOT / "profiles")
+    project.check_rooms()
+    dataset_file = find("dataset", dataset, project.folders("datasets"))
+    profile_file = find("profile", profile, project.folders("profiles"))
     layers = [
         (_shown(dataset_file), _read_layer(dataset_file, DATASET)),
         *_read_profile(profile_file, seen=()),
@@ -183,15 +185,17 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     return _build(tables, dataset_file, profile_file.stem)
 
 
-def find(what: str, name: str, folder: Path) -> Path:
-    """The TOML file that a name or a path on the command line means.
+def find(what: str, name: str, folders: Sequence[Path]) -> Path:
+    """The TOML file that a name or a path on the command line means; the first of `folders` that has it.
 
     Raises:
       ConfigurationError: If there is none; the message lists the names that exist.
     """
-    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if len(name) > 1000 or "\0" in name or not os.path.isfile(path):
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+    is_possible = len(name) <= 1000 and "\0" not in name
+    paths = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in folders]
+    path = next((path for path in paths if is_possible and os.path.isfile(path)), None)
+    if path is None:
+        known = ", ".join(sorted({file.stem for folder in folders for file in folder.glob("*.toml")}))
         raise ConfigurationError(
             f"There is no {what} '{name[:200]}': give a path to a .toml file or one of {known}."
         )
@@ -199,7 +203,10 @@ def find(what: str, name: str, folder: Path) -> Path:
 
 
 def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+    for root in (project.ROOT, project.SHIPPED):
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+    return str(path)
 
 
 def _read_layer(path: Path, owner: str) -> Tables:
@@ -218,8 +225,18 @@ def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]
         return [(_shown(path), tables)]
     if not isinstance(extended, str):
         raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
-    lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
+    # A project's `laptop` that extends "laptop" means the package's.
+    folders = [path.parent, *project.folders("profiles")]
+    passed = {*seen, path}
+    others = [folder for folder in folders if folder / f"{extended}.toml" not in passed]
+    lower = _read_profile(
+        find("profile", extended, others if _has(others, extended) else folders), (*seen, path)
+    )
     return [*lower, (_shown(path), tables)]
+
+
+def _has(folders: Sequence[Path], name: str) -> bool:
+    return len(name) <= 1000 and any(os.path.isfile(folder / f"{name}.toml") for folder in folders)
 
 
 def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
