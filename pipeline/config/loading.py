@@ -4,7 +4,6 @@ Nothing here imports TensorFlow: a mistake is reported in well under a second, i
 names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -30,6 +29,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
+from pipeline.config import places
 from pipeline.config.agreement import check_agreement
 from pipeline.config.ceiling import read_ceiling
 from pipeline.config.columns import log_reading_of, named_columns, reading_of
@@ -172,10 +172,10 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
       ConfigurationError: In one sentence that names the file or flag, the key and the fix.
     """
     project.check_rooms()
-    dataset_file = find("dataset", dataset, project.folders("datasets"))
-    profile_file = find("profile", profile, project.folders("profiles"))
+    dataset_file = places.find("dataset", dataset, project.folders("datasets"))
+    profile_file = places.find("profile", profile, project.folders("profiles"))
     layers = [
-        (_shown(dataset_file), _read_layer(dataset_file, DATASET)),
+        (places.shown(dataset_file), _read_layer(dataset_file, DATASET)),
         *_read_profile(profile_file, seen=()),
         *((f"--set {text}", parse_override(text, _TABLES)) for text in overrides),
     ]
@@ -185,62 +185,30 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     return _build(tables, dataset_file, profile_file.stem)
 
 
-def find(what: str, name: str, folders: Sequence[Path]) -> Path:
-    """The TOML file that a name or a path on the command line means; the first of `folders` that has it.
-
-    Raises:
-      ConfigurationError: If there is none; the message lists the names that exist.
-    """
-    is_possible = len(name) <= 1000 and "\0" not in name
-    paths = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in folders]
-    path = next((path for path in paths if is_possible and os.path.isfile(path)), None)
-    if path is None:
-        known = ", ".join(sorted({file.stem for folder in folders for file in folder.glob("*.toml")}))
-        raise ConfigurationError(
-            f"There is no {what} '{name[:200]}': give a path to a .toml file or one of {known}."
-        )
-    return path.resolve()
-
-
-def _shown(path: Path) -> str:
-    for root in (project.ROOT, project.SHIPPED):
-        if path.is_relative_to(root):
-            return str(path.relative_to(root))
-    return str(path)
-
-
 def _read_layer(path: Path, owner: str) -> Tables:
-    tables = read_toml(path, _shown(path))
+    tables = read_toml(path, places.shown(path))
     known = [key for key, declared in _TABLES.items() if owner in declared.owners]
-    refuse_unknown_keys(tables, [*known, {DATASET: "name", PROFILE: "extends"}[owner]], f"{_shown(path)}:")
+    refuse_unknown_keys(
+        tables, [*known, {DATASET: "name", PROFILE: "extends"}[owner]], f"{places.shown(path)}:"
+    )
     return tables
 
 
 def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]]:
     if path in seen:
-        raise ConfigurationError(f"{_shown(path)} extends itself: remove one 'extends'.")
+        raise ConfigurationError(f"{places.shown(path)} extends itself: remove one 'extends'.")
     tables = _read_layer(path, PROFILE)
     extended = tables.pop("extends", None)
     if extended is None:
-        return [(_shown(path), tables)]
+        return [(places.shown(path), tables)]
     if not isinstance(extended, str):
-        raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
-    # A project's `laptop` that extends "laptop" means the package's.
-    folders = [path.parent, *project.folders("profiles")]
-    passed = {*seen, path}
-    others = [folder for folder in folders if folder / f"{extended}.toml" not in passed]
-    lower = _read_profile(
-        find("profile", extended, others if _has(others, extended) else folders), (*seen, path)
-    )
-    return [*lower, (_shown(path), tables)]
-
-
-def _has(folders: Sequence[Path], name: str) -> bool:
-    return len(name) <= 1000 and any(os.path.isfile(folder / f"{name}.toml") for folder in folders)
+        raise ConfigurationError(f"{places.shown(path)}: extends must be the name of a profile.")
+    lower = _read_profile(places.find_extended(extended, path, (*seen, path)), (*seen, path))
+    return [*lower, (places.shown(path), tables)]
 
 
 def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
-    where = f"{_shown(dataset_file)}:"
+    where = f"{places.shown(dataset_file)}:"
     name = tables.get("name")
     # A pipeline name is a folder, a TF Serving model name and a Kubernetes label at once.
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?", name):
