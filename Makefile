@@ -3,6 +3,8 @@
 DATASET ?= taxi
 PROFILE ?= laptop
 WORKDIR ?= runs
+NAME ?=
+TO ?=
 ARGS ?=
 IMAGE ?= tfx-pipeline:$(shell git rev-parse --short HEAD 2>/dev/null || echo latest)
 TARGET ?= step
@@ -15,7 +17,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run runs retrain schema models score tensorboard compile image bench clean
+.PHONY: help wheel project run runs retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -100,6 +102,15 @@ compile: .venv/.ready ## compile for Kubeflow Pipelines to pipeline.yaml (DATASE
 
 bench: .venv/.ready ## measure against the standard TFX way (ARGS="--only input_pipeline", ARGS=--help)
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+wheel: $(UV) ## build the package that projects depend on, to dist/
+	@rm -rf build dist
+	@$(UV) build --wheel --quiet
+	@rm -rf build *.egg-info
+	@echo "Built $$(ls dist/*.whl)"
+
+project: .venv/.ready wheel ## lay out a project of your own on that wheel (NAME=, TO=../NAME)
+	@$(PYTHON) -m pipeline.project "$(NAME)" --directory "$(or $(TO),../$(NAME))" --wheel "$$(ls dist/*.whl)"
 
 image: ## build the step image (IMAGE=, TARGET=step|trainer, BASE=, BUILDER=docker|podman|buildah)
 	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: install one." >&2; exit 2; }
