@@ -45,11 +45,13 @@ def find_project(entries: Sequence[str]) -> Path | None:
     """The project that an import path means; None where there is none.
 
     Args:
-      entries: As `sys.path`: first the directory of the script or the current one, in or below a project; then what
-        PYTHONPATH gives, which wins, as whoever started this process has said it.
+      entries: As `sys.path`. What PYTHONPATH gives wins, as whoever started this process has said it; then comes the
+        first entry, the directory of the script or the current one, which is in or below a project. In a notebook the
+        current directory is the entry "", which stands behind others.
     """
     first, *others = [Path(entry).resolve() for entry in entries] or [Path.cwd()]
-    for directory in [*others, first, *first.parents]:
+    begun = [first, *([Path.cwd()] if "" in entries[1:] else [])]
+    for directory in [*others, *(place for start in begun for place in (start, *start.parents))]:
         if _is_project(directory):
             return directory
     return None

@@ -133,6 +133,15 @@ def test_pythonpath_says_the_project_before_the_current_directory_does(orders: P
     assert project.find_project([str(tmp_path)]) is None
 
 
+def test_a_notebook_has_the_current_directory_behind_other_entries(
+    orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(orders / "notebooks")
+    assert (
+        project.find_project(["/usr/lib/python310.zip", "/usr/lib", "", "/usr/lib/site-packages"]) == orders
+    )
+
+
 @pytest.mark.parametrize("text", [b"\xff tool.tfx-pipeline", b"tool.tfx-pipeline", b"# [tool.tfx-pipeline]"])
 def test_somebody_elses_pyproject_is_no_project(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "pyproject.toml").write_bytes(text)
@@ -220,3 +229,19 @@ def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
 def test_the_version_is_in_one_place() -> None:
     assert project.version() == read_toml(ROOT / "pyproject.toml")["project"]["version"]
     assert f"## {project.version()}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_a_projects_workflow_uses_the_actions_that_ours_does(orders: Path) -> None:
+    own = (orders / ".github/workflows/ci.yml").read_text()
+    pins = [line.strip() for line in own.splitlines() if "uses:" in line]
+    ours = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert pins and all(pin in ours for pin in pins)
+
+
+def test_every_command_of_a_projects_makefile_is_there(orders: Path) -> None:
+    makefile = (orders / "Makefile").read_text()
+    modules = {name for name in makefile.split() if name.startswith("pipeline.") and name != "pipeline.yaml"}
+    assert modules and all(
+        (ROOT / f"{name.replace('.', '/')}.py").is_file() or (ROOT / name.replace(".", "/")).is_dir()
+        for name in modules
+    )
