@@ -37,10 +37,10 @@ def orders(tmp_path: Path) -> Path:
     return tmp_path / "orders"
 
 
-def ask(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ask(directory: Path, *arguments: str, code: str = READ) -> subprocess.CompletedProcess[str]:
     """What the configuration is in a process of its own that is started in `directory`."""
     return subprocess.run(
-        [sys.executable, "-c", READ, *arguments],
+        [sys.executable, "-c", code, *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -56,8 +56,8 @@ def read(directory: Path, dataset: str = "orders", profile: str = "laptop") -> d
     return found
 
 
-def refusal(directory: Path, *arguments: str) -> str:
-    answer = ask(directory, *arguments)
+def refusal(directory: Path, *arguments: str, code: str = READ) -> str:
+    answer = ask(directory, *arguments, code=code)
     assert answer.returncode == 1
     return answer.stderr.strip().splitlines()[-1]
 
@@ -107,6 +107,13 @@ def test_a_module_that_has_the_name_of_one_of_the_packages_is_refused(orders: Pa
     (orders / "trainer_module/models/perceptron.py").touch()
     said = refusal(orders, "orders", "laptop")
     assert said.endswith("perceptron.py has the name of one of the package's own: rename it.")
+
+
+def test_an_app_of_a_projects_kind_of_feature_is_refused(orders: Path) -> None:
+    check = "from components.app_exporter.shipped_code import check_exportable; "
+    code = f"{check}from pipeline import config; check_exportable(config.load('orders', 'laptop').settings, ['float32'])"
+    said = refusal(orders, code=code)
+    assert "write, in a checkout of this package, components/app_exporter/kinds/cyclic.py, or set" in said
 
 
 def test_an_init_that_hides_the_package_is_refused(orders: Path) -> None:
