@@ -51,10 +51,16 @@ def find_project(entries: Sequence[str]) -> Path | None:
     """
     first, *others = [Path(entry).resolve() for entry in entries] or [Path.cwd()]
     begun = [first, *([Path.cwd()] if "" in entries[1:] else [])]
-    for directory in [*others, *(place for start in begun for place in (start, *start.parents))]:
+    for directory in [*others, *(place for start in begun for place in _upwards(start))]:
         if _is_project(directory):
             return directory
     return None
+
+
+def _upwards(start: Path) -> list[Path]:
+    """A directory and those above it; of a checkout none above, as it may lie in somebody's project."""
+    places = [start, *start.parents]
+    return places[: places.index(PACKAGE)] if PACKAGE in places else places
 
 
 def _is_project(directory: Path) -> bool:

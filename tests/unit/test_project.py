@@ -140,6 +140,17 @@ def test_pythonpath_says_the_project_before_the_current_directory_does(orders: P
     assert project.find_project([str(tmp_path)]) is None
 
 
+def test_a_checkout_that_lies_in_a_project_is_none_of_it(
+    orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = orders / "third_party" / "package"
+    (checkout / "benchmarks").mkdir(parents=True)
+    monkeypatch.setattr(project, "PACKAGE", checkout)
+    assert project.find_project([str(checkout)]) is None
+    assert project.find_project([str(checkout / "benchmarks")]) is None
+    assert project.find_project([str(orders / "third_party")]) == orders
+
+
 def test_a_notebook_has_the_current_directory_behind_other_entries(
     orders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
