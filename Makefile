@@ -49,6 +49,7 @@ PLATFORM_TESTS := tests/unit tests/tf tests/field tests/distributed/test_mirrore
   tests/e2e/test_local_run.py::test_trap_8_the_next_run_compares_with_the_model_just_pushed_and_says_so \
   tests/e2e/test_local_run.py::test_the_run_after_that_is_fully_cached \
   tests/e2e/test_local_run.py::test_two_rehearsed_workers_under_half_precision_end_in_a_pushed_model \
+  tests/e2e/test_own_project.py \
   tests/kubeflow/test_compile.py \
   tests/kubeflow/test_contract.py::test_every_step_runs_and_leaves_its_artifacts_in_the_store
 
