@@ -30,7 +30,8 @@ COPY pipeline pipeline
 COPY trainer_module trainer_module
 COPY datasets datasets
 COPY profiles profiles
-COPY local_runner.py kubeflow_runner.py ./
+# With pyproject.toml, which says the version: a project's image asks whether it is its own.
+COPY local_runner.py kubeflow_runner.py pyproject.toml ./
 USER 1000:0
 
 FROM runtime AS step

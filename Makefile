@@ -3,6 +3,8 @@
 DATASET ?= taxi
 PROFILE ?= laptop
 WORKDIR ?= runs
+NAME ?=
+TO ?=
 ARGS ?=
 IMAGE ?= tfx-pipeline:$(shell git rev-parse --short HEAD 2>/dev/null || echo latest)
 TARGET ?= step
@@ -15,7 +17,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run runs retrain schema models score tensorboard compile image bench clean
+.PHONY: help wheel project run runs retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -47,6 +49,7 @@ PLATFORM_TESTS := tests/unit tests/tf tests/field tests/distributed/test_mirrore
   tests/e2e/test_local_run.py::test_trap_8_the_next_run_compares_with_the_model_just_pushed_and_says_so \
   tests/e2e/test_local_run.py::test_the_run_after_that_is_fully_cached \
   tests/e2e/test_local_run.py::test_two_rehearsed_workers_under_half_precision_end_in_a_pushed_model \
+  tests/e2e/test_own_project.py \
   tests/kubeflow/test_compile.py \
   tests/kubeflow/test_contract.py::test_every_step_runs_and_leaves_its_artifacts_in_the_store
 
@@ -100,6 +103,15 @@ compile: .venv/.ready ## compile for Kubeflow Pipelines to pipeline.yaml (DATASE
 
 bench: .venv/.ready ## measure against the standard TFX way (ARGS="--only input_pipeline", ARGS=--help)
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+wheel: $(UV) ## build the package that projects depend on, to dist/
+	@rm -rf build dist
+	@$(UV) build --wheel --quiet
+	@rm -rf build *.egg-info
+	@echo "Built $$(ls dist/*.whl)"
+
+project: .venv/.ready wheel ## lay out a project of your own on that wheel (NAME=, TO=../NAME)
+	@$(PYTHON) -m pipeline.project "$(NAME)" --directory "$(or $(TO),../$(NAME))" --wheel "$$(ls dist/*.whl)"
 
 image: ## build the step image (IMAGE=, TARGET=step|trainer, BASE=, BUILDER=docker|podman|buildah)
 	@test -n "$(BUILDER)" || { echo "make image needs docker, podman or buildah: install one." >&2; exit 2; }

@@ -2,8 +2,10 @@
 
 TFX keys its cache by a component's parameters. User code named by an import path is a constant
 there, so an edited model would meet the old cache and the stale model would be pushed. The
-fingerprint covers exactly the project files that the entry point imports, directly or not: an edit
-of the model re-trains, and does not transform again.
+fingerprint covers exactly the files of this package and of the user's project that the entry point imports,
+directly or not: an edit of the model re-trains, and does not transform again. They count by their contents and
+their paths below the package or the project, wherever these lie: a new version of the package repeats the steps
+whose code it changes.
 """
 
 import ast
@@ -12,10 +14,12 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from components.step import Step
+from foundation import project
 from pipeline.config import ROOT, Config
 
 CODE = "code_fingerprint"
@@ -66,26 +70,28 @@ def add_code(parameters: dict[str, Any], step: Step, config: Config) -> None:
 
 
 def fingerprint(root: Path, *modules: str, files: Sequence[str] = ()) -> str:
-    """A hash of `modules` and of all they import from below `root`.
+    """A hash of `modules` and of all they import from below `root`, and from the project of this process.
 
     Args:
-      root: The directory that imports are resolved against.
+      root: The directory that imports are resolved against first.
       modules: Dotted names, for example "trainer_module.preprocessing".
       files: Paths below `root` of files that decide too and are not Python.
     """
     digest = hashlib.sha256()
     for path in [*imported_files(root, *modules), *(root / name for name in files)]:
-        digest.update(str(path.relative_to(root)).encode())
+        below = root if path.is_relative_to(root) else project.ROOT
+        digest.update(str(path.relative_to(below)).encode())
         digest.update(path.read_bytes())
     for name in modules:
         if not _files_of(root, name) and (spec := importlib.util.find_spec(name)) and spec.origin:
-            # A module that is installed: its own file, not all that it imports.
+            # A module that is installed: its own file, and the version that it came with for all that it imports.
             digest.update(Path(spec.origin).read_bytes())
+            digest.update(_installed_version(name).encode())
     return digest.hexdigest()[:16]
 
 
 def imported_files(root: Path, *modules: str) -> list[Path]:
-    """The files below `root` that importing `modules` loads, sorted; nothing is executed."""
+    """The files below `root`, or of the project, that importing `modules` loads, sorted; nothing is executed."""
     found: set[Path] = set()
     pending, seen = list(modules), set(modules)
     while pending:
@@ -101,9 +107,19 @@ def imported_files(root: Path, *modules: str) -> list[Path]:
 def _files_of(root: Path, module: str) -> list[Path]:
     """The module's file and the `__init__` of every package above it, where they exist."""
     parts = module.split(".")
-    packages = [root.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-    files = [*packages, root.joinpath(*parts).with_suffix(".py")]
+    # Of an installed package, what lies beside it is other people's, such as all of TensorFlow.
+    is_ours = not (project.IS_INSTALLED and root == project.PACKAGE) or parts[0] in project.PACKAGES
+    files = []
+    for directory in dict.fromkeys([*([root] if is_ours else []), *([project.OWN] if project.OWN else [])]):
+        files += [directory.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+        files.append(directory.joinpath(*parts).with_suffix(".py"))
     return [path for path in files if path.is_file()]
+
+
+def _installed_version(module: str) -> str:
+    """Of the distributions that a module's package came with; "" where it is in none, as below PYTHONPATH."""
+    names = metadata.packages_distributions().get(module.partition(".")[0], [])
+    return ", ".join(sorted(f"{name} {metadata.version(name)}" for name in set(names)))
 
 
 # Most files belong to the code of several steps.

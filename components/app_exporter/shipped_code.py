@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from foundation import project
 from foundation.sections import ConfigurationError
 from trainer_module.features import Feature
 from trainer_module.settings import Settings
@@ -47,9 +48,11 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
         ):
             file = f"kinds/{kind_file(feature)}{suffix}"
             if needed and not (_HERE / file).is_file():
+                # These are read where the exporter lies, and not in a project.
+                where = ", in a checkout of this package, " if project.OWN else " "
                 raise ConfigurationError(
-                    f"An app cannot encode the feature '{feature.name}', whose kind is '{feature.kind}': write "
-                    f"components/app_exporter/{file}, or {leave_out}."
+                    f"An app cannot encode the feature '{feature.name}', whose kind is '{feature.kind}': write"
+                    f"{where}components/app_exporter/{file}, or {leave_out}."
                 )
 
 

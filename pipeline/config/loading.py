@@ -4,7 +4,6 @@ Nothing here imports TensorFlow: a mistake is reported in well under a second, i
 names the file, the key and the fix. Each section's dataclass is defined where it is used, under the same rule.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -18,6 +17,7 @@ from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
 from components.serving_check.settings import Serving
+from foundation import project
 from foundation.sections import (
     ConfigurationError,
     Tables,
@@ -29,6 +29,7 @@ from foundation.sections import (
     read_toml,
     refuse_unknown_keys,
 )
+from pipeline.config import places
 from pipeline.config.agreement import check_agreement
 from pipeline.config.ceiling import read_ceiling
 from pipeline.config.columns import log_reading_of, named_columns, reading_of
@@ -47,7 +48,7 @@ from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings
 from trainer_module.training.settings import Training, check_training
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = project.PACKAGE
 
 
 def _read_gates(table: Any, where: str) -> dict[str, Gate]:
@@ -161,8 +162,8 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     """Reads and checks a whole configuration.
 
     Args:
-      dataset: A name in ``datasets/`` or a path to a TOML file.
-      profile: A name in ``profiles/`` or a path to a TOML file.
+      dataset: A name in ``datasets/``, of the project or else of the package, or a path to a TOML file.
+      profile: A name in ``profiles/``, likewise, or a path to a TOML file.
       overrides: ``section.key=value`` texts; the value is TOML, or a bare text.
 
     Later layers win: dataset, profile (after what it extends), overrides.
@@ -170,10 +171,11 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
       ConfigurationError: In one sentence that names the file or flag, the key and the fix.
     """
-    dataset_file = find("dataset", dataset, ROOT / "datasets")
-    profile_file = find("profile", profile, ROOT / "profiles")
+    project.check_rooms()
+    dataset_file = places.find("dataset", dataset, project.folders("datasets"))
+    profile_file = places.find("profile", profile, project.folders("profiles"))
     layers = [
-        (_shown(dataset_file), _read_layer(dataset_file, DATASET)),
+        (places.shown(dataset_file), _read_layer(dataset_file, DATASET)),
         *_read_profile(profile_file, seen=()),
         *((f"--set {text}", parse_override(text, _TABLES)) for text in overrides),
     ]
@@ -183,47 +185,30 @@ def load(dataset: str, profile: str, overrides: Sequence[str] = ()) -> Config:
     return _build(tables, dataset_file, profile_file.stem)
 
 
-def find(what: str, name: str, folder: Path) -> Path:
-    """The TOML file that a name or a path on the command line means.
-
-    Raises:
-      ConfigurationError: If there is none; the message lists the names that exist.
-    """
-    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if len(name) > 1000 or "\0" in name or not os.path.isfile(path):
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
-        raise ConfigurationError(
-            f"There is no {what} '{name[:200]}': give a path to a .toml file or one of {known}."
-        )
-    return path.resolve()
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
 def _read_layer(path: Path, owner: str) -> Tables:
-    tables = read_toml(path, _shown(path))
+    tables = read_toml(path, places.shown(path))
     known = [key for key, declared in _TABLES.items() if owner in declared.owners]
-    refuse_unknown_keys(tables, [*known, {DATASET: "name", PROFILE: "extends"}[owner]], f"{_shown(path)}:")
+    refuse_unknown_keys(
+        tables, [*known, {DATASET: "name", PROFILE: "extends"}[owner]], f"{places.shown(path)}:"
+    )
     return tables
 
 
 def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]]:
     if path in seen:
-        raise ConfigurationError(f"{_shown(path)} extends itself: remove one 'extends'.")
+        raise ConfigurationError(f"{places.shown(path)} extends itself: remove one 'extends'.")
     tables = _read_layer(path, PROFILE)
     extended = tables.pop("extends", None)
     if extended is None:
-        return [(_shown(path), tables)]
+        return [(places.shown(path), tables)]
     if not isinstance(extended, str):
-        raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
-    lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
-    return [*lower, (_shown(path), tables)]
+        raise ConfigurationError(f"{places.shown(path)}: extends must be the name of a profile.")
+    lower = _read_profile(places.find_extended(extended, path, (*seen, path)), (*seen, path))
+    return [*lower, (places.shown(path), tables)]
 
 
 def _build(tables: Tables, dataset_file: Path, profile: str) -> Config:
-    where = f"{_shown(dataset_file)}:"
+    where = f"{places.shown(dataset_file)}:"
     name = tables.get("name")
     # A pipeline name is a folder, a TF Serving model name and a Kubernetes label at once.
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?", name):

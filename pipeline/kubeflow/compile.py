@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation import project
 from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
 from pipeline.config import ROOT, Config
@@ -75,7 +76,7 @@ def compile_pipeline(config: Config) -> str:
     compiled = _compile(config, kubeflow, parameters)
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
     platform = pods.platform(config, kubeflow)
-    lint.check(spec, platform, kubeflow.release, [str(ROOT), sys.prefix])
+    lint.check(spec, platform, kubeflow.release, [str(ROOT), str(project.ROOT), sys.prefix])
     return _to_yaml(config, spec, platform, parameters)
 
 

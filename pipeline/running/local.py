@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from foundation import project
 from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
@@ -85,6 +86,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
         dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
+    if project.OWN is not None:
+        # Beam's own processes import the project's modules too, from whatever directory this run was started in.
+        os.environ["PYTHONPATH"] = project.python_path(os.environ)
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
     earlier = None
     with interruptible() as asked, contextlib.ExitStack() as stack:

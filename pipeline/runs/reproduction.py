@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from components.run_report.document import Reproduction
-from pipeline.config import ROOT, Config
+from foundation import project
+from pipeline.config import Config
 from pipeline.runs.run import Run
 from pipeline.workspace import Workspace
 from trainer_module.settings import Settings
@@ -33,7 +34,7 @@ def reproduction(run: Run, config: Config, workspace: Workspace) -> Reproduction
         ("commit", commit or "not a git checkout"),
         ("work directory", str(workspace.root)),
         ("Python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"),
-        ("packages", ", ".join(_versions())),
+        ("packages", ", ".join([f"{project.NAME} {project.version()}", *_versions()])),
     )
     commands = [f"git checkout {commit.split()[0]}"] if commit else []
     return Reproduction((*commands, run.command), facts, tuple(settings_of(config)))
@@ -73,17 +74,17 @@ def _versions() -> Iterator[str]:
 
 
 def _commit() -> str:
-    """The commit of this checkout, and whether files differ from it; "" where it is none."""
+    """The commit of this checkout or project, and whether files differ from it; "" where it is none."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=5
+            ["git", *arguments], cwd=project.ROOT, capture_output=True, text=True, check=False, timeout=5
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
         # A copy of the project inside some other repository is not that repository's commit.
-        if Path(git("rev-parse", "--show-toplevel") or "/").resolve() != ROOT:
+        if Path(git("rev-parse", "--show-toplevel") or "/").resolve() != project.ROOT:
             return ""
         head = git("rev-parse", "HEAD")
         return f"{head} with uncommitted changes" if head and git("status", "--porcelain") else head

@@ -50,6 +50,8 @@ EDITED = {
     "pipeline/config/loading.py": "",
     "pipeline/kubeflow/submit.py": "",
     "pipeline/notify/events.py": "",
+    "pipeline/project/layout.py": "",
+    "pipeline/project/templates/Makefile.jinja": "",
     "pipeline/notify/channels/webhook.py": "",
     "pipeline/running/local.py": "",
     "pipeline/runs/report.py": "",

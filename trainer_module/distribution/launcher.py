@@ -6,7 +6,6 @@ command runs in a pod.
 
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.project import python_path
 from foundation.sections import UserError
 from trainer_module.distribution.cluster import ON_THIS_MACHINE
 from trainer_module.distribution.preemption import PREEMPTED, Preempted
@@ -104,15 +104,13 @@ def free_ports(count: int) -> list[int]:
 
 def _start(index: int, job_file: Path, environment: Mapping[str, str]) -> _Worker:
     log = job_file.parent / f"worker-{index}.log"
-    root = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "trainer_module.distribution.worker", "--job", str(job_file)],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env={**environment, "PYTHONPATH": path},
+            env={**environment, "PYTHONPATH": python_path(environment)},
         )
     return _Worker(index, process, log)
 

@@ -12,9 +12,11 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from foundation import registry
+from foundation import project, registry
 from foundation.request_names import request_name
 from foundation.sections import ConfigurationError, read_section, refuse_unknown_keys, require
+
+__path__ = project.extended(__path__, __name__)
 
 NUMERIC = "numeric"
 """Transformed feature: float32 [batch, columns of features without ids], about zero mean and unit variance."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from foundation import registry
+from foundation import project, registry
 from foundation.sections import ConfigurationError, read_section
+
+__path__ = project.extended(__path__, __name__)
 
 
 @dataclass(frozen=True)

@@ -3,3 +3,7 @@
 Each is a subclass of Keras's `Metric` whose variables are sums over rows of a fixed shape: TFMA adds them up over
 batches, workers and slices.
 """
+
+from foundation import project
+
+__path__ = project.extended(__path__, __name__)

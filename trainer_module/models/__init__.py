@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from foundation import registry
+from foundation import project, registry
 from foundation.sections import ConfigurationError, Tables, check_keys, read_section
 from trainer_module.features import Keys
+
+__path__ = project.extended(__path__, __name__)
 
 DEFAULT = "perceptron"
 

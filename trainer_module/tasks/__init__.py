@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from foundation import registry
+from foundation import project, registry
 from foundation.sections import ConfigurationError
 
 if TYPE_CHECKING:
     from trainer_module.label import Label
 
+__path__ = project.extended(__path__, __name__)
 
 NO_CLASS = -1
 """The class of a row without a label: it is neither learned from nor judged."""

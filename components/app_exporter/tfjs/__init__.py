@@ -2,7 +2,7 @@
 
 The converter's pins clash with those of TFX, so that it has its own lock, `converter/uv.lock`; `uv`
 makes the environment at the first use, `npm` the runtime's from `runtime/package-lock.json`. Both lie
-in `.tfjs/` beside the packages, and not among the sources.
+in `.tfjs/` of the checkout or the project, and not among the sources.
 """
 
 import json
@@ -18,14 +18,14 @@ import numpy as np
 import tensorflow as tf
 
 from components.app_exporter.parity import Answers
+from foundation import project
 from foundation.sections import UserError
 
 _HERE = Path(__file__).parent
 _CONVERTER = _HERE / "converter"
 _RUNTIME = _HERE / "runtime"
-_ROOT = _HERE.parents[2]
-_REPOSITORY_UV = _ROOT / ".uv" / "bin" / "uv"
-_INSTALLED = _ROOT / ".tfjs"
+_REPOSITORY_UV = project.ROOT / ".uv" / "bin" / "uv"
+_INSTALLED = project.ROOT / ".tfjs"
 
 
 class ToolError(UserError, RuntimeError):
