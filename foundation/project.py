@@ -26,6 +26,7 @@ ROOMS = (
     "trainer_module.losses",
     "trainer_module.metrics",
     "trainer_module.models",
+    "trainer_module.optimizers",
     "trainer_module.tasks",
 )
 """Packages whose modules are choices, to which a project adds."""

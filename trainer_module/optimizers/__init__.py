@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from foundation import registry
+from foundation import project, registry
+
+__path__ = project.extended(__path__, __name__)
 
 _LAZY = "lazy_"
 
