@@ -13,6 +13,9 @@ FIRST_STAGE_RANKS, CANDIDATE_SCORES, CANDIDATE_TARGETS = (
 )
 """More outputs of `RANKS` of a model with a second stage: `RANKS` as retrieval has them; float32 and bool [batch,
 candidates]."""
+OBJECTIVES, OBJECTIVE_SCORES, OBJECTIVE_TARGETS = "objectives", "objective_scores", "objective_targets"
+"""And of one with objectives: their names, bytes [batch, objectives], so that rows are rows everywhere; and as
+`CANDIDATE_SCORES` and `CANDIDATE_TARGETS`, [batch, candidates, objectives], of each by itself."""
 RECOMMENDED, SCORES = "items", "scores"
 """Outputs: bytes and float32, [batch, k]."""
 APP = "app"

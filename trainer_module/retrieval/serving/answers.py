@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from trainer_module.export import Tensors
 from trainer_module.features.vocabulary import escape
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.scores import UNWANTED, exclude
 from trainer_module.second_stage.order import Order
+from trainer_module.second_stage.pairs import Moment
 from trainer_module.second_stage.stage import Stage
 
 
@@ -108,10 +109,24 @@ class Answers:
         scores = self._order.serve(moment, moment.scores)
         ranks = _ranks_of(scores, ids, is_target)
         answer = {**measured(ids, first, ranks), **self._top(scores, tf.constant(self._k_max))}
-        of_candidates = self._order.candidates(moment, tf.where(is_target, ids, PADDING))
-        if of_candidates is not None:
-            answer[signatures.FIRST_STAGE_RANKS] = _ranks_of(moment.scores, ids, is_target)
-            answer[signatures.CANDIDATE_SCORES], answer[signatures.CANDIDATE_TARGETS] = of_candidates
+        return {**answer, **self._of_candidates(moment, ids, is_target, parsed[EVENT_KIND])}
+
+    def _of_candidates(
+        self, moment: Moment, ids: tf.Tensor, is_target: tf.Tensor, kinds: tf.Tensor
+    ) -> Tensors:
+        judged = self._order.candidates(moment, tf.where(is_target, ids, PADDING), kinds)
+        if judged is None:
+            return {}
+        answer = {
+            signatures.FIRST_STAGE_RANKS: _ranks_of(moment.scores, ids, is_target),
+            signatures.CANDIDATE_SCORES: judged.scores,
+            signatures.CANDIDATE_TARGETS: judged.is_target,
+        }
+        if self._order.objectives:
+            names = tf.constant([self._order.objectives])
+            answer[signatures.OBJECTIVES] = tf.tile(names, [tf.shape(ids)[0], 1])
+            answer[signatures.OBJECTIVE_SCORES] = judged.by_objective
+            answer[signatures.OBJECTIVE_TARGETS] = judged.is_objective
         return answer
 
 
@@ -138,11 +153,11 @@ def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Ten
 
 def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]."""
-    kinds = {ITEM: tf.string, TIME: tf.int64, BASKET: tf.int64, FIRST_TARGET: tf.int64}
+    kinds = {ITEM: tf.string, **dict.fromkeys((TIME, BASKET, EVENT_KIND, FIRST_TARGET), tf.int64)}
     parsed = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(kind) for name, kind in kinds.items()})
     dense = {name: tf.sparse.to_dense(column) for name, column in parsed.items()}
     width = tf.shape(dense[ITEM])[1]
-    for name in (TIME, BASKET):
+    for name in (TIME, BASKET, EVENT_KIND):
         dense[name] = tf.pad(dense[name], [[0, 0], [0, tf.maximum(width - tf.shape(dense[name])[1], 0)]])
     dense[FIRST_TARGET] = tf.reduce_sum(dense[FIRST_TARGET], axis=1, keepdims=True)
     return dense
