@@ -22,7 +22,13 @@ from components.evaluator.ranking.baselines import (
 )
 from components.evaluator.ranking.document import Ranking
 from components.evaluator.ranking.gating import judge_gates
-from components.evaluator.ranking.histories import name_items, read_features, read_histories, targets_of
+from components.evaluator.ranking.histories import (
+    Histories,
+    name_items,
+    read_features,
+    read_histories,
+    targets_of,
+)
 from components.evaluator.ranking.portrait import (
     draw_coverage,
     draw_popularity,
@@ -65,15 +71,19 @@ class _Data:
     @cached_property
     def training(self) -> Training:
         """What was learned from."""
-        return gather_training(read_histories(self.request.files[TRAIN], self.catalogue), len(self.catalogue))
+        return gather_training(self._histories(TRAIN), len(self.catalogue))
 
     def read(self, name: str) -> Split:
         """A split that is judged."""
-        judged = read_histories(self.request.files[name], self.catalogue)
+        judged = self._histories(name)
         targets = targets_of(judged)
         if self.masks:
             targets = targets.where(~targets.is_repeat)
         return Split(self.request.files[name], judged, targets)
+
+    def _histories(self, name: str) -> Histories:
+        log = self.request.log
+        return read_histories(self.request.files[name], self.catalogue, log.events if log else None)
 
     def parts(self, split: Split) -> Mapping[tuple[tuple[str, str], ...], Part]:
         """Slice → its targets."""
