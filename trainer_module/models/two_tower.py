@@ -128,7 +128,7 @@ class TwoTower(Model):
             columns = slice(start, start + feature.width)
             features[names[feature.name]] = (catalogue.ids[:, columns], feature.ids)
             start += feature.width
-        known = Features(features, catalogue.numbers)
+        known = Features(features, catalogue.numbers, catalogue.available)
         return Network(self, settings.log, catalogue.counts, known, name="network")
 
     def axes(

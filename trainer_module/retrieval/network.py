@@ -25,7 +25,7 @@ from trainer_module.retrieval.queries import (
 )
 from trainer_module.retrieval.repeats import Repeats, first_places
 from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
-from trainer_module.retrieval.scores import UNWANTED, exclude, put_own
+from trainer_module.retrieval.scores import UNWANTED, exclude, offer, put_own
 from trainer_module.retrieval.serving.candidates import OwnItems
 
 IS_ROW = "is_row"
@@ -192,7 +192,7 @@ class Network(keras.layers.Layer):
     def scores(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
         """Scores of the catalogue after whole histories, float32 [users, items].
 
-        Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats.
+        Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats, and so is what is not available.
 
         Args:
           items: int32 [users, events], at least one, filled up with the number of items.
@@ -202,9 +202,12 @@ class Network(keras.layers.Layer):
         assert self._catalogue is not None
         biases = self.items.biases(tf.range(self.items.count))
         scores = tf.cast(tf.matmul(users, self._catalogue, transpose_b=True) + biases, tf.float32)
-        if self.repeats is None:
-            return exclude(scores, items)
-        return put_own(scores, items, own.may_return, own.scores)
+        known = (
+            exclude(scores, items)
+            if self.repeats is None
+            else put_own(scores, items, own.may_return, own.scores)
+        )
+        return offer(known, self.items.available)
 
     def ask(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
         """Users' vectors float32 [users, dimensions], and what of their histories may be taken again.
@@ -217,8 +220,9 @@ class Network(keras.layers.Layer):
             nothing = tf.fill(tf.shape(items), UNWANTED)
             return users, OwnItems(items, nothing, tf.zeros_like(items, tf.bool))
         is_first = tf.equal(first_places(items), tf.range(tf.shape(items)[1]))
-        is_event = tf.not_equal(items, self.items.count)
-        return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(is_event, is_first))
+        # The last is no item.
+        may_be = tf.gather(tf.constant(np.append(self.items.available, False)), items)
+        return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(may_be, is_first))
 
     def _after(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         is_event = tf.not_equal(items, self.items.count)

@@ -111,12 +111,19 @@ def _of_targets(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(ranks > 0, ranks, measures.NO_RANK)
 
 
-def rank(score: Score, split: Split, masks: bool) -> NDArray[np.int64]:
-    """The ranks that scores give, [targets]; `masks` leaves out what a user had."""
+def rank(
+    score: Score, split: Split, masks: bool, available: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """The ranks that scores give, [targets]; `masks` leaves out what a user had.
+
+    What is not `available`, bool [items], is left out, too.
+    """
     ranks, judged, targets = [], split.judged, split.targets
     for start in range(0, len(judged), _BATCH):
         rows = judged.rows(start, min(start + _BATCH, len(judged)))
         scores = score(rows)
+        if available is not None:
+            scores[:, ~available] = -np.inf
         if masks:
             context = ~rows.is_target & (rows.items >= 0)
             scores[rows.owner[context], rows.items[context]] = -np.inf

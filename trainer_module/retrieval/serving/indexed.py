@@ -76,7 +76,9 @@ class IndexedAnswers(Answers):
         def choose(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # In here, as most requests do not come here: a million biases take a millisecond.
             biases = self._frozen.items.biases(tf.range(self._items))
-            chosen = choose_among(self._catalogue, biases, items, users)
+            # What is not available is no choice.
+            may_be = tf.gather(tf.constant(self._frozen.items.available), tf.maximum(items, 0))
+            chosen = choose_among(self._catalogue, biases, tf.where(may_be, items, PADDING), users)
             return chosen.best(own, excluded, self._k_max)
 
         is_free = tf.equal(tf.size(among), 0)
