@@ -38,11 +38,13 @@ class EventKinds:
       weights: Kind → what an event of it counts in the loss; 0 for one that is only known. Rows of other kinds are no
         events.
       target: The kinds that are judged; without any, all.
+      in_requests: Whether requests say the kind of each event of a history, so that the model is told it, too.
     """
 
     column: str
     weights: dict[str, float]
     target: tuple[str, ...] = ()
+    in_requests: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -142,6 +144,11 @@ class Log:
     def to_table(self) -> dict[str, Any]:
         """The table that `read_log` reads."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def told_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that the model is told of a history, in the order of their numbers; none where requests say none."""
+        return self.events.names if self.events and self.events.in_requests else ()
 
     @property
     def length(self) -> int:

@@ -10,12 +10,13 @@ from tensorflow_serving.apis import predict_pb2
 from components.serving_check.answers import Answer
 from components.serving_check.requests import ONE_ROW, Replay, SignatureDef, serialize
 from components.serving_check.row_kinds import Row
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval.signatures import (
     CANDIDATES,
     EMBED_ITEM,
     EMBED_USER,
     K_MAX,
+    KINDS,
     RANK,
     RANKS,
     RECOMMEND,
@@ -49,7 +50,7 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
     }
     replays = []
     for case, chosen in cases.items():
-        history = _history(chosen)
+        history = _history(chosen, log)
         asked = {**history, "exclude": _texts([[]] * len(chosen)), "among": _names([]), "k": np.int32(K_MAX)}
         replays += [
             _replay(model_name, RECOMMEND, case, asked),
@@ -66,7 +67,7 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
             _replay(model_name, EMBED_USER, case, history),
             _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
         ]
-    history = _history(few)
+    history = _history(few, log)
     targets = [_targets(row) for row in few]
     free = {**history, "exclude": _texts([[]] * len(few)), "among": _names([]), "k": np.int32(K_MAX)}
     chosen_items = sorted({item for row in few for item in row[ITEM]})
@@ -143,7 +144,7 @@ def _targets(row: Row) -> list[bytes]:
 def _context(row: Row) -> Row:
     """What is known of a sequence before its targets."""
     first = row[FIRST_TARGET][0]
-    return {ITEM: row[ITEM][:first], TIME: row[TIME][:first]}
+    return {name: row[name][:first] for name in (ITEM, TIME, EVENT_KIND) if name in row}
 
 
 def _repeat(row: Row, length: int) -> Row:
@@ -152,7 +153,10 @@ def _repeat(row: Row, length: int) -> Row:
     if not first:
         return row
     times = [row[TIME][0] - length + place for place in range(length)]
+    kinds = row.get(EVENT_KIND, [])
+    of_kind = {EVENT_KIND: [kinds[place % first] for place in range(length)] + kinds[first:]} if kinds else {}
     return {
+        **of_kind,
         ITEM: [row[ITEM][place % first] for place in range(length)] + row[ITEM][first:],
         TIME: times + row[TIME][first:],
         BASKET: [*range(length), *(length + 1 for _ in row[ITEM][first:])],
@@ -160,16 +164,18 @@ def _repeat(row: Row, length: int) -> Row:
     }
 
 
-def _history(rows: Sequence[Row]) -> dict[str, Any]:
+def _history(rows: Sequence[Row], log: Log) -> dict[str, Any]:
     contexts = [_context(row) for row in rows]
     width = max(1, *(len(context[ITEM]) for context in contexts))
     times = np.zeros((len(rows), width), np.int64)
     for row, context in enumerate(contexts):
         times[row, : len(context[TIME])] = context[TIME]
-    return {
-        "items": _texts([context[ITEM] for context in contexts]),
-        "times": times,
-    }
+    kinds = {}
+    if names := [name.encode() for name in log.told_kinds]:
+        told = [[names[number] for number in context.get(EVENT_KIND, [])] for context in contexts]
+        # As many as the items, as those of one history are.
+        kinds[KINDS] = _texts([*told, [b""] * width])[:-1]
+    return {"items": _texts([context[ITEM] for context in contexts]), "times": times, **kinds}
 
 
 def _texts(lists: Sequence[Sequence[Any]]) -> Any:

@@ -81,7 +81,13 @@ def test_apps_are_refused_before_anything_is_trained() -> None:
     check_exportable(asked, [])
     with pytest.raises(ConfigurationError, match="set its candidates to 0, or \\[app\\] formats"):
         check_exportable(asked, ["tflite"])
-    check_exportable(config.load("shop", "laptop", ["model.second_stage.candidates=0"]).settings, ["tflite"])
+    plain = "model.second_stage.candidates=0"
+    check_exportable(config.load("shop", "laptop", [plain]).settings, ["tflite"])
+    told = 'log.events={column = "kind", weights = {buy = 3}, in_requests = true}'
+    with pytest.raises(
+        ConfigurationError, match=r"\[log.events\] in_requests tells the model them: set it to false"
+    ):
+        check_exportable(config.load("shop", "laptop", [plain, told]).settings, ["tflite"])
 
 
 def test_areas_are_of_pairs_of_a_candidate_that_was_taken_and_one_that_was_not() -> None:

@@ -2,6 +2,9 @@
 
 RECOMMEND, EMBED_USER, EMBED_ITEM = "recommend", "embed_user", "embed_item"
 """A history → items and scores; a history → a vector; items → vectors."""
+KINDS = "kinds"
+"""Input of what takes a history, beside `items` and `times`, where the log's requests say the kinds of its events: bytes of the
+same shape, empty for unknown."""
 RANK, CANDIDATES = "rank", "candidates"
 """A history and `CANDIDATES` of each user → `SCORES` in the order that they are given in."""
 RANKS = "ranks"

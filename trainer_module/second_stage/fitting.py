@@ -88,13 +88,14 @@ def _make_examples(
     stage: Stage, network: Any, baskets: Baskets, wanted: Array, negatives: int, seed: int
 ) -> _Examples:
     """Of the wanted baskets those that have a target among their candidates."""
-    look = tf.function(lambda items, times: _look(stage, network, items, times), reduce_retracing=True)
+    look = tf.function(lambda *history: _look(stage, network, *history), reduce_retracing=True)
     know = tf.function(stage.describe, reduce_retracing=True)
     random = np.random.default_rng(seed)
     chosen, parts = np.flatnonzero(wanted), []
     for start in range(0, len(chosen), _BATCH):
         places = chosen[start : start + _BATCH]
-        moment, items, first = look(baskets.items[places], baskets.times[places])
+        kinds = [] if network.kinds is None else [baskets.kinds[places]]
+        moment, items, first = look(baskets.items[places], baskets.times[places], *kinds)
         lists = draw_lists(
             items.numpy(), first.numpy() > UNWANTED, [baskets.targets[place] for place in places],
             negatives, _MOST_TARGETS, random,
@@ -122,13 +123,13 @@ def _make_examples(
 
 def _nothing(stage: Stage, network: Any) -> Baskets:
     return Baskets(
-        np.full((1, 1), network.items.count, np.int32), np.full((1, 1), np.iinfo(np.int64).max),
+        np.full((1, 1), network.items.count, np.int32), np.full((1, 1), np.iinfo(np.int64).max), np.full((1, 1), -1),
         [np.zeros(0, np.int64)], [np.zeros([0, len(stage.settings.shares)], bool)], np.zeros(1, np.int64),
     )  # fmt: skip
 
 
-def _look(stage: Stage, network: Any, items: tf.Tensor, times: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-    moment = observe(network, items, times)
+def _look(stage: Stage, network: Any, *history: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+    moment = observe(network, *history)
     first, candidates = tf.math.top_k(moment.scores, stage.limit)
     return moment, candidates, first
 

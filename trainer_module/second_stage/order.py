@@ -29,9 +29,9 @@ class Order:
         """Takes a network that has been frozen, and its second stage, if it has one."""
         self._network, self._stage = network, stage
 
-    def observe(self, items: tf.Tensor, times: tf.Tensor) -> Moment:
+    def observe(self, *history: tf.Tensor) -> Moment:
         """The moment after whole histories, which are as `Network.scores` is given them."""
-        return observe(self._network, items, times)
+        return observe(self._network, *history)
 
     def serve(self, moment: Moment, scores: tf.Tensor) -> tf.Tensor:
         """The scores by which items are served, float32 [users, items].

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer_module.export import Tensors
-from trainer_module.log import FIRST_TARGET, ITEM, TIME
+from trainer_module.log import FIRST_TARGET, ITEM
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.scores import UNWANTED
@@ -31,7 +31,7 @@ class IndexedAnswers(Answers):
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """See the base class."""
         parsed = parse(examples)
-        values, numbers = self._best(self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
+        values, numbers = self._best(self._of_example(parsed))
         return self._name(values, numbers, tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
@@ -63,7 +63,7 @@ class IndexedAnswers(Answers):
 
     def _best(
         self,
-        history: tuple[tf.Tensor, tf.Tensor],
+        history: tuple[tf.Tensor, ...],
         excluded: tf.Tensor | None = None,
         among: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
