@@ -40,7 +40,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[Any
     replays = make_log_replays("model", ROWS, network._log, 2, catalogue)
     answers = []
     for replay in replays:
-        given = {name: tf.constant(tf.make_ndarray(each)) for name, each in replay.request.inputs.items()}
+        given = {
+            name: tf.constant(tf.make_ndarray(each), tf.dtypes.as_dtype(each.dtype))
+            for name, each in replay.request.inputs.items()
+        }
         call = endpoints[replay.signature]
         answer = call(*given.values()) if set(given) in ({"examples"}, {"items"}) else call(given)
         answers.append({name: value.numpy() for name, value in answer.items()})
