@@ -26,7 +26,6 @@ from trainer_module.retrieval.signatures import (
     RECOMMENDED,
     SCORES,
 )
-from trainer_module.second_stage.pairs import observe
 
 BUY, VIEW = range(2)
 LOG = Log("u", "i", "t", history=6, events=EventKinds("event", {"view": 0.5, "buy": 3.0}, (), True))
@@ -120,18 +119,6 @@ def test_all_that_takes_a_history_takes_kinds_and_apps_which_could_not_are_not_m
         ))  # fmt: skip
     assert all(np.abs(ours - theirs).max() > 1e-3 for ours, theirs in zip(*answers))
     assert APP not in endpoints
-
-
-def test_a_second_stage_counts_events_by_the_weights_that_retrieval_learned() -> None:
-    network = make_network()
-    network.freeze()
-    stage, candidates = make_stage(network), tf.constant([[1, 2, 4]])
-    (weight,) = [each for each in network.variables if each.name.endswith("kinds/weight_view:0")]
-    weight.assign(np.log(3.0))
-    history = [tf.constant([[1, 2]]), tf.constant([[0, DAY]], tf.int64)]
-    moment = observe(network, *history, tf.constant([[-1, VIEW]], tf.int64))
-    forever = stage.describe(moment, candidates).numbers[0, :, 4 + len(network.memory_days)]
-    np.testing.assert_allclose(forever, np.log1p([1, 3, 0]), rtol=1e-5)
 
 
 def test_the_serving_check_tells_kinds_as_they_were(endpoints: dict[str, Any]) -> None:

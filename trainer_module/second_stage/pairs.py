@@ -25,16 +25,12 @@ class Moment(NamedTuple):
     """float32 [users, dimensions]: of `Network.embed_users`."""
     scores: tf.Tensor
     """float32 [users, items]: of `Network.scores`, of what may be recommended and what may not."""
-    kinds: tf.Tensor | None = None
-    """int64 [users, events], of a network that is told them."""
 
 
 def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> Moment:
     """The moment after whole histories, which are as `Network.scores` is given them."""
     history = items, times, *kinds
-    return Moment(
-        items, times, network.embed_users(*history), network.scores(*history), next(iter(kinds), None)
-    )
+    return Moment(items, times, network.embed_users(*history), network.scores(*history))
 
 
 class Pair(NamedTuple):
@@ -114,9 +110,6 @@ def _look_back(network: Any, in_order: bool, moment: Moment) -> _History:
     since = tf.cast(tf.maximum(last - basket, 0), tf.float32)
     by_days = fading(days, seen, network.memory_days)[:, 0]
     by_baskets = fading(since[:, tf.newaxis], seen, _BASKETS)[:, 0, :-1]
-    left = tf.concat([by_days, by_baskets], axis=1)
-    if moment.kinds is not None:
-        left = network.kinds.weigh(left[:, tf.newaxis], moment.kinds)[:, 0]
     baskets = tf.where(lengths > 0, tf.cast(last + 1, tf.float32), 0.0)
     oldest = tf.reduce_max(tf.where(is_event, days[:, 0], 0.0), axis=1, keepdims=True)
     sizes = [tf.cast(lengths, tf.float32), baskets, oldest, oldest / tf.maximum(baskets, 1.0)]
@@ -126,7 +119,7 @@ def _look_back(network: Any, in_order: bool, moment: Moment) -> _History:
         is_event=is_event,
         days=days[:, 0],
         baskets=since,
-        left=left,
+        left=tf.concat([by_days, by_baskets], axis=1),
         of_user=tf.math.log1p(tf.concat(sizes, axis=1)),
     )
 
