@@ -58,6 +58,14 @@ def is_comparison(text: str) -> bool:
     )
 
 
+def is_column(text: str) -> bool:
+    """Whether `text` is the name of one column and nothing else; also where it is no expression, False."""
+    try:
+        return isinstance(_parse(text), ast.Name)
+    except ValueError:
+        return False
+
+
 def check_types(text: str, texts: Collection[str]) -> None:
     """Raises ValueError, in a sentence that begins with the expression, where texts and numbers are mixed.
 

@@ -18,7 +18,9 @@ Events of one basket have one number, and none of them is known when another is 
 `FIRST_TARGET` are only context."""
 EVENT_KIND = "event_kind"
 """Feature of a log that has kinds: int64, of each event the place of its kind in `EventKinds.names`."""
-EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET, EVENT_KIND)
+AVAILABLE = "item_available"
+"""Feature of an item of a log that says so: int64, 1 for one that may be recommended."""
+EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET, EVENT_KIND, AVAILABLE)
 
 VOCABULARY = "log_items"
 """TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
@@ -36,11 +38,13 @@ class EventKinds:
       weights: Kind → what an event of it counts in the loss; 0 for one that is only known. Rows of other kinds are no
         events.
       target: The kinds that are judged; without any, all.
+      in_requests: Whether requests say the kind of each event of a history, so that the model is told it, too.
     """
 
     column: str
     weights: dict[str, float]
     target: tuple[str, ...] = ()
+    in_requests: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -82,6 +86,8 @@ class Log:
         those of the log, and have no features.
       where: Which rows count, as an expression over the log's columns; without one all do.
       exclude: Column of the item table → values of it whose items are neither learned from nor recommended.
+      available: Which items may be recommended: a column of the item table that is not 0 for them, or a comparison over
+        its columns; without it all. The others are known and learned from.
       history: How many events before the one predicted are known, the latest ones.
       repeats: Whether what a user had already may be recommended again.
       same_time: What events of one user and one time are: a "basket", none of which is known when another is
@@ -98,6 +104,7 @@ class Log:
     items: str = ""
     where: str = ""
     exclude: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    available: str = ""
     history: int = 256
     repeats: bool = True
     same_time: Literal["basket", "in_order"] = "basket"
@@ -118,19 +125,30 @@ class Log:
             bool(self.items) or not self.exclude,
             "exclude is of the item table: name its files with items.",
         )
-        if self.where:
-            try:
-                is_comparison = expression.is_comparison(self.where)
-            except ValueError as error:
-                raise ValueError(f"where: {error}") from error
-            require(
-                is_comparison,
-                f"where is {self.where!r}; it must be true or false of a row, such as 'quantity > 0'.",
-            )
+        require(
+            bool(self.items) or not self.available,
+            "available is of the item table: name its files with items.",
+        )
+        self._check_condition("where", self.where, "true or false of a row, such as 'quantity > 0'")
+        self._check_condition(
+            "available", self.availability, "a column, or true or false of an item, such as 'stock > 0'"
+        )
+
+    def _check_condition(self, key: str, condition: str, wanted: str) -> None:
+        try:
+            is_comparison = not condition or expression.is_comparison(condition)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+        require(is_comparison, f"{key} is {getattr(self, key)!r}; it must be {wanted}.")
 
     def to_table(self) -> dict[str, Any]:
         """The table that `read_log` reads."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def told_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that the model is told of a history, in the order of their numbers; none where requests say none."""
+        return self.events.names if self.events and self.events.in_requests else ()
 
     @property
     def length(self) -> int:
@@ -148,7 +166,21 @@ class Log:
     @property
     def item_columns(self) -> dict[str, str]:
         """The item table's columns that are read besides features, and which key names each."""
-        return {**dict.fromkeys(self.exclude, "[log] exclude names"), self.item: "[log] item names"}
+        return {
+            **dict.fromkeys(self.item_operands, "[log] available reads"),
+            **dict.fromkeys(self.exclude, "[log] exclude names"),
+            self.item: "[log] item names",
+        }
+
+    @property
+    def availability(self) -> str:
+        """`available` as a comparison."""
+        return f"{self.available} != 0" if expression.is_column(self.available) else self.available
+
+    @property
+    def item_operands(self) -> tuple[str, ...]:
+        """The columns that `available` reads."""
+        return expression.columns_of(self.available) if self.available else ()
 
     @property
     def operands(self) -> tuple[str, ...]:

@@ -72,6 +72,10 @@ class Settings:
             raise ConfigurationError(
                 "[features] are those of the item table, and [log] names none: give items the pattern of its files."
             )
+        try:
+            self.model.check_log(self.log)
+        except ValueError as error:
+            raise ConfigurationError(f"[model] {error}") from error
         for feature in self.features:
             if feature.share:
                 raise ConfigurationError(

@@ -30,6 +30,11 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
                 "An app answers in retrieval's order, and [model.second_stage] serves another: set its candidates to 0, "
                 "or [app] formats = []."
             )
+        if formats and settings.log.told_kinds:
+            raise ConfigurationError(
+                "An app's history has no kinds of events, and [log.events] in_requests tells the model them: set it to false, "
+                "or [app] formats = []."
+            )
         # Its inputs are a history, and no features.
         return
     if formats and not settings.label.columns:

@@ -6,6 +6,7 @@ the SavedModel is loaded by a fresh process under limits of time and memory, and
 the Pusher understands; a blessed model is passed on with the requests as its warm-up requests.
 """
 
+import functools
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ from tfx.utils import path_utils
 from components.serving_check.answers import Answer, check_answers, compare_served, read_answer
 from components.serving_check.isolated_replay import replay_isolated
 from components.serving_check.model_server import BINARY, ask_server
-from components.serving_check.recommendations import check_recommendations, make_log_replays
+from components.serving_check.recommendations import check_recommendations, make_log_replays, read_catalogue
 from components.serving_check.requests import (
     Replay,
     SignatureDef,
@@ -75,12 +76,13 @@ def ServingCheckStep(
     schema_text = (Path(schema.uri) / "schema.pbtxt").read_text()
     serving = Serving(**json.loads(limits))
     replays: list[Replay] = []
+    catalogue: list[str] = []
     learned = Settings.from_json(json.loads(settings))
     try:
         rows = read_many(files, serving.large_batch)
         if learned.log:
-            read_signatures(exported)
-            replays = make_log_replays(model_name, rows, learned.log, serving.large_batch)
+            catalogue = read_catalogue(exported, read_signatures(exported))
+            replays = make_log_replays(model_name, rows, learned.log, serving.large_batch, catalogue)
         else:
             replays = make_replays(
                 model_name,
@@ -90,7 +92,9 @@ def ServingCheckStep(
                 _required(schema_text),
                 serving.large_batch,
             )
-        check = check_recommendations if learned.log else check_answers
+        check: Check = check_answers
+        if learned.log:
+            check = functools.partial(check_recommendations, catalogue=catalogue)
         replays, refusals = check_model(exported, replays, serving, check)
     except UnservableError as error:
         refusals = [str(error)]

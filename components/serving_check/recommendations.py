@@ -1,21 +1,31 @@
 """What a recommender is asked before it is pushed, and whether its answers agree: the served list is the judged one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
+from components.app_exporter.history import encode_history
 from components.serving_check.answers import Answer
 from components.serving_check.requests import ONE_ROW, Replay, SignatureDef, serialize
 from components.serving_check.row_kinds import Row
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.features.vocabulary import read_terms, unescape
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
+from trainer_module.retrieval.measures import MEASURES
+from trainer_module.retrieval.scores import UNWANTED
 from trainer_module.retrieval.signatures import (
+    AGES,
+    APP,
     CANDIDATES,
     EMBED_ITEM,
     EMBED_USER,
+    INDEX_RECALL,
+    ITEM_NUMBERS,
     K_MAX,
+    KINDS,
     RANK,
     RANKS,
     RECOMMEND,
@@ -26,10 +36,14 @@ from trainer_module.retrieval.signatures import (
 _TOLERANCE = 1e-3
 _UNSEEN = b"an item that training has not seen"
 _FEW = 8
+_OF_TARGETS = (*MEASURES, INDEX_RECALL)
+"""What is no number of a row that has no target, or no list."""
 EXCLUDED, AMONG, SHORT = "what it answered excluded", "a choice of items", "5 asked for"
 
 
-def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch: int) -> list[Replay]:
+def make_log_replays(
+    model_name: str, rows: Sequence[Row], log: Log, large_batch: int, catalogue: Sequence[str] = ()
+) -> list[Replay]:
     """Requests for every signature.
 
     Args:
@@ -37,6 +51,7 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
       rows: Raw sequences of the eval split, at least one; repeated where `large_batch` is more.
       log: What they are of.
       large_batch: Rows of the largest request.
+      catalogue: Of `read_catalogue`; empty where no app can be made of the model.
     """
     many = [rows[index % len(rows)] for index in range(large_batch)]
     few = list(rows[:_FEW])
@@ -49,7 +64,7 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
     }
     replays = []
     for case, chosen in cases.items():
-        history = _history(chosen)
+        history = _history(chosen, log)
         asked = {**history, "exclude": _texts([[]] * len(chosen)), "among": _names([]), "k": np.int32(K_MAX)}
         replays += [
             _replay(model_name, RECOMMEND, case, asked),
@@ -66,7 +81,9 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
             _replay(model_name, EMBED_USER, case, history),
             _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
         ]
-    history = _history(few)
+        if catalogue:
+            replays.append(_replay(model_name, APP, case, _app_history(chosen[0], log, catalogue)))
+    history = _history(few, log)
     targets = [_targets(row) for row in few]
     free = {**history, "exclude": _texts([[]] * len(few)), "among": _names([]), "k": np.int32(K_MAX)}
     chosen_items = sorted({item for row in few for item in row[ITEM]})
@@ -78,8 +95,20 @@ def make_log_replays(model_name: str, rows: Sequence[Row], log: Log, large_batch
     ]
 
 
+def read_catalogue(model: Path, signatures: Mapping[str, SignatureDef]) -> list[str]:
+    """The items of a model that apps can be made of, in the order of their numbers, bytes that are no text escaped; else none."""
+    if APP not in signatures:
+        return []
+    return [
+        unescape(line).decode(errors="surrogateescape") for line in read_terms(model / "assets" / VOCABULARY)
+    ]
+
+
 def check_recommendations(
-    replays: Sequence[Replay], answers: Sequence[Answer], signatures: Mapping[str, SignatureDef]
+    replays: Sequence[Replay],
+    answers: Sequence[Answer],
+    signatures: Mapping[str, SignatureDef],
+    catalogue: Sequence[str] = (),
 ) -> list[str]:
     """One sentence for each thing that is wrong; none for a model that can be served."""
     sentences = []
@@ -89,7 +118,8 @@ def check_recommendations(
         missing = [name for name in signatures[replay.signature].outputs if name not in answer]
         sentences += [f"{replay} does not answer '{name}', which its signature promises." for name in missing]
         for name, values in answer.items():
-            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            is_wrong = np.isinf if name in _OF_TARGETS else lambda each: ~np.isfinite(each)
+            if np.issubdtype(values.dtype, np.floating) and is_wrong(values).any():
                 sentences.append(f"{replay} answers NaN or infinity in '{name}'.")
     if sentences:
         return sentences
@@ -101,7 +131,22 @@ def check_recommendations(
                 sentences.append(
                     f"{other} and {RECOMMEND} answer different lists to the same histories ({replay.case})."
                 )
+        first = {name: served[name][:1] for name in (RECOMMENDED, SCORES)}
+        if APP in asked and not _same(first, _named(asked[APP][1], catalogue)):
+            sentences.append(
+                f"{APP}, of which apps are made, and {RECOMMEND} answer different lists ({replay.case})."
+            )
     return sentences
+
+
+def _named(answer: Answer, catalogue: Sequence[str]) -> Answer:
+    """An app's list as the server gives it."""
+    (numbers,), (scores,) = answer[ITEM_NUMBERS], answer[SCORES]
+    names = [
+        catalogue[number].encode(errors="surrogateescape") if score > UNWANTED else b""
+        for number, score in zip(numbers, scores)
+    ]
+    return {RECOMMENDED: np.array([names], object), SCORES: answer[SCORES]}
 
 
 def _same(ours: Answer, theirs: Answer) -> bool:
@@ -143,7 +188,7 @@ def _targets(row: Row) -> list[bytes]:
 def _context(row: Row) -> Row:
     """What is known of a sequence before its targets."""
     first = row[FIRST_TARGET][0]
-    return {ITEM: row[ITEM][:first], TIME: row[TIME][:first]}
+    return {name: row[name][:first] for name in (ITEM, TIME, EVENT_KIND) if name in row}
 
 
 def _repeat(row: Row, length: int) -> Row:
@@ -152,7 +197,10 @@ def _repeat(row: Row, length: int) -> Row:
     if not first:
         return row
     times = [row[TIME][0] - length + place for place in range(length)]
+    kinds = row.get(EVENT_KIND, [])
+    of_kind = {EVENT_KIND: [kinds[place % first] for place in range(length)] + kinds[first:]} if kinds else {}
     return {
+        **of_kind,
         ITEM: [row[ITEM][place % first] for place in range(length)] + row[ITEM][first:],
         TIME: times + row[TIME][first:],
         BASKET: [*range(length), *(length + 1 for _ in row[ITEM][first:])],
@@ -160,16 +208,27 @@ def _repeat(row: Row, length: int) -> Row:
     }
 
 
-def _history(rows: Sequence[Row]) -> dict[str, Any]:
+def _app_history(row: Row, log: Log, catalogue: Sequence[str]) -> dict[str, Any]:
+    """What an app asks after the row's context."""
+    context = _context(row)
+    names = [name.decode(errors="surrogateescape") for name in context[ITEM]]
+    encoded = encode_history({"history": log.history}, catalogue, list(zip(names, context[TIME])))
+    kinds = {ITEM_NUMBERS: np.int32, AGES: np.float32}
+    return {name: np.array(values, kinds[name]) for name, values in encoded.items()}
+
+
+def _history(rows: Sequence[Row], log: Log) -> dict[str, Any]:
     contexts = [_context(row) for row in rows]
     width = max(1, *(len(context[ITEM]) for context in contexts))
     times = np.zeros((len(rows), width), np.int64)
     for row, context in enumerate(contexts):
         times[row, : len(context[TIME])] = context[TIME]
-    return {
-        "items": _texts([context[ITEM] for context in contexts]),
-        "times": times,
-    }
+    kinds = {}
+    if names := [name.encode() for name in log.told_kinds]:
+        told = [[names[number] for number in context.get(EVENT_KIND, [])] for context in contexts]
+        # As many as the items, as those of one history are.
+        kinds[KINDS] = _texts([*told, [b""] * width])[:-1]
+    return {"items": _texts([context[ITEM] for context in contexts]), "times": times, **kinds}
 
 
 def _texts(lists: Sequence[Sequence[Any]]) -> Any:

@@ -21,10 +21,14 @@ SIGNATURE = "recommend"
 
 
 class Event(NamedTuple):
-    """What a user took, and when: milliseconds since 1970, whatever the log's unit."""
+    """What a user took, and when: milliseconds since 1970, whatever the log's unit.
+
+    And how, such as "buy", which only a client with `kinds` sends; empty for unknown.
+    """
 
     item: str
     time: int
+    kind: str = ""
 
 
 class Recommended(NamedTuple):
@@ -41,9 +45,12 @@ class RecommenderError(Exception):
 class Recommender(ABC):
     """What both protocols have in common."""
 
-    def __init__(self, server: str, model: str, timeout: float = 1.0) -> None:
-        """Takes the server's address, what it calls the model, and after how many seconds to give up a request."""
-        self.server, self.model, self.timeout = server, model, timeout
+    def __init__(self, server: str, model: str, timeout: float = 1.0, kinds: bool = False) -> None:
+        """Takes the server's address, what it calls the model, and after how many seconds to give up a request.
+
+        And whether the model is told the kinds of events, as its dataset file has with ``[log.events] in_requests``.
+        """
+        self.server, self.model, self.timeout, self.kinds = server, model, timeout, kinds
 
     def recommend(
         self,
@@ -69,8 +76,10 @@ class Recommender(ABC):
         if not histories:
             return []
         ordered = [sorted(events, key=lambda event: event.time) for events in histories]
+        kinds = _fill_up([[event.kind for event in events] for events in ordered], "")
         answer = self._ask(
             {
+                **({"kinds": kinds} if self.kinds else {}),
                 "items": _fill_up([[event.item for event in events] for events in ordered], ""),
                 "times": _fill_up([[event.time for event in events] for events in ordered], 0),
                 "exclude": _fill_up(exclude or [[] for _ in histories], ""),
@@ -113,12 +122,12 @@ class RestRecommender(Recommender):
 class GrpcRecommender(Recommender):
     """Over gRPC; `server` is such as ``127.0.0.1:8500``. One connection, until `close` or the end of ``with``."""
 
-    def __init__(self, server: str, model: str, timeout: float = 1.0) -> None:
+    def __init__(self, server: str, model: str, timeout: float = 1.0, kinds: bool = False) -> None:
         """See the base class."""
         import grpc
         from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-        super().__init__(server, model, timeout)
+        super().__init__(server, model, timeout, kinds)
         self._channel = grpc.insecure_channel(server, options=[("grpc.max_receive_message_length", -1)])
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 

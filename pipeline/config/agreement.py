@@ -32,7 +32,8 @@ def check_agreement(config: "Config", where: str) -> None:
         )
     check_columns(config, where)
     check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
-    names = rules.metric_names(config.metrics)
+    of_model = config.settings.model.metric_names(config.settings.log)
+    names = (*rules.metric_names(config.metrics), *of_model)
     check_doubled(names, where)
     if not config.gates and not rules.gates:
         raise ConfigurationError(
@@ -44,7 +45,7 @@ def check_agreement(config: "Config", where: str) -> None:
         raise ConfigurationError(
             f"{where} [evaluation] threshold means nothing to a {task} label: remove it."
         )
-    shares = {*rules.shares, *(named(head, name) for head in rules.heads for name in rules.shares)}
+    shares = {*rules.shares, *(named(head, name) for head in rules.heads for name in rules.shares), *of_model}
     for metric, gate in config.gates.items():
         if metric in shares and not gate.allows_shares:
             raise ConfigurationError(

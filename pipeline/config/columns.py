@@ -74,7 +74,7 @@ def log_reading_of(config: "Config") -> LogReading | None:
             **log.item_columns,
             **named,
         },
-        exact=(log.item, *exact),
+        exact=(log.item, *log.item_operands, *exact),
         codes=(log.item, *texts),
         times=tuple(feature.name for feature in features if "time" in feature.types),
         numbers=numbers,

@@ -28,6 +28,7 @@ time_unit = "s"
 items = "products.csv"
 where = "amount > 0"
 exclude = { shelf = ["bags"] }
+available = "stock"
 history = 20
 [splits]
 train = 8
@@ -54,8 +55,8 @@ min = 0.9
 """
 SHELVES = ("tea", "jam", "soap", "wool", "ink", "salt")
 USERS, LATE_USERS, ITEMS, EVENTS = 140, 10, 60, 40
-BAG, LATE, UNSOLD = "0500", "0061", "0900"
-"""Items that is excluded, that is new when the model is judged, and that nobody took."""
+BAG, LATE, UNSOLD, SOLD_OUT = "0500", "0061", "0900", "0012"
+"""Items: that is excluded, that is new when the model is judged, that nobody took, and that is sold out later."""
 DAY, FIRST_DAY = 86_400, 19_700
 
 
@@ -63,16 +64,16 @@ def shelf_of(item: str) -> str:
     return SHELVES[int(item) % len(SHELVES)]
 
 
-def products(*more: str) -> list[tuple[str, ...]]:
+def products(*more: str, sold_out: str = "") -> list[tuple[str, ...]]:
     names = [f"{item:04d}" for item in range(ITEMS)]
     return [
         # How many are in a pack: a column that is called as the items themselves are.
-        ("product", "shelf", "items"),
+        ("product", "shelf", "items", "stock"),
         *(
-            (name, shelf_of(name), "six" if name < "0030" else "one")
+            (name, shelf_of(name), "six" if name < "0030" else "one", "0" if name == sold_out else "7")
             for name in (*names, LATE, UNSOLD, *more)
         ),
-        (BAG, "bags", "one"),
+        (BAG, "bags", "one", "7"),
     ]
 
 
@@ -128,7 +129,7 @@ def second(project: Project, first: Run) -> Run:
 @pytest.fixture(scope="module")
 def later(project: Project, second: Run) -> Run:
     """Without training: the live model, with two products more, one of them among the others by name."""
-    write(project.root / "data" / "teashop" / "products.csv", products("00305", "0960"))
+    write(project.root / "data" / "teashop" / "products.csv", products("00305", "0960", sold_out=SOLD_OUT))
     return project.run(
         "teashop", "--set", "training.warm_start=true", "--set", "training.epochs=0", "--set", "gates.lift.min=100",
     )  # fmt: skip
@@ -218,6 +219,24 @@ def test_a_model_without_the_wanted_lift_is_refused_by_name_and_not_pushed(
     assert {str(path) for path in serving.iterdir()} == pushed
 
 
+def trained_model(project: Project) -> Path:
+    """That the latest Trainer exported."""
+    directory = project.root / "runs/teashop/artifacts/Trainer/model"
+    return max(directory.iterdir(), key=lambda path: int(path.name)) / "Format-Serving"
+
+
+def test_what_is_sold_out_is_recommended_no_more_without_a_training(
+    project: Project, recommend: Any, later: Run
+) -> None:
+    """It is of the history all the same, and what it says of the user."""
+    history = ["0006", SOLD_OUT, "0018", SOLD_OUT]
+    assert SOLD_OUT in ask(recommend, history)
+    now = tf.saved_model.load(str(trained_model(project))).signatures["recommend"]
+    everything = ask(now, history, k=100)
+    assert set(everything) == {row[0] for row in products("00305", "0960")[1:]} - {BAG, SOLD_OUT}
+    assert "0018" in everything[:5]
+
+
 def rows_of(model: Path) -> dict[str, dict[str, Any]]:
     """Variable → item → its row."""
     names = json.loads((model / LEARNER).read_text())["variables"]
@@ -234,10 +253,7 @@ def test_a_warm_start_carries_items_over_by_name_and_leaves_new_ones_fresh(
     project: Project, first: Run, later: Run
 ) -> None:
     assert later.states["Trainer"] == "executed"
-    trained = max(
-        (project.root / "runs/teashop/artifacts/Trainer/model").iterdir(), key=lambda path: int(path.name)
-    )
-    before, after = rows_of(Path(first.summary["pushed_model"])), rows_of(trained / "Format-Serving")
+    before, after = rows_of(Path(first.summary["pushed_model"])), rows_of(trained_model(project))
     old, new = list(before["network/items/vectors"]), list(after["network/items/vectors"])
     assert set(new) - set(old) == {"00305", "0960"} and set(old) <= set(new)
     assert [new.index(item) for item in old] != list(range(len(old)))

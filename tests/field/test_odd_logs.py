@@ -4,9 +4,10 @@ import pyarrow as pa
 import pytest
 
 from components.example_gen.behaviour_log.columns import read_events
+from components.example_gen.behaviour_log.counts import UNAVAILABLE, describe_counts
 from components.example_gen.behaviour_log.items import Items, add_logged, read_items
 from components.example_gen.source_format import ConversionError
-from trainer_module.log import Log
+from trainer_module.log import AVAILABLE, Log
 
 NOW = 1_800_000_000_000
 
@@ -26,6 +27,43 @@ def test_an_item_table_without_identifiers_is_refused(items: pa.Array, sentence:
 def test_an_empty_item_table_is_refused() -> None:
     with pytest.raises(ConversionError, match="The item table has no item: bring one that has, or remove"):
         add_logged(Items(), pa.array([b"a"]), has_table=True)
+
+
+def available(condition: str) -> Log:
+    return Log("who", "what", "when", items="things.csv", available=condition)
+
+
+STOCK = {
+    "what": pa.array([b"a", b"b", b"c", b"d"]), "stock": pa.array([1, 0, None, 2]),
+    "state": pa.array([b"sold", b"sold", b"sold", b"stopped"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [("stock", [1, 0, 0, 1]), ("stock > 1", [0, 0, 0, 1]), ("stock and state == 'sold'", None), ("stock > 0 and state == 'sold'", [1, 0, 0, 0])],
+)  # fmt: skip
+def test_an_item_is_available_where_its_table_says_so(condition: str, expected: list[int] | None) -> None:
+    if expected is None:
+        with pytest.raises(ConversionError, match=r"\[log\] available: "):
+            read_items("things.csv", STOCK, available(condition))
+        return
+    items = read_items("things.csv", STOCK, available(condition))
+    assert items.columns[AVAILABLE].to_pylist() == expected
+    # What the table lacks is not available either, and both are counted.
+    added = add_logged(items, pa.array([b"a", b"e"]), has_table=True)
+    assert added.columns[AVAILABLE].to_pylist() == [*expected, None]
+    assert added.counts[UNAVAILABLE] == 5 - sum(expected)
+    assert any(
+        sentence.endswith("they are known, and not recommended")
+        for sentence in describe_counts({}, added.counts)
+    )
+
+
+def test_a_catalogue_of_which_nothing_is_available_is_refused() -> None:
+    items = read_items("things.csv", STOCK, available("stock > 2"))
+    with pytest.raises(ConversionError, match=r"No item is available: \[log\] available holds of none"):
+        add_logged(items, pa.array([b"a"]), has_table=True)
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

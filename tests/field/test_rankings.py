@@ -83,6 +83,23 @@ def test_baselines_rank_as_counting_does() -> None:
     assert set(order["ease"][0][:3]) == {1, 2, 3}
 
 
+def test_baselines_count_an_event_by_the_weight_of_its_kind() -> None:
+    """Five views were more than a purchase, whatever the log said that they count."""
+    training = Training(
+        users=np.zeros(8, np.int64), items=np.array([0, 1, 0, 1, 1, 2, 0, 3]), baskets=np.arange(8),
+        names={b"u0": 0}, catalogue=5, weights=np.array([0.5, 0.1, 0.5, 0.1, 0.1, 0.2, 0.5, 0.0]),
+    )  # fmt: skip
+    judged = histories([([0, 4], 1)])
+    scored = {name: score(judged)[0] for name, score in make_baselines(training).items()}
+    np.testing.assert_allclose(scored["popularity"], [1.5, 0.3, 0.2, 0, 0], rtol=1e-6)
+    # After item 0 came 1 twice and 3 once, and 3 counts nothing; ties are broken by less than any event counts.
+    np.testing.assert_allclose(scored["markov"], [0.06, 0.212, 0.008, 0, 0], rtol=1e-6)
+    assert scored["personal_frequency"].argmax() == 0 and scored["markov"].argmax() == 1
+    assert np.abs(scored["personal_frequency"] - scored["popularity"]).max() < 0.1
+    # It says what goes together, and knows of no weights.
+    assert np.isfinite(scored["ease"]).all()
+
+
 def test_ease_of_few_users_scores_as_the_matrix_of_all_items_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """A catalogue of which it scored the most frequent items only was beaten where new items are asked for."""
     random = np.random.default_rng(2)

@@ -104,8 +104,11 @@ def test_the_loss_is_a_softmax_over_all_candidates_and_places_without_one_do_not
     is_target = np.array([[True, True, False, False]])
     log_expected = np.array([[0, 0, np.log(0.25), np.inf]], np.float32)
     total = np.log(np.exp(1.0) + np.exp(0.5) + np.exp(-0.2) / 0.25)
-    found = fitting.loss_of(tf.constant(scores), tf.constant(is_target), tf.constant(log_expected))
-    assert found.numpy()[0] == pytest.approx(2 * total - 1.5, rel=1e-6)
+    # Of a second objective only the second place was taken: the first is one that it is told apart from.
+    of_both = np.stack([is_target, [[False, True, False, False]]], axis=2)
+    given = tf.constant(np.stack([scores, scores], axis=2)), tf.constant(of_both), tf.constant(log_expected)
+    found = fitting.loss_of(*given).numpy()[0]
+    np.testing.assert_allclose(found, [2 * total - 1.5, total - 0.5], rtol=1e-6)
 
 
 def test_the_order_that_is_judged_is_the_one_that_is_served(endpoints: dict[str, Any]) -> None:
@@ -171,7 +174,7 @@ def test_without_a_second_stage_given_items_have_retrieval_s_scores() -> None:
     expected = tf.gather(network.scores(*HISTORY), [[4, 0, 1], [3, 0, 0]], batch_dims=1).numpy()
     expected[0, 1] = expected[1, 2] = UNWANTED
     np.testing.assert_allclose(order.rank(moment, asked), expected, rtol=1e-6)
-    assert order.candidates(moment, asked) is None
+    assert order.candidates(moment, asked, tf.zeros_like(asked)) is None and order.objectives == ()
 
 
 def test_what_the_evaluator_is_told_of_candidates(
@@ -310,4 +313,4 @@ def test_it_learns_what_retrieval_does_not_know_and_its_export_scores_as_it_did_
     # Of the arrays that training read, and of the history that a request gives.
     pair = stage.describe(moment, chosen.items)
     again = fitting._pair(network, chosen.items, moment.vectors, pair.log_chance, pair.numbers)
-    np.testing.assert_allclose(stage(again), chosen.second, atol=1e-5)
+    np.testing.assert_allclose(stage.combine(stage(again)), chosen.second, atol=1e-5)

@@ -82,6 +82,15 @@ def test_the_log_s_columns_are_read_of_the_log_and_the_features_of_the_item_tabl
     assert loaded.learned_splits == ["train", ITEMS]
 
 
+def test_what_is_available_is_read_of_the_item_table(tmp_path: Path) -> None:
+    loaded = load(tmp_path, log=LOG + "available = \"stock > 0 and state == 'sold'\"\n")
+    assert loaded.log_reading is not None and "stock" in loaded.log_reading.items.exact
+    assert {"stock", "state"} <= set(loaded.log_reading.items.columns) and "stock" not in loaded.columns
+    assert loaded.log_reading.items.columns["stock"] == "[log] available reads"
+    column = load(tmp_path, log=LOG + 'available = "`in stock`"\n').settings.log
+    assert column and column.availability == "`in stock` != 0" and column.item_operands == ("in stock",)
+
+
 def test_a_time_in_numbers_is_read_as_numbers(tmp_path: Path) -> None:
     loaded = load(tmp_path, log=LOG + 'time_unit = "ms"\n')
     # A timestamp where numbers were promised is to be answered with the right unit, not with its type.
@@ -207,6 +216,9 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["log.user='what'"], {}, "[log] user, item and time must be three columns."),
         (["log.time='who'"], {}, "[log] user, item and time must be three columns."),
         (["log.items=''", "log.exclude={ shelf = ['bags'] }"], {}, "exclude is of the item table: name its files with items."),
+        (["log.items=''", "log.available='stock'"], {}, "available is of the item table: name its files with items."),
+        (["log.available='stock + 1'"], {}, "[log] available is 'stock + 1'; it must be a column, or true or false of an item"),
+        (["log.available='stock >'"], {}, "[log] available: expression 'stock >' cannot be parsed"),
         (["log.time_unit='days'"], {}, "[log] time_unit is 'days'"),
         (["log.same_time='any'"], {}, "[log] same_time is 'any'"),
         (["log.people='who'"], {}, "[log] has no key 'people'"),

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from foundation import project, registry
 from foundation.sections import ConfigurationError, Tables, check_keys, read_section
 from trainer_module.features import Keys
+from trainer_module.log import Log
 
 __path__ = project.extended(__path__, __name__)
 
@@ -74,6 +75,17 @@ class Model(ABC):
           ids: Columns of `CATEGORICAL`.
         """
         return 0
+
+    def check_log(self, log: Log) -> None:  # noqa: B027 - most settings fit any log
+        """Raises ValueError, in words that follow "[model]", for a log that these settings do not fit."""
+
+    def metric_names(self, log: Log | None) -> tuple[str, ...]:
+        """What such a model is measured by besides the task's metrics, for gates: each is from 0 to 1.
+
+        Args:
+          log: What it is learned from; None for rows.
+        """
+        return ()
 
     @abstractmethod
     def build(self, inputs: Inputs, outputs: int) -> Any:

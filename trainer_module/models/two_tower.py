@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from foundation.request_names import request_name
 from foundation.sections import require
+from trainer_module.log import Log
 from trainer_module.models import Inputs, Keys, Model
 from trainer_module.second_stage.settings import SecondStage
+from trainer_module.tasks import named
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,24 @@ class TwoTower(Model):
                 f"{name} is {getattr(self, name)}, but index = 'exact' has no {name}: remove one of the two.",
             )
 
+    def check_log(self, log: Log) -> None:
+        """See the base class."""
+        kinds = log.events.names if log.events else ()
+        for kind in self.second_stage.kinds if self.second_stage else ():
+            require(
+                kind in kinds,
+                f"second_stage objectives names {kind!r}, and [log.events] weights has "
+                f"{', '.join(map(repr, kinds)) or 'no kinds'}: name kinds of events that it has.",
+            )
+
+    def metric_names(self, log: Log | None) -> tuple[str, ...]:
+        """See the base class: of objectives those that are judged."""
+        if self.second_stage is None:
+            return ()
+        judged = zip(log.events.names, log.events.is_judged) if log and log.events else ()
+        objectives = [kind for kind, is_judged in judged if is_judged and kind in self.second_stage.kinds]
+        return tuple(named(kind, metric) for kind in ("", *objectives) for metric in ("auc", "user_auc"))
+
     @property
     def modules(self) -> tuple[str, ...]:
         """The encoder's."""
@@ -108,7 +128,7 @@ class TwoTower(Model):
             columns = slice(start, start + feature.width)
             features[names[feature.name]] = (catalogue.ids[:, columns], feature.ids)
             start += feature.width
-        known = Features(features, catalogue.numbers)
+        known = Features(features, catalogue.numbers, catalogue.available)
         return Network(self, settings.log, catalogue.counts, known, name="network")
 
     def axes(

@@ -15,7 +15,7 @@ from trainer_module.log import Log
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.encoders import History
 from trainer_module.retrieval.queries import fading, is_seen
-from trainer_module.retrieval.scores import UNWANTED, exclude, put_own
+from trainer_module.retrieval.scores import UNWANTED, exclude, offer, put_own
 
 _FAR = 1e9
 """Days: the place in the order of what is no event, which no event comes after."""
@@ -90,7 +90,7 @@ class AppRecommender:
         alike = tf.maximum(tf.matmul(users[:, 0], self._vectors, transpose_b=True), UNWANTED)
         scores = alike * self._lengths + self._network.items.biases(tf.range(self._count))
         if self._network.repeats is None:
-            return exclude(scores, items)
+            return offer(exclude(scores, items), self._network.items.available)
         # By comparison of all with all: TF.js can neither find what is unique nor sum over segments.
         is_same = tf.equal(items[:, :, tf.newaxis], items[:, tf.newaxis, :])
         places = tf.argmax(tf.cast(is_same, tf.int32), axis=2, output_type=tf.int32)
@@ -98,7 +98,9 @@ class AppRecommender:
         own = self._network.repeats.of_counts(counts) + tf.gather(self._repeat_biases + zero, known)
         own = self._network.repeats.mix(own, tf.gather(scores[0], known))
         is_first = tf.equal(places, tf.range(events))
-        return put_own(scores, items, tf.logical_and(is_event, is_first), own)
+        return offer(
+            put_own(scores, items, tf.logical_and(is_event, is_first), own), self._network.items.available
+        )
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.inputs.rows import FeatureSpec, PaddedList, read_rows
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import AVAILABLE, BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval.preprocessing import PADDING
 
 Array = NDArray[Any]
@@ -24,11 +24,13 @@ class Catalogue:
       ids: int32 [items, columns] of `CATEGORICAL`; no columns without such features.
       numbers: float32 [items, columns] of `NUMERIC`.
       counts: int64 [items]: how often each is a target of the training split.
+      available: bool [items]: which may be recommended; None where all may.
     """
 
     ids: Array
     numbers: Array
     counts: Array
+    available: Array | None = None
 
     @property
     def size(self) -> int:
@@ -62,20 +64,24 @@ def read_catalogue(
     widths = {name: feature_spec[name].shape[0] for name in (CATEGORICAL, NUMERIC) if name in feature_spec}
     ids = np.zeros((size, widths.get(CATEGORICAL, 0)), np.int32)
     numbers = np.zeros((size, widths.get(NUMERIC, 0)), np.float32)
-    for row in _read(
-        item_files, {ITEM: PaddedList(1, tf.int64), **{name: feature_spec[name] for name in widths}}
-    ):
+    available = np.zeros(size, bool) if log.available else None
+    of_items = {ITEM: PaddedList(1, tf.int64), **{name: feature_spec[name] for name in widths}}
+    if log.available:
+        of_items[AVAILABLE] = tf.io.FixedLenFeature([], tf.int64)
+    for row in _read(item_files, of_items):
         places = row[ITEM][:, 0]
         if CATEGORICAL in row:
             ids[places] = row[CATEGORICAL]
         if NUMERIC in row:
             numbers[places] = row[NUMERIC]
+        if available is not None:
+            available[places] = row[AVAILABLE] > 0
     counts = np.zeros(size, np.int64)
     spec = sequence_spec(log)
     for row in _read(train_files, {name: spec[name] for name in (ITEM, FIRST_TARGET)}):
         is_target = np.arange(row[ITEM].shape[1]) >= row[FIRST_TARGET][:, np.newaxis]
         counts += np.bincount(row[ITEM][is_target & (row[ITEM] >= 0)], minlength=size)
-    return Catalogue(ids, numbers, counts)
+    return Catalogue(ids, numbers, counts, available)
 
 
 def _read(files: Sequence[str], spec: FeatureSpec) -> Any:

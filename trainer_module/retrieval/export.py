@@ -101,6 +101,8 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
         answers = IndexedAnswers(answers, network, archive.catalogue, archive.index)
     texts, whole_numbers = tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None, None], tf.int64)
     history = {"items": texts, "times": whole_numbers}
+    if log.told_kinds:
+        history[signatures.KINDS] = texts
     asked = {
         **history,
         "exclude": texts,
@@ -144,7 +146,7 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
         signatures.RANK: rank,
         signatures.RANKS: ranks,
     }
-    if stage is None:
+    if stage is None and not log.told_kinds:
         in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
         archive.app_variables = in_apps.variables
         app = tf.function(in_apps.recommend, input_signature=[in_apps.signature])

@@ -24,6 +24,8 @@ class Features:
 
     ids: Mapping[str, tuple[Array, int]]
     numbers: Array
+    available: Array | None = None
+    """bool [items]: which may be recommended; None where all may."""
 
 
 class Items(keras.layers.Layer):
@@ -43,6 +45,9 @@ class Items(keras.layers.Layer):
         super().__init__(**options)
         self.count = len(counts)
         self._dimensions = dimensions
+        # Of which the scores that are served know, and training does not.
+        everything = np.ones(self.count, bool)
+        self.available = everything if features.available is None else features.available
         # The padding is one item more, of which nothing is known.
         self._ids = {
             name: (np.concatenate([ids, np.full_like(ids[:1], size - 1)]), size)

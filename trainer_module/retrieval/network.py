@@ -13,6 +13,7 @@ from trainer_module.models.two_tower import TwoTower
 from trainer_module.retrieval import sampled_softmax
 from trainer_module.retrieval.encoders import History, make_encoder
 from trainer_module.retrieval.items import Features, Items
+from trainer_module.retrieval.kinds import Kinds
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import (
     AFTER_ALL,
@@ -25,7 +26,7 @@ from trainer_module.retrieval.queries import (
 )
 from trainer_module.retrieval.repeats import Repeats, first_places
 from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
-from trainer_module.retrieval.scores import UNWANTED, exclude, put_own
+from trainer_module.retrieval.scores import UNWANTED, exclude, offer, put_own
 from trainer_module.retrieval.serving.candidates import OwnItems
 
 IS_ROW = "is_row"
@@ -46,6 +47,7 @@ class Network(keras.layers.Layer):
         self._model, self._log = model, log
         self.items = Items(counts, features, model.dimensions, name="items")
         self.encoder = make_encoder(model)
+        self.kinds = Kinds(log.told_kinds, model.dimensions, name="kinds") if log.told_kinds else None
         self.repeats = Repeats(model.memory_days, name="repeats") if log.repeats else None
         # What training has not seen may still be a target of the eval split: without a share it would be scored as
         # if it were never drawn, and drown all others.
@@ -75,7 +77,8 @@ class Network(keras.layers.Layer):
         is_item = tf.logical_and(inputs[ITEM] >= 0, inputs[IS_ROW][:, tf.newaxis] > 0)
         items = tf.where(is_item, tf.cast(inputs[ITEM], tf.int32), self.items.count)
         times, order = (tf.where(there, inputs[name], AFTER_ALL) for name in (TIME, BASKET))
-        losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training)
+        kinds = None if self.kinds is None else inputs[EVENT_KIND]
+        losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training, kinds)
         weights = basket_weights(asked, self._model.basket_exponent)
         if self._log.events:
             of_kind = tf.constant(self._log.events.counts, tf.float32)
@@ -93,15 +96,19 @@ class Network(keras.layers.Layer):
         order: tf.Tensor,
         lengths: tf.Tensor,
         training: bool | None = False,
+        kinds: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Vectors float [chunks, queries, dimensions], and own scores [chunks, queries, events] with repeats."""
         seen = is_seen(lengths, tf.shape(items)[1])
         left = fading(ages(times, lengths), seen, self._model.memory_days)
         known = self.items(items)
-        vectors = self.encoder(History(known, order, lengths, left), training=training)
+        told, counted = known, left
+        if self.kinds is not None and kinds is not None:
+            told, counted = self.kinds(known, kinds), self.kinds.weigh(left, kinds)
+        vectors = self.encoder(History(told, order, lengths, left), training=training)
         if self.repeats is None:
             return vectors, None
-        own = self.repeats((first_places(items), left)) + self.items.repeat_biases(items)[:, tf.newaxis]
+        own = self.repeats((first_places(items), counted)) + self.items.repeat_biases(items)[:, tf.newaxis]
         as_new = tf.matmul(vectors, known, transpose_b=True) + self.items.biases(items)[:, tf.newaxis]
         return vectors, self.repeats.mix(own, tf.cast(as_new, own.dtype))
 
@@ -112,6 +119,7 @@ class Network(keras.layers.Layer):
         order: tf.Tensor,
         first_target: tf.Tensor,
         training: bool | None = None,
+        kinds: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Queries]:
         """The loss of each target, float32 [targets], and where the targets are.
 
@@ -121,9 +129,10 @@ class Network(keras.layers.Layer):
           order: int64 [chunks, events], the same: ascending, and equal for events of one basket.
           first_target: int [chunks].
           training: Whether layers that drop numbers do.
+          kinds: int64 [chunks, events], where the model is told kinds.
         """
         asked = find_queries(items, order, first_target, self.items.count)
-        vectors, own = self.users(items, times, order, asked.lengths, training)
+        vectors, own = self.users(items, times, order, asked.lengths, training, kinds)
         targets = tf.gather_nd(items, tf.stack([asked.rows, asked.positions], axis=1))
         candidates = self.candidates(self._targets_of_all(items, asked), training)
         places = first_places(items)
@@ -185,49 +194,54 @@ class Network(keras.layers.Layer):
         """Of `TwoTower`."""
         return self._model.memory_days
 
-    def embed_users(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+    def embed_users(self, *history: tf.Tensor) -> tf.Tensor:
         """float32 [users, dimensions] after whole histories, as `scores` is given them."""
-        return tf.cast(self._after(items, times)[0][:, 0], tf.float32)
+        return tf.cast(self._after(*history)[0][:, 0], tf.float32)
 
-    def scores(self, items: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+    def scores(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tf.Tensor:
         """Scores of the catalogue after whole histories, float32 [users, items].
 
-        Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats.
+        Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats, and so is what is not available.
 
         Args:
           items: int32 [users, events], at least one, filled up with the number of items.
           times: int64 [users, events], ascending, filled up with `queries.AFTER_ALL`.
+          *kinds: int64 [users, events], negative for unknown; none of a log whose requests do not say them.
         """
-        users, own = self.ask(items, times)
+        users, own = self.ask(items, times, *kinds)
         assert self._catalogue is not None
         biases = self.items.biases(tf.range(self.items.count))
         scores = tf.cast(tf.matmul(users, self._catalogue, transpose_b=True) + biases, tf.float32)
-        if self.repeats is None:
-            return exclude(scores, items)
-        return put_own(scores, items, own.may_return, own.scores)
+        known = (
+            exclude(scores, items)
+            if self.repeats is None
+            else put_own(scores, items, own.may_return, own.scores)
+        )
+        return offer(known, self.items.available)
 
-    def ask(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
+    def ask(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
         """Users' vectors float32 [users, dimensions], and what of their histories may be taken again.
 
         Takes what `scores` does.
         """
-        vectors, own = self._after(items, times)
+        vectors, own = self._after(items, times, *kinds)
         users = tf.cast(vectors[:, 0], tf.float32)
         if own is None:
             nothing = tf.fill(tf.shape(items), UNWANTED)
             return users, OwnItems(items, nothing, tf.zeros_like(items, tf.bool))
         is_first = tf.equal(first_places(items), tf.range(tf.shape(items)[1]))
-        is_event = tf.not_equal(items, self.items.count)
-        return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(is_event, is_first))
+        # The last is no item.
+        may_be = tf.gather(tf.constant(np.append(self.items.available, False)), items)
+        return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(may_be, is_first))
 
-    def _after(self, items: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def _after(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> Any:
         is_event = tf.not_equal(items, self.items.count)
         lengths = tf.reduce_sum(tf.cast(is_event, tf.int32), axis=1, keepdims=True)
         order = times
         if self._log.same_time == "in_order":
             places = tf.range(tf.shape(items, tf.int64)[1])
             order = tf.where(is_event, tf.broadcast_to(places, tf.shape(items)), AFTER_ALL)
-        return self.users(items, times, order, lengths)
+        return self.users(items, times, order, lengths, kinds=next(iter(kinds), None))
 
 
 def _joined(by_chunk: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,17 @@ import tensorflow_transform as tft
 from trainer_module import preprocessing
 from trainer_module.features.vocabulary import escape
 from trainer_module.inputs.raw_columns import Column
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, VOCABULARY, read_log
+from trainer_module.log import (
+    AVAILABLE,
+    BASKET,
+    EVENT_KIND,
+    FIRST_TARGET,
+    ITEM,
+    TIME,
+    USER,
+    VOCABULARY,
+    read_log,
+)
 
 PADDING, UNKNOWN = -1, -2
 """In place of an item: behind a sequence's end, and one that the vocabulary lacks."""
@@ -27,7 +37,7 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features``, ``label`` and ``log`` of `Settings.to_json`.
 
     Returns:
-      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; `EVENT_KIND`, as `ITEM`, of a log with kinds; and
+      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; `EVENT_KIND`, as `ITEM`, of a log with kinds; `AVAILABLE`: int64 [batch], of one that says it; and
       `NUMERIC` and `CATEGORICAL` of items, where there are such features.
     """
     log = read_log(custom_config["log"], "[log]")
@@ -41,16 +51,21 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
     is_item = tf.equal(tf.gather(users, names.indices[:, 0]), 0)
     vocabulary = tft.vocabulary(tf.boolean_mask(names.values, is_item), vocab_filename=VOCABULARY)
     numbers = tft.apply_vocabulary(names, vocabulary, default_value=UNKNOWN)
-    first = tf.sparse.to_dense(inputs[FIRST_TARGET])
     features = preprocessing.preprocessing_fn(inputs, custom_config) if custom_config["features"] else {}
     return {
         ITEM: _cut(numbers, log.length),
         TIME: _cut(inputs[TIME], log.length),
         BASKET: _cut(inputs[BASKET], log.length),
-        FIRST_TARGET: tf.reduce_sum(first, axis=1),
+        FIRST_TARGET: _only(inputs[FIRST_TARGET]),
         **({EVENT_KIND: _cut(inputs[EVENT_KIND], log.length)} if log.events else {}),
+        **({AVAILABLE: _only(inputs[AVAILABLE])} if log.available else {}),
         **features,
     }
+
+
+def _only(column: tf.SparseTensor) -> tf.Tensor:
+    """[batch]: the value of each row, 0 where it has none."""
+    return tf.reduce_sum(tf.sparse.to_dense(column), axis=1)
 
 
 def _cut(column: tf.SparseTensor, length: int) -> tf.SparseTensor:

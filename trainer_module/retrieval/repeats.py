@@ -51,7 +51,7 @@ class Repeats(keras.layers.Layer):
             (`queries.fading`).
         """
         places, left = inputs
-        return self.of_counts(tf.stop_gradient(count_by_item(places, left)))
+        return self.of_counts(count_by_item(places, left))
 
     def of_counts(self, counts: tf.Tensor) -> tf.Tensor:
         """Scores of fading counts, float32 [..., memories]."""

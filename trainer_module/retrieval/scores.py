@@ -1,6 +1,9 @@
 """Scores of the whole catalogue and the best of them, from core operations."""
 
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import NDArray
 
 UNWANTED = tf.float32.min
 """The score of what may not be recommended: below every other, and finite, so that it survives TFLite."""
@@ -28,3 +31,10 @@ def exclude(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
     """Scores in which `items`, int32 [users, any number], are `UNWANTED`; ids out of the catalogue are left alone."""
     known = tf.logical_and(items >= 0, items < tf.shape(scores)[1])
     return put_own(scores, items, known, tf.fill(tf.shape(items), UNWANTED))
+
+
+def offer(scores: tf.Tensor, available: NDArray[Any]) -> tf.Tensor:
+    """Scores, float [users, items], in which what is not `available`, bool [items], is `UNWANTED`."""
+    if available.all():
+        return scores
+    return tf.where(tf.constant(available), scores, tf.constant(UNWANTED, scores.dtype))

@@ -2,6 +2,9 @@
 
 RECOMMEND, EMBED_USER, EMBED_ITEM = "recommend", "embed_user", "embed_item"
 """A history → items and scores; a history → a vector; items → vectors."""
+KINDS = "kinds"
+"""Input of what takes a history, beside `items` and `times`, where the log's requests say the kinds of its events: bytes of the
+same shape, empty for unknown."""
 RANK, CANDIDATES = "rank", "candidates"
 """A history and `CANDIDATES` of each user → `SCORES` in the order that they are given in."""
 RANKS = "ranks"
@@ -13,6 +16,9 @@ FIRST_STAGE_RANKS, CANDIDATE_SCORES, CANDIDATE_TARGETS = (
 )
 """More outputs of `RANKS` of a model with a second stage: `RANKS` as retrieval has them; float32 and bool [batch,
 candidates]."""
+OBJECTIVES, OBJECTIVE_SCORES, OBJECTIVE_TARGETS = "objectives", "objective_scores", "objective_targets"
+"""And of one with objectives: their names, bytes [batch, objectives], so that rows are rows everywhere; and as
+`CANDIDATE_SCORES` and `CANDIDATE_TARGETS`, [batch, candidates, objectives], of each by itself."""
 RECOMMENDED, SCORES = "items", "scores"
 """Outputs: bytes and float32, [batch, k]."""
 APP = "app"

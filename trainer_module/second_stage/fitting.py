@@ -13,7 +13,14 @@ import tf_keras as keras
 from trainer_module.log import Log
 from trainer_module.retrieval.scores import UNWANTED
 from trainer_module.second_stage.pairs import Pair, observe
-from trainer_module.second_stage.samples import Array, Baskets, Lists, draw_lists, read_baskets
+from trainer_module.second_stage.samples import (
+    Array,
+    Baskets,
+    Lists,
+    draw_lists,
+    mark_objectives,
+    read_baskets,
+)
 from trainer_module.second_stage.settings import SecondStage
 from trainer_module.second_stage.stage import Stage
 
@@ -30,6 +37,8 @@ class _Examples:
     """Lists, and what is known of their pairs but for the vectors of items, which the network has."""
 
     lists: Lists
+    is_objective: Array
+    """bool [baskets, places, objectives]: of `mark_objectives`."""
     users: Array
     """float32 [baskets, dimensions]."""
     log_chance: Array
@@ -43,7 +52,7 @@ class _Examples:
     def batch(self, places: Any) -> tuple[Array, ...]:
         """What `_pair` and `loss_of` want of some of the lists."""
         arrays = (self.lists.items, self.users, self.log_chance, self.numbers)
-        return tuple(each[places] for each in (*arrays, self.lists.is_target, self.lists.log_expected))
+        return tuple(each[places] for each in (*arrays, self.is_objective, self.lists.log_expected))
 
 
 def fit_stage(settings: SecondStage, network: Any, log: Log, files: Sequence[str], seed: int) -> Stage:
@@ -58,7 +67,7 @@ def fit_stage(settings: SecondStage, network: Any, log: Log, files: Sequence[str
     """
     started = time.monotonic()
     stage = Stage(settings, network, log, seed, name="second_stage")
-    baskets = read_baskets(files, log, network.items.count, settings.queries, seed)
+    baskets = read_baskets(files, log, network.items.count, settings.queries, seed, stage.kinds)
     is_held = baskets.sequences % _TENTH == _TENTH - 1
     learned = _make_examples(stage, network, baskets, ~is_held, settings.negatives, seed)
     # Of these all candidates count, so that nothing is drawn of what decides.
@@ -79,13 +88,14 @@ def _make_examples(
     stage: Stage, network: Any, baskets: Baskets, wanted: Array, negatives: int, seed: int
 ) -> _Examples:
     """Of the wanted baskets those that have a target among their candidates."""
-    look = tf.function(lambda items, times: _look(stage, network, items, times), reduce_retracing=True)
+    look = tf.function(lambda *history: _look(stage, network, *history), reduce_retracing=True)
     know = tf.function(stage.describe, reduce_retracing=True)
     random = np.random.default_rng(seed)
     chosen, parts = np.flatnonzero(wanted), []
     for start in range(0, len(chosen), _BATCH):
         places = chosen[start : start + _BATCH]
-        moment, items, first = look(baskets.items[places], baskets.times[places])
+        kinds = [] if network.kinds is None else [baskets.kinds[places]]
+        moment, items, first = look(baskets.items[places], baskets.times[places], *kinds)
         lists = draw_lists(
             items.numpy(), first.numpy() > UNWANTED, [baskets.targets[place] for place in places],
             negatives, _MOST_TARGETS, random,
@@ -96,6 +106,9 @@ def _make_examples(
             lists.items,
             lists.is_target,
             lists.log_expected,
+            mark_objectives(
+                lists, *([each[place] for place in places] for each in (baskets.targets, baskets.is_of))
+            ),
             moment.vectors,
             pair.log_chance,
             pair.numbers,
@@ -103,20 +116,20 @@ def _make_examples(
         parts.append([np.asarray(each)[has] for each in arrays])
     if not parts:
         # As many places and numbers as there would be.
-        return _make_examples(stage, network, _nothing(network), np.ones(1, bool), negatives, seed)
+        return _make_examples(stage, network, _nothing(stage, network), np.ones(1, bool), negatives, seed)
     joined = [np.concatenate(each) for each in zip(*parts)]
     return _Examples(Lists(*joined[:3]), *joined[3:])
 
 
-def _nothing(network: Any) -> Baskets:
+def _nothing(stage: Stage, network: Any) -> Baskets:
     return Baskets(
-        np.full((1, 1), network.items.count, np.int32), np.full((1, 1), np.iinfo(np.int64).max),
-        [np.zeros(0, np.int64)], np.zeros(1, np.int64),
+        np.full((1, 1), network.items.count, np.int32), np.full((1, 1), np.iinfo(np.int64).max), np.full((1, 1), -1),
+        [np.zeros(0, np.int64)], [np.zeros([0, len(stage.settings.shares)], bool)], np.zeros(1, np.int64),
     )  # fmt: skip
 
 
-def _look(stage: Stage, network: Any, items: tf.Tensor, times: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-    moment = observe(network, items, times)
+def _look(stage: Stage, network: Any, *history: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+    moment = observe(network, *history)
     first, candidates = tf.math.top_k(moment.scores, stage.limit)
     return moment, candidates, first
 
@@ -142,39 +155,41 @@ def _standardise(stage: Stage, network: Any, examples: _Examples) -> None:
 
 
 def loss_of(scores: tf.Tensor, is_target: tf.Tensor, log_expected: tf.Tensor) -> tf.Tensor:
-    """float32 [lists]: the sum of its targets' losses, of a softmax over all candidates, for which a sample stands.
+    """float32 [lists, objectives]: the sum of its targets' losses, of a softmax over all candidates, for which a sample stands.
 
-    All targets count the same: on a grocery log, weighed by their baskets, as retrieval has it, they gave half the gain.
+    All targets of an objective count the same: on a grocery log, weighed by their baskets, as retrieval has it, they gave
+    half the gain. What was taken for another objective only is among what a target is told apart from.
 
     Args:
-      scores: float32 [lists, places].
-      is_target: Of `Lists`.
-      log_expected: The same.
+      scores: float32 [lists, places, objectives].
+      is_target: bool of the same shape.
+      log_expected: Of `Lists`.
     """
-    there = tf.math.is_finite(log_expected)
-    total = tf.reduce_logsumexp(tf.where(there, scores - tf.where(there, log_expected, 0.0), -1e9), axis=1)
-    return tf.reduce_sum(tf.cast(is_target, tf.float32) * (total[:, tf.newaxis] - scores), axis=1)
+    there = tf.math.is_finite(log_expected)[..., tf.newaxis]
+    expected = tf.where(there, log_expected[..., tf.newaxis], 0.0)
+    total = tf.reduce_logsumexp(tf.where(there, scores - expected, -1e9), axis=1, keepdims=True)
+    return tf.reduce_sum(tf.cast(is_target, tf.float32) * (total - scores), axis=1)
 
 
 def _train(stage: Stage, network: Any, learned: _Examples, held: _Examples, seed: int) -> None:
     settings = stage.settings
     steps = -(-len(learned) // settings.batch_size) * settings.epochs
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps))
-    random = np.random.default_rng(seed)
+    random, shares = np.random.default_rng(seed), tf.constant(settings.shares, tf.float32)
 
     @tf.function(reduce_retracing=True)
     def step(*batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             scores = stage(_pair(network, *batch[:4]), training=True)
-            loss = tf.reduce_mean(loss_of(scores, *batch[4:]))
+            loss = tf.reduce_mean(tf.linalg.matvec(loss_of(scores, *batch[4:]), shares))
         variables = stage.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 
     @tf.function(reduce_retracing=True)
-    def judge(*batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def judge(*batch: tf.Tensor) -> tf.Tensor:
         scores = stage(_pair(network, *batch[:4]), training=False)
-        return loss_of(scores, *batch[4:]), scores
+        return tf.linalg.matvec(loss_of(scores, *batch[4:]), shares)
 
     best, weights = _judge(judge, held), stage.get_weights()
     _LOG.info("second stage: loss %.4f as retrieval orders the candidates", best)
@@ -193,5 +208,5 @@ def _train(stage: Stage, network: Any, learned: _Examples, held: _Examples, seed
 
 
 def _judge(judge: Any, held: _Examples) -> float:
-    losses = [judge(*held.batch(slice(start, start + 64)))[0].numpy() for start in range(0, len(held), 64)]
+    losses = [judge(*held.batch(slice(start, start + 64))).numpy() for start in range(0, len(held), 64)]
     return float(np.concatenate(losses).mean()) if losses else float("nan")

@@ -1,12 +1,25 @@
 """The order in which items are recommended and judged: retrieval's, or that of a second stage."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from trainer_module.retrieval.scores import UNWANTED
 from trainer_module.second_stage.pairs import Moment, observe
 from trainer_module.second_stage.stage import Stage, put_first
+
+
+class Judged(NamedTuple):
+    """What a second stage says of its candidates, and what was taken."""
+
+    scores: tf.Tensor
+    """float32 [users, candidates]: that are served; `UNWANTED` behind the last candidate."""
+    is_target: tf.Tensor
+    """bool [users, candidates]."""
+    by_objective: tf.Tensor
+    """float32 [users, candidates, objectives], the same of each objective; of none where there are none."""
+    is_objective: tf.Tensor
+    """bool [users, candidates, objectives]: what was taken by an event of the objective's kind."""
 
 
 class Order:
@@ -16,9 +29,9 @@ class Order:
         """Takes a network that has been frozen, and its second stage, if it has one."""
         self._network, self._stage = network, stage
 
-    def observe(self, items: tf.Tensor, times: tf.Tensor) -> Moment:
+    def observe(self, *history: tf.Tensor) -> Moment:
         """The moment after whole histories, which are as `Network.scores` is given them."""
-        return observe(self._network, items, times)
+        return observe(self._network, *history)
 
     def serve(self, moment: Moment, scores: tf.Tensor) -> tf.Tensor:
         """The scores by which items are served, float32 [users, items].
@@ -41,16 +54,29 @@ class Order:
         known = tf.gather(moment.scores, tf.maximum(items, 0), batch_dims=1)
         return tf.where(items >= 0, known, UNWANTED)
 
-    def candidates(self, moment: Moment, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
-        """The second stage's scores of its candidates, and which of them are targets: float32 and bool [users, candidates].
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The kinds of events that the second stage tells apart; none without one that does."""
+        return self._stage.settings.kinds if self._stage is not None else ()
+
+    def candidates(self, moment: Moment, targets: tf.Tensor, kinds: tf.Tensor) -> Judged | None:
+        """What the second stage says of its candidates; None without one.
 
         Args:
           moment: The users.
           targets: int64 [users, any]: numbers of items, negative for none.
+          kinds: int64 [users, any]: the kind of each target's event.
         """
         if self._stage is None:
             return None
         chosen = self._stage.choose(moment, moment.scores)
-        scores = tf.where(chosen.first > UNWANTED, chosen.second, UNWANTED)
+        wanted = chosen.first > UNWANTED
         same = tf.equal(tf.cast(chosen.items, tf.int64)[:, :, tf.newaxis], targets[:, tf.newaxis])
-        return scores, tf.reduce_any(same, axis=2)
+        numbers = tf.constant(self._stage.kinds, tf.int64, [len(self._stage.kinds)])
+        of_kind = tf.equal(kinds[:, :, tf.newaxis], numbers)
+        return Judged(
+            tf.where(wanted, chosen.second, UNWANTED),
+            tf.reduce_any(same, axis=2),
+            tf.where(wanted[:, :, tf.newaxis], chosen.by_objective, UNWANTED)[:, :, : len(self._stage.kinds)],
+            tf.reduce_any(same[..., tf.newaxis] & of_kind[:, tf.newaxis], axis=2),
+        )

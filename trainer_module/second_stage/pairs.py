@@ -27,9 +27,10 @@ class Moment(NamedTuple):
     """float32 [users, items]: of `Network.scores`, of what may be recommended and what may not."""
 
 
-def observe(network: Any, items: tf.Tensor, times: tf.Tensor) -> Moment:
+def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> Moment:
     """The moment after whole histories, which are as `Network.scores` is given them."""
-    return Moment(items, times, network.embed_users(items, times), network.scores(items, times))
+    history = items, times, *kinds
+    return Moment(items, times, network.embed_users(*history), network.scores(*history))
 
 
 class Pair(NamedTuple):

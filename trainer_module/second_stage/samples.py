@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trainer_module.inputs.rows import read_rows
 from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval.catalogue import sequence_spec
+from trainer_module.retrieval.kinds import UNKNOWN_KIND
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
 
@@ -32,20 +33,26 @@ class Baskets:
     Attributes:
       items: int32 [baskets, history], filled up with the number of items.
       times: int64 [baskets, history], filled up with `AFTER_ALL`.
+      kinds: int64 [baskets, history], filled up with `UNKNOWN_KIND`; all of it of a log without kinds.
       targets: int64 [distinct items], of each basket.
+      is_of: bool [distinct items, objectives], of each basket: which of its targets had an event of which objective.
       sequences: int64 [baskets]: the number of the sequence that each is from.
     """
 
     items: Array
     times: Array
+    kinds: Array
     targets: Sequence[Array]
+    is_of: Sequence[Array]
     sequences: Array
 
     def __len__(self) -> int:
         return len(self.targets)
 
 
-def read_baskets(files: Sequence[str], log: Log, count: int, limit: int, seed: int) -> Baskets:
+def read_baskets(
+    files: Sequence[str], log: Log, count: int, limit: int, seed: int, kinds: Sequence[int] = ()
+) -> Baskets:
     """Baskets of the sequences in some files, each of the latest of a sequence as likely as any other.
 
     Args:
@@ -54,9 +61,10 @@ def read_baskets(files: Sequence[str], log: Log, count: int, limit: int, seed: i
       count: How many items there are, which is what fills up.
       limit: How many baskets at most.
       seed: Of the draw.
+      kinds: The kinds of events that are objectives; without any there is one, of the kinds that are judged.
     """
     random = np.random.default_rng(seed)
-    kept: list[tuple[float, int, Array, Array, Array]] = []
+    kept: list[tuple[float, int, Array, Array, Array, Array, Array]] = []
     highest, number = np.inf, 0
     for row in read_rows(files, sequence_spec(log)).as_numpy_iterator():
         rows, places = _begins(row)
@@ -64,8 +72,8 @@ def read_baskets(files: Sequence[str], log: Log, count: int, limit: int, seed: i
         for key, index, place in zip(keys, rows, places):
             # Those that will not be among the lowest keys are never made.
             if key < highest:
-                found = _basket(row, index, place, log)
-                if len(found[2]):
+                found = _basket(row, index, place, log, kinds)
+                if len(found[3]):
                     kept.append((float(key), number + int(index), *found))
         kept.sort(key=lambda each: each[0])
         del kept[limit:]
@@ -74,9 +82,12 @@ def read_baskets(files: Sequence[str], log: Log, count: int, limit: int, seed: i
     width = max([1, *(len(each[2]) for each in kept)])
     items = np.full((len(kept), width), count, np.int32)
     times = np.full((len(kept), width), AFTER_ALL, np.int64)
-    for place, (_, _, known, when, _) in enumerate(kept):
+    of_kinds = np.full((len(kept), width), UNKNOWN_KIND, np.int64)
+    for place, (_, _, known, when, kind, *_) in enumerate(kept):
         items[place, : len(known)], times[place, : len(known)] = known, when
-    return Baskets(items, times, [each[4] for each in kept], np.array([each[1] for each in kept], np.int64))
+        of_kinds[place, : len(kind)] = kind
+    sequences = np.array([each[1] for each in kept], np.int64)
+    return Baskets(items, times, of_kinds, [each[5] for each in kept], [each[6] for each in kept], sequences)
 
 
 def _begins(row: dict[str, Array]) -> tuple[Array, Array]:
@@ -90,15 +101,23 @@ def _begins(row: dict[str, Array]) -> tuple[Array, Array]:
     return rows, places
 
 
-def _basket(row: dict[str, Array], index: int, place: int, log: Log) -> tuple[Array, Array, Array]:
-    """Items and times of the latest events before the basket, and its distinct items, of kinds that are judged."""
+def _basket(
+    row: dict[str, Array], index: int, place: int, log: Log, kinds: Sequence[int]
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Items, times and kinds of the latest events before the basket, its distinct items, and which are of which objective."""
     items, baskets = row[ITEM][index], row[BASKET][index]
     known, basket = items >= 0, baskets[place]
     before = np.flatnonzero(known & (baskets < basket) & (np.arange(len(items)) < place))[-log.history :]
     within = known & (baskets == basket) & (np.arange(len(items)) >= place)
-    if log.events:
-        within &= np.array(log.events.is_judged)[row[EVENT_KIND][index]]
-    return items[before], row[TIME][index][before], np.unique(items[within])
+    of_objectives = [within]
+    if kinds:
+        of_objectives = [within & (row[EVENT_KIND][index] == kind) for kind in kinds]
+    elif log.events:
+        of_objectives = [within & np.array(log.events.is_judged)[row[EVENT_KIND][index]]]
+    targets = np.unique(items[np.any(of_objectives, axis=0)])
+    is_of = np.stack([np.isin(targets, items[each]) for each in of_objectives], axis=1)
+    of_history = row[EVENT_KIND][index][before] if EVENT_KIND in row else np.zeros(0, np.int64)
+    return items[before], row[TIME][index][before], of_history, targets, is_of
 
 
 @dataclass(frozen=True)
@@ -164,3 +183,18 @@ def draw_lists(
         lists.is_target[row, : len(own)] = True
         lists.log_expected[row, : len(chosen)] = np.concatenate([np.zeros(len(own)), log_expected])
     return lists
+
+
+def mark_objectives(lists: Lists, targets: Sequence[Array], is_of: Sequence[Array]) -> Array:
+    """bool [baskets, places, objectives]: of `lists` the targets that had an event of each objective.
+
+    Args:
+      lists: Of these baskets.
+      targets: Of `Baskets`.
+      is_of: The same.
+    """
+    marked = [
+        [np.isin(items, theirs[each]) & taken for each in of.T]
+        for items, taken, theirs, of in zip(lists.items, lists.is_target, targets, is_of, strict=True)
+    ]
+    return np.array(marked, bool).swapaxes(1, 2)

@@ -1,6 +1,7 @@
 """The table ``[model.second_stage]``; standard library only."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 from foundation.sections import require
 
@@ -20,6 +21,8 @@ class SecondStage:
       epochs: Passes over the baskets; the best one is kept, by the loss of a tenth of the sequences.
       batch_size: Baskets of a step.
       learning_rate: Of Adam.
+      objectives: Kind of event → what it counts in the loss and in the score that is served; each has an output of its
+        own. Without any there is one, of the kinds that are judged.
     """
 
     candidates: int = 200
@@ -30,6 +33,7 @@ class SecondStage:
     epochs: int = 8
     batch_size: int = 64
     learning_rate: float = 0.005
+    objectives: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("queries", "epochs", "batch_size", "negatives"):
@@ -45,3 +49,19 @@ class SecondStage:
         )
         require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
         require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be above 0.")
+        for kind, weight in self.objectives.items():
+            require(
+                0 < weight < math.inf,
+                f"objectives gives {kind!r} {weight}; it must be above 0, or leave it out.",
+            )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The objectives in the order of the outputs: the alphabet's, as JSON on the way to a step keeps no other."""
+        return tuple(sorted(self.objectives))
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """What each output counts, in that order; the sum is 1."""
+        total = sum(self.objectives.values())
+        return tuple(self.objectives[kind] / total for kind in self.kinds) or (1.0,)

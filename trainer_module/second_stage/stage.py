@@ -24,12 +24,19 @@ class Candidates(NamedTuple):
     """float32 [users, candidates]: retrieval's scores; `UNWANTED` for what only fills up."""
     second: tf.Tensor
     """float32 [users, candidates]: the second stage's."""
+    by_objective: tf.Tensor | None = None
+    """float32 [users, candidates, objectives]: of each by itself."""
 
 
 class Stage(keras.layers.Layer):
     """Adds to the logarithm of an item's chance what a network of dense layers makes of the pair.
 
-    It begins at nothing, so that training begins with retrieval's order.
+    It begins at nothing, so that training begins with retrieval's order. Each objective has such a sum; the score that is
+    served is their mean, weighed by what each counts: the logarithm of the product of their chances, each to the power of
+    its share.
+
+    Attributes:
+      kinds: The number of each objective's kind of event; empty where there is one output, of all that is judged.
     """
 
     def __init__(self, settings: SecondStage, network: Any, log: Log, seed: int = 0, **options: Any) -> None:
@@ -40,6 +47,9 @@ class Stage(keras.layers.Layer):
         self._network: Callable[[], Any] = lambda: network
         self._in_order = log.same_time == "in_order"
         self.limit = min(settings.candidates, network.items.count)
+        names = log.events.names if log.events else ()
+        self.kinds = tuple(names.index(kind) for kind in settings.kinds)
+        self._shares = tf.constant(settings.shares, tf.float32)
 
         def uniform(place: int) -> Any:
             return keras.initializers.GlorotUniform(seed + place)
@@ -49,7 +59,7 @@ class Stage(keras.layers.Layer):
             for place, units in enumerate(settings.hidden)
         ]
         self._dropout = keras.layers.Dropout(settings.dropout, seed=seed)
-        self._output = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)
+        self._output = keras.layers.Dense(len(settings.shares), kernel_initializer="zeros", use_bias=False)
 
     def build(self, input_shape: Any) -> None:
         """What numbers are brought to zero mean and unit variance by."""
@@ -58,13 +68,17 @@ class Stage(keras.layers.Layer):
         self._deviation = self.add_weight("deviation", size, initializer="ones", trainable=False)
 
     def call(self, pair: Pair, training: bool | None = None) -> tf.Tensor:
-        """float32 [..., candidates]: the scores."""
+        """float32 [..., candidates, objectives]: the scores of each."""
         hidden = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
         # Far from all that training has seen a number is taken for the last that it has.
         hidden = tf.clip_by_value(hidden, -5.0, 5.0)
         for layer in self._layers:
             hidden = self._dropout(layer(hidden), training=training)
-        return pair.log_chance + self._output(hidden)[..., 0]
+        return pair.log_chance[..., tf.newaxis] + self._output(hidden)
+
+    def combine(self, by_objective: tf.Tensor) -> tf.Tensor:
+        """float32 [..., candidates]: the scores that are served, of what a call returns."""
+        return tf.reduce_sum(by_objective * self._shares, axis=-1)
 
     def standardise(self, mean: Any, deviation: Any) -> None:
         """Takes mean and deviation of what it reads, [numbers + 2 * dimensions] each."""
@@ -83,13 +97,14 @@ class Stage(keras.layers.Layer):
           scores: float32 [users, items]: the moment's, with `UNWANTED` for what the request leaves out.
         """
         first, items = tf.math.top_k(scores, self.limit)
-        return Candidates(items, first, self(self.describe(moment, items)))
+        by_objective = self(self.describe(moment, items))
+        return Candidates(items, first, self.combine(by_objective), by_objective)
 
     def rank(self, moment: Moment, items: tf.Tensor) -> tf.Tensor:
         """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where negative or not to be recommended."""
         known = tf.maximum(tf.cast(items, tf.int32), 0)
         wanted = (items >= 0) & (tf.gather(moment.scores, known, batch_dims=1) > UNWANTED)
-        return tf.where(wanted, self(self.describe(moment, known)), UNWANTED)
+        return tf.where(wanted, self.combine(self(self.describe(moment, known))), UNWANTED)
 
 
 def put_first(scores: tf.Tensor, chosen: Candidates) -> tf.Tensor:

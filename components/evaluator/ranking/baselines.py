@@ -31,6 +31,7 @@ class Training:
       baskets: int64 [events], from 0 for each user, ascending.
       names: User → number.
       catalogue: How many items there are.
+      weights: float64 [events]: what each counts, by its kind; None where all count 1.
     """
 
     users: Numbers
@@ -38,11 +39,22 @@ class Training:
     baskets: Numbers
     names: Mapping[bytes, int]
     catalogue: int
+    weights: NDArray[np.float64] | None = None
 
     @cached_property
     def counts(self) -> Numbers:
         """Events of each item."""
         return np.bincount(self.items, minlength=self.catalogue)
+
+    @cached_property
+    def weighed(self) -> NDArray[np.float64]:
+        """What the events of each item count."""
+        return np.bincount(self.items, self.weights, minlength=self.catalogue).astype(np.float64)
+
+    @property
+    def least(self) -> float:
+        """The least that an event counts which counts at all."""
+        return 1.0 if self.weights is None else float(self.weights[self.weights > 0].min(initial=1.0))
 
 
 def gather_training(histories: Histories, catalogue: int) -> Training:
@@ -55,7 +67,8 @@ def gather_training(histories: Histories, catalogue: int) -> Training:
     # A sequence's baskets have numbers of its own.
     baskets = histories.baskets[wanted] + histories.owner[wanted] * (histories.baskets.max(initial=0) + 1)
     order = np.lexsort((baskets, times, users))
-    return Training(users[order], items[order], baskets[order], names, catalogue)
+    weights = None if histories.weights is None else histories.weights[wanted][order]
+    return Training(users[order], items[order], baskets[order], names, catalogue, weights)
 
 
 BASELINES = ("popularity", "personal_frequency", "markov", "ease")
@@ -77,18 +90,20 @@ def describe_baselines(training: Training) -> str:
 
 
 def _popularity(training: Training) -> Score:
-    counts = training.counts.astype(np.float32)
-    return lambda histories: np.tile(counts, (len(histories), 1))
+    weighed = training.weighed.astype(np.float32)
+    return lambda histories: np.tile(weighed, (len(histories), 1))
 
 
 def _breaker(training: Training) -> Scores:
-    """Below 1, by popularity: breaks ties of counts."""
-    return (training.counts / (training.counts.max(initial=0) + 1)).astype(np.float32)
+    """Below what any event counts, by popularity: breaks ties of counts."""
+    weighed = training.weighed
+    return (training.least * weighed / (weighed.max(initial=0) + 1)).astype(np.float32)
 
 
 def _personal_frequency(training: Training) -> Score:
-    """How often the user took an item, then popularity."""
+    """How often the user took an item, by what such events count, then popularity."""
     breaker = _breaker(training)
+    weights = np.ones(len(training.items)) if training.weights is None else training.weights
     starts = np.searchsorted(training.users, np.arange(len(training.names) + 1))
 
     def score(histories: Histories) -> Scores:
@@ -96,20 +111,23 @@ def _personal_frequency(training: Training) -> Score:
         for row, user in enumerate(histories.users):
             number = training.names.get(user)
             if number is not None:
-                np.add.at(scores[row], training.items[starts[number] : starts[number + 1]], 1.0)
+                own = slice(starts[number], starts[number + 1])
+                np.add.at(scores[row], training.items[own], weights[own].astype(np.float32))
         return scores
 
     return score
 
 
 def _markov(training: Training) -> Score:
-    """How often an item followed the last one of the basket before, then popularity."""
+    """How often an item followed the last one of the basket before, by what it counts, then popularity."""
     users, items, baskets = training.users, training.items, training.baskets
     is_first = np.append(True, (baskets[1:] != baskets[:-1]) | (users[1:] != users[:-1]))
     begin = np.maximum.accumulate(np.where(is_first, np.arange(len(items)), 0))
     before = begin - 1
     there = (before >= 0) & (users[np.maximum(before, 0)] == users)
-    pairs, times = np.unique(items[before[there]] * training.catalogue + items[there], return_counts=True)
+    pairs, of = np.unique(items[before[there]] * training.catalogue + items[there], return_inverse=True)
+    followed = None if training.weights is None else training.weights[there]
+    times = np.bincount(of.reshape(-1), followed, minlength=len(pairs)).astype(np.float32)
     source, target = np.divmod(pairs, training.catalogue)
     starts = np.searchsorted(source, np.arange(training.catalogue + 1))
     breaker = _breaker(training)
@@ -132,7 +150,7 @@ def _last_items(histories: Histories) -> Numbers:
 
 
 def _ease(training: Training) -> Score:
-    """What goes with what the user has; items that it does not score follow by popularity."""
+    """What goes with what the user has, by whatever kind of event; items that it does not score follow by popularity."""
     pairs = np.unique(training.users * training.catalogue + training.items)
     users, items = np.divmod(pairs, training.catalogue)
     shape = (len(training.names), training.catalogue)

@@ -22,7 +22,13 @@ from components.evaluator.ranking.baselines import (
 )
 from components.evaluator.ranking.document import Ranking
 from components.evaluator.ranking.gating import judge_gates
-from components.evaluator.ranking.histories import name_items, read_features, read_histories, targets_of
+from components.evaluator.ranking.histories import (
+    Histories,
+    name_items,
+    read_features,
+    read_histories,
+    targets_of,
+)
 from components.evaluator.ranking.portrait import (
     draw_coverage,
     draw_popularity,
@@ -35,7 +41,8 @@ from components.evaluator.request import Request
 from components.evaluator.settings import EXAMPLE_COUNT
 from components.evaluator.verdict import SliceMetrics, Verdict
 from components.example_gen.splits import EVAL, TEST, TRAIN
-from trainer_module.log import ITEM, ITEMS
+from foundation.sections import UserError
+from trainer_module.log import AVAILABLE, ITEM, ITEMS
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,11 +58,13 @@ class _Data:
       request: The request.
       catalogue: pa.binary(): the items by number.
       features: Column of the item table → its values by item.
+      available: bool [items]: which may be recommended.
     """
 
     request: Request
     catalogue: pa.Array
     features: Mapping[str, pa.Array]
+    available: NDArray[np.bool_]
 
     @property
     def masks(self) -> bool:
@@ -65,15 +74,21 @@ class _Data:
     @cached_property
     def training(self) -> Training:
         """What was learned from."""
-        return gather_training(read_histories(self.request.files[TRAIN], self.catalogue), len(self.catalogue))
+        return gather_training(self._histories(TRAIN), len(self.catalogue))
 
     def read(self, name: str) -> Split:
         """A split that is judged."""
-        judged = read_histories(self.request.files[name], self.catalogue)
+        judged = self._histories(name)
         targets = targets_of(judged)
         if self.masks:
             targets = targets.where(~targets.is_repeat)
+        # What may not be recommended is no target, and what nobody knows is a miss.
+        targets = targets.where((targets.items < 0) | self.available[targets.items])
         return Split(self.request.files[name], judged, targets)
+
+    def _histories(self, name: str) -> Histories:
+        log = self.request.log
+        return read_histories(self.request.files[name], self.catalogue, log.events if log else None)
 
     def parts(self, split: Split) -> Mapping[tuple[tuple[str, str], ...], Part]:
         """Slice → its targets."""
@@ -85,10 +100,18 @@ class _Data:
 def evaluate(request: Request) -> Verdict:
     """The verdict on the eval split, with figures of a test split on which nothing is gated."""
     columns = dict.fromkeys(column for slice_columns in request.slices for column in slice_columns)
-    named = dict.fromkeys((ITEM, *columns, *([request.item_name] if request.item_name else [])))
-    features = read_features(request.files[ITEMS], tuple(named))
-    data = _Data(request, features.pop(ITEM), features)
+    says = request.log is not None and bool(request.log.available)
+    others = (*([request.item_name] if request.item_name else []), *([AVAILABLE] if says else []))
+    features = read_features(request.files[ITEMS], tuple(dict.fromkeys((ITEM, *columns, *others))))
+    catalogue = features.pop(ITEM)
+    of_items = features.pop(AVAILABLE).to_pylist() if says else ["1"] * len(catalogue)
+    data = _Data(request, catalogue, features, np.array([each == "1" for each in of_items], bool))
     split = data.read(EVAL)
+    if not len(split.targets.rows):
+        raise UserError(
+            "Of what the eval split's users took nothing may be recommended, so that there is nothing to judge: bring a longer "
+            "eval split, or change [log] repeats or available."
+        )
     answer = ask(request.model, split, data.catalogue)
     live = ask(request.live_model, split, data.catalogue) if request.live_model else None
     slices = _measure_slices(data, split, answer, live)
@@ -110,7 +133,10 @@ def _measure_slices(
     data: _Data, split: Split, answer: Answer, live: Answer | None
 ) -> tuple[SliceMetrics, ...]:
     """Each slice's metrics, those of the live model and the baselines beside them."""
-    counted = {name: rank(score, split, data.masks) for name, score in make_baselines(data.training).items()}
+    counted = {
+        name: rank(score, split, data.masks, data.available)
+        for name, score in make_baselines(data.training).items()
+    }
     slices = []
     for key, part in data.parts(split).items():
         own = _of_users(part, answer.ranks)

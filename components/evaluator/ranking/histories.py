@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.example_gen.arrow_columns import first_values
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, USER
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, EventKinds
 
 _BATCH = 4096
 
@@ -30,6 +30,7 @@ class Histories:
       baskets: int64 [events].
       starts: int64 [sequences + 1].
       first_targets: int64 [sequences], counted from the sequence's start.
+      weights: float64 [events]: what each counts, by its kind; None of a log without kinds, where all count 1.
     """
 
     users: NDArray[Any]
@@ -38,6 +39,7 @@ class Histories:
     baskets: Numbers
     starts: Numbers
     first_targets: Numbers
+    weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -59,23 +61,24 @@ class Histories:
         return Histories(
             self.users[start:end], self.items[events], self.times[events], self.baskets[events],
             self.starts[start : end + 1] - self.starts[start], self.first_targets[start:end],
+            None if self.weights is None else self.weights[events],
         )  # fmt: skip
 
 
-def read_histories(files: Sequence[str], catalogue: pa.Array) -> Histories:
+def read_histories(files: Sequence[str], catalogue: pa.Array, kinds: EventKinds | None = None) -> Histories:
     """The sequences in gzip-compressed TFRecord files of raw examples.
 
     Args:
       files: Of one split.
       catalogue: pa.binary(): the items by number.
+      kinds: What kinds of events the log has; None of one without.
     """
-    parts: dict[str, list[Any]] = {name: [] for name in (USER, ITEM, TIME, BASKET, FIRST_TARGET)}
+    lists = (ITEM, TIME, BASKET, EVENT_KIND) if kinds else (ITEM, TIME, BASKET)
+    parts: dict[str, list[Any]] = {name: [] for name in (USER, FIRST_TARGET, *lists)}
     lengths = []
     for columns in _batches(files):
-        for name in (USER, FIRST_TARGET):
-            parts[name].append(columns[name].flatten())
-        for name in (ITEM, TIME, BASKET):
-            parts[name].append(columns[name].flatten())
+        for name, values in parts.items():
+            values.append(columns[name].flatten())
         lengths.append(np.asarray(columns[ITEM].value_lengths().fill_null(0)))
     joined = {name: pa.concat_arrays(arrays) for name, arrays in parts.items()}
     items = pa.compute.index_in(joined[ITEM].cast(pa.binary()), value_set=catalogue).fill_null(-1)
@@ -86,6 +89,7 @@ def read_histories(files: Sequence[str], catalogue: pa.Array) -> Histories:
         baskets=np.asarray(joined[BASKET]),
         starts=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
         first_targets=np.asarray(joined[FIRST_TARGET]),
+        weights=np.array(kinds.counts)[np.asarray(joined[EVENT_KIND])] if kinds else None,
     )
 
 

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from components.evaluator.ranking import measures
 from components.evaluator.ranking.baselines import Score
 from components.evaluator.ranking.histories import Histories, Targets, read_records
-from components.evaluator.ranking.second_stage import measure_candidates
+from components.evaluator.ranking.second_stage import Candidates, measure_objectives
 from trainer_module.retrieval.signatures import (
     CANDIDATE_SCORES,
     CANDIDATE_TARGETS,
     FIRST_STAGE_RANKS,
     INDEX_RECALL,
+    OBJECTIVE_SCORES,
+    OBJECTIVE_TARGETS,
+    OBJECTIVES,
     RANKS,
     RECOMMENDED,
 )
@@ -64,7 +67,7 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
     signature = tf.saved_model.load(model).signatures[RANKS]
     (name,) = signature.structured_input_signature[1]
     places: dict[str, list[NDArray[np.int64]]] = {}
-    recommended, found, scores, taken, start = [], [], [], [], 0
+    recommended, found, candidates, start = [], [], [], 0
     for records in read_records(split.files, _BATCH):
         answer = signature(**{name: tf.constant(records)})
         lengths = np.diff(split.judged.starts[start : start + len(records) + 1])
@@ -77,8 +80,7 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
             answer[INDEX_RECALL].numpy() if INDEX_RECALL in answer else np.ones(len(records), np.float32)
         )
         if CANDIDATE_SCORES in answer:
-            scores.append(answer[CANDIDATE_SCORES].numpy())
-            taken.append(answer[CANDIDATE_TARGETS].numpy())
+            candidates.append(_candidates_of(answer))
         start += len(records)
     names = np.concatenate(recommended)
     flat = pa.array(names.reshape(-1).tolist(), pa.binary())
@@ -91,20 +93,37 @@ def ask(model: str, split: Split, catalogue: pa.Array) -> Answer:
         np.asarray(numbers, np.int64).reshape(names.shape),
         np.concatenate(found),
         of_target.get(FIRST_STAGE_RANKS),
-        measure_candidates(np.concatenate(scores), np.concatenate(taken)) if scores else {},
+        measure_objectives(candidates),
     )
+
+
+def _candidates_of(answer: Mapping[str, tf.Tensor]) -> Candidates:
+    """By objective; that of all, which is served, has no name."""
+    found = {"": (answer[CANDIDATE_SCORES].numpy(), answer[CANDIDATE_TARGETS].numpy())}
+    if OBJECTIVES in answer:
+        scores, taken = answer[OBJECTIVE_SCORES].numpy(), answer[OBJECTIVE_TARGETS].numpy()
+        for place, name in enumerate(answer[OBJECTIVES].numpy()[0]):
+            found[name.decode()] = scores[..., place], taken[..., place]
+    return found
 
 
 def _of_targets(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(ranks > 0, ranks, measures.NO_RANK)
 
 
-def rank(score: Score, split: Split, masks: bool) -> NDArray[np.int64]:
-    """The ranks that scores give, [targets]; `masks` leaves out what a user had."""
+def rank(
+    score: Score, split: Split, masks: bool, available: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """The ranks that scores give, [targets]; `masks` leaves out what a user had.
+
+    What is not `available`, bool [items], is left out, too.
+    """
     ranks, judged, targets = [], split.judged, split.targets
     for start in range(0, len(judged), _BATCH):
         rows = judged.rows(start, min(start + _BATCH, len(judged)))
         scores = score(rows)
+        if available is not None:
+            scores[:, ~available] = -np.inf
         if masks:
             context = ~rows.is_target & (rows.items >= 0)
             scores[rows.owner[context], rows.items[context]] = -np.inf

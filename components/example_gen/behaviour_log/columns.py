@@ -43,7 +43,7 @@ def read_events(
     kinds = _kinds(file, log, columns)
     events = Events(users, items, times, first_place + np.arange(size), kinds)
     there = _filled(users) & _filled(items) & is_time
-    counts = _where(file, log, columns, size)
+    counts = holds("where", log.where, file, columns, size)
     named = np.ones(size, bool) if kinds is None else kinds >= 0
     past = times <= now
     for reason, wanted in (
@@ -168,22 +168,36 @@ def _parse_texts(file: str, name: str, column: pa.Array) -> tuple[NDArray[np.int
     return moments.fill_null(0).to_numpy(zero_copy_only=False), there
 
 
-def _where(file: str, log: Log, columns: Mapping[str, pa.Array], size: int) -> NDArray[np.bool_]:
-    """Which rows count: not those in which an operand is missing."""
-    if not log.where:
+def holds(
+    key: str, condition: str, file: str, columns: Mapping[str, pa.Array], size: int
+) -> NDArray[np.bool_]:
+    """Of which rows a condition is true: not those in which an operand is missing; of all without a condition.
+
+    Args:
+      key: Of [log], that has the condition, for errors.
+      condition: An expression, true or false of a row.
+      file: That the rows are from, for errors.
+      columns: By name.
+      size: How many rows there are.
+
+    Raises:
+      ConversionError: If texts and numbers do not go together, or an operand holds lists.
+    """
+    if not condition:
         return np.ones(size, bool)
-    texts = [name for name in log.operands if pa.types.is_binary(columns[name].type)]
+    names = expression.columns_of(condition)
+    texts = [name for name in names if pa.types.is_binary(columns[name].type)]
     try:
-        expression.check_types(log.where, texts)
+        expression.check_types(condition, texts)
     except ValueError as error:
-        raise ConversionError(f"[log] where: {error}") from error
+        raise ConversionError(f"[log] {key}: {error}") from error
     there = np.ones(size, bool)
     operands: dict[str, Any] = {}
-    for name in log.operands:
+    for name in names:
         column = columns[name]
         if is_list(column.type):
             raise ConversionError(
-                f"{file}: column '{name}', which [log] where reads, holds lists: write one value in a row."
+                f"{file}: column '{name}', which [log] {key} reads, holds lists: write one value in a row."
             )
         if name in texts:
             there &= _filled(column)
@@ -193,7 +207,7 @@ def _where(file: str, log: Log, columns: Mapping[str, pa.Array], size: int) -> N
             there &= np.asarray(column.is_valid()) & np.isfinite(numbers)
             operands[name] = numbers
     with np.errstate(all="ignore"):
-        value = expression.evaluate(log.where, operands, _align)
+        value = expression.evaluate(condition, operands, _align)
     return there & np.asarray(value, bool)
 
 

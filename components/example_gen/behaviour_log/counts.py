@@ -14,9 +14,10 @@ UNIDENTIFIED, NOT_WHERE, EXCLUDED, FUTURE, OTHER_KIND = (
 LATE = "not later than what a span before has of their user"
 """Events that are no targets, in words that follow a number: they are known to later ones."""
 
-DOUBLED, UNLISTED = (
+DOUBLED, UNLISTED, UNAVAILABLE = (
     "items that the item table has several times",
     "items of the log that the item table lacks",
+    "items that [log] available does not hold of, or that the item table lacks",
 )
 """What is odd about items, in words that follow a number."""
 
@@ -46,3 +47,5 @@ def describe_counts(log: Mapping[str, int], items: Mapping[str, int]) -> Iterato
         yield f"{items[DOUBLED]:,} {DOUBLED}: the first row of each counts"
     if items.get(UNLISTED):
         yield f"{items[UNLISTED]:,} {UNLISTED}: they have no features"
+    if items.get(UNAVAILABLE):
+        yield f"{items[UNAVAILABLE]:,} {UNAVAILABLE}: they are known, and not recommended"

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.example_gen.arrow_columns import decode_examples
-from components.example_gen.behaviour_log.columns import read_identifiers
-from components.example_gen.behaviour_log.counts import DOUBLED, UNLISTED
+from components.example_gen.behaviour_log.columns import holds, read_identifiers
+from components.example_gen.behaviour_log.counts import DOUBLED, UNAVAILABLE, UNLISTED
 from components.example_gen.column_types import ColumnType, merge, widen
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Reading
@@ -23,7 +23,7 @@ from components.example_gen.source_format import (
     check_columns,
     source_format,
 )
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, Log
+from trainer_module.log import AVAILABLE, BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, USER, Log
 
 
 def _none() -> pa.Array:
@@ -82,6 +82,9 @@ def read_items(file: str, columns: Mapping[str, pa.Array], log: Log) -> Items:
     excluded = identifiers.filter(pa.array(~wanted))
     mask = pa.array(wanted & np.asarray(there))
     kept = {name: column.filter(mask) for name, column in columns.items() if name != log.item}
+    if log.available:
+        may_be = holds("available", log.availability, file, columns, len(identifiers))
+        kept[AVAILABLE] = pa.array(may_be.astype(np.int64)).filter(mask)
     return merge_items([Items(identifiers.filter(mask), kept, excluded)])
 
 
@@ -126,6 +129,14 @@ def add_logged(items: Items, logged: pa.Array, has_table: bool) -> Items:
         raise ConversionError(
             "The log has no item to recommend: bring more rows, or change [log] where or exclude."
         )
+    if AVAILABLE in added.columns:
+        # Nobody says of an item that the table lacks that it can be had.
+        may_be = pc.sum(added.columns[AVAILABLE]).as_py() or 0
+        if not may_be:
+            raise ConversionError(
+                "No item is available: [log] available holds of none of the item table; correct it, or the table."
+            )
+        added.counts[UNAVAILABLE] = len(added.identifiers) - may_be
     return added
 
 

@@ -39,6 +39,20 @@ def addresses(model: Path) -> Iterator[dict[str, str]]:
         yield {"gRPC": f"{host}:{grpc_port}", "REST": f"http://{host}:{rest_port}"}
 
 
+def test_kinds_are_sent_in_the_order_of_the_events_by_who_says_that_the_model_is_told_them() -> None:
+    sent: list[Any] = []
+
+    class Offline(RestRecommender):
+        def _ask(self, inputs: Any) -> Any:
+            sent.append(inputs)
+            return {"items": [], "scores": []}
+
+    histories = [[Event("b", 2, "buy"), Event("a", 1, "view"), Event("c", 3)], []]
+    for kinds in (True, False):
+        Offline("nowhere", "shop", kinds=kinds).recommend(histories)
+    assert sent[0]["kinds"] == [["view", "buy", ""], ["", "", ""]] and "kinds" not in sent[1]
+
+
 @pytest.mark.parametrize("protocol", CLIENTS)
 def test_a_client_gets_the_list_that_the_model_gives(
     protocol: str, addresses: dict[str, str], model: Path

@@ -7,13 +7,15 @@ import tensorflow as tf
 
 from trainer_module.export import Tensors
 from trainer_module.features.vocabulary import escape
-from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.retrieval import signatures
+from trainer_module.retrieval.kinds import UNKNOWN_KIND, number_kinds
 from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.scores import UNWANTED, exclude
 from trainer_module.second_stage.order import Order
+from trainer_module.second_stage.pairs import Moment
 from trainer_module.second_stage.stage import Stage
 
 
@@ -39,11 +41,14 @@ class Answers:
         numbers = self._numbers(escape(names))
         return tf.where(tf.equal(names, ""), tf.constant(PADDING, tf.int64), numbers)
 
-    def history(self, request: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    def history(self, request: Tensors) -> tuple[tf.Tensor, ...]:
         """The latest `Log.history` events of the catalogue's items, as `Network.scores` is given them."""
-        return self._latest(self.lookup(request["items"]), request["times"])
+        kinds = None
+        if self._log.told_kinds:
+            kinds = number_kinds(request[signatures.KINDS], self._log.told_kinds)
+        return self._latest(self.lookup(request["items"]), request["times"], kinds)
 
-    def _latest(self, ids: tf.Tensor, times: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _latest(self, ids: tf.Tensor, times: tf.Tensor, kinds: tf.Tensor | None) -> tuple[tf.Tensor, ...]:
         # One place more, as nothing can be looked for among none.
         ids = tf.pad(ids, [[0, 0], [0, 1]], constant_values=PADDING)
         times = tf.pad(times, [[0, 0], [0, 1]])
@@ -52,9 +57,12 @@ class Answers:
         times = tf.where(there, times, AFTER_ALL)
         # The last of those that are there come last, and then, among the latest, first.
         latest = tf.argsort(tf.cast(there, tf.int32), axis=1, stable=True)[:, -self._log.history :]
-        there, items, times = (tf.gather(each, latest, batch_dims=1) for each in (there, items, times))
+        events = [items, times]
+        if self._log.told_kinds and kinds is not None:
+            events.append(tf.pad(kinds, [[0, 0], [0, 1]], constant_values=UNKNOWN_KIND))
+        there, *events = (tf.gather(each, latest, batch_dims=1) for each in (there, *events))
         order = tf.argsort(tf.cast(~there, tf.int32), axis=1, stable=True)
-        return tf.gather(items, order, batch_dims=1), tf.gather(times, order, batch_dims=1)
+        return tuple(tf.gather(each, order, batch_dims=1) for each in events)
 
     def _top(self, scores: tf.Tensor, k: tf.Tensor) -> Tensors:
         values, numbers = tf.math.top_k(scores, self._k_max)
@@ -88,15 +96,19 @@ class Answers:
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
         parsed = parse(examples)
-        moment = self._order.observe(*self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
+        moment = self._order.observe(*self._of_example(parsed))
         return self._top(self._order.serve(moment, moment.scores), tf.constant(self._k_max))
 
-    def _before_targets(self, parsed: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    def _of_example(self, parsed: Tensors) -> tuple[tf.Tensor, ...]:
+        """All events of each example as a history."""
+        return self._latest(self.lookup(parsed[ITEM]), parsed[TIME], parsed[EVENT_KIND])
+
+    def _before_targets(self, parsed: Tensors) -> tuple[tf.Tensor, ...]:
         """What is known of each sequence when its first target is asked for."""
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         basket = tf.gather(parsed[BASKET], first, batch_dims=1)
         is_context = (tf.range(tf.shape(ids, tf.int64)[1]) < first) & (parsed[BASKET] < basket)
-        return self._latest(tf.where(is_context, ids, PADDING), parsed[TIME])
+        return self._latest(tf.where(is_context, ids, PADDING), parsed[TIME], parsed[EVENT_KIND])
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
@@ -108,10 +120,24 @@ class Answers:
         scores = self._order.serve(moment, moment.scores)
         ranks = _ranks_of(scores, ids, is_target)
         answer = {**measured(ids, first, ranks), **self._top(scores, tf.constant(self._k_max))}
-        of_candidates = self._order.candidates(moment, tf.where(is_target, ids, PADDING))
-        if of_candidates is not None:
-            answer[signatures.FIRST_STAGE_RANKS] = _ranks_of(moment.scores, ids, is_target)
-            answer[signatures.CANDIDATE_SCORES], answer[signatures.CANDIDATE_TARGETS] = of_candidates
+        return {**answer, **self._of_candidates(moment, ids, is_target, parsed[EVENT_KIND])}
+
+    def _of_candidates(
+        self, moment: Moment, ids: tf.Tensor, is_target: tf.Tensor, kinds: tf.Tensor
+    ) -> Tensors:
+        judged = self._order.candidates(moment, tf.where(is_target, ids, PADDING), kinds)
+        if judged is None:
+            return {}
+        answer = {
+            signatures.FIRST_STAGE_RANKS: _ranks_of(moment.scores, ids, is_target),
+            signatures.CANDIDATE_SCORES: judged.scores,
+            signatures.CANDIDATE_TARGETS: judged.is_target,
+        }
+        if self._order.objectives:
+            names = tf.constant([self._order.objectives])
+            answer[signatures.OBJECTIVES] = tf.tile(names, [tf.shape(ids)[0], 1])
+            answer[signatures.OBJECTIVE_SCORES] = judged.by_objective
+            answer[signatures.OBJECTIVE_TARGETS] = judged.is_objective
         return answer
 
 
@@ -138,12 +164,14 @@ def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Ten
 
 def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]."""
-    kinds = {ITEM: tf.string, TIME: tf.int64, BASKET: tf.int64, FIRST_TARGET: tf.int64}
+    kinds = {ITEM: tf.string, **dict.fromkeys((TIME, BASKET, EVENT_KIND, FIRST_TARGET), tf.int64)}
     parsed = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(kind) for name, kind in kinds.items()})
-    dense = {name: tf.sparse.to_dense(column) for name, column in parsed.items()}
+    nothing = {EVENT_KIND: tf.constant(UNKNOWN_KIND, tf.int64)}
+    dense = {name: tf.sparse.to_dense(column, nothing.get(name)) for name, column in parsed.items()}
     width = tf.shape(dense[ITEM])[1]
-    for name in (TIME, BASKET):
-        dense[name] = tf.pad(dense[name], [[0, 0], [0, tf.maximum(width - tf.shape(dense[name])[1], 0)]])
+    for name in (TIME, BASKET, EVENT_KIND):
+        missing = tf.maximum(width - tf.shape(dense[name])[1], 0)
+        dense[name] = tf.pad(dense[name], [[0, 0], [0, missing]], constant_values=nothing.get(name, 0))
     dense[FIRST_TARGET] = tf.reduce_sum(dense[FIRST_TARGET], axis=1, keepdims=True)
     return dense
 

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer_module.export import Tensors
-from trainer_module.log import FIRST_TARGET, ITEM, TIME
+from trainer_module.log import FIRST_TARGET, ITEM
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.scores import UNWANTED
@@ -31,7 +31,7 @@ class IndexedAnswers(Answers):
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """See the base class."""
         parsed = parse(examples)
-        values, numbers = self._best(self._latest(self.lookup(parsed[ITEM]), parsed[TIME]))
+        values, numbers = self._best(self._of_example(parsed))
         return self._name(values, numbers, tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
@@ -63,7 +63,7 @@ class IndexedAnswers(Answers):
 
     def _best(
         self,
-        history: tuple[tf.Tensor, tf.Tensor],
+        history: tuple[tf.Tensor, ...],
         excluded: tf.Tensor | None = None,
         among: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,7 +76,9 @@ class IndexedAnswers(Answers):
         def choose(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # In here, as most requests do not come here: a million biases take a millisecond.
             biases = self._frozen.items.biases(tf.range(self._items))
-            chosen = choose_among(self._catalogue, biases, items, users)
+            # What is not available is no choice.
+            may_be = tf.gather(tf.constant(self._frozen.items.available), tf.maximum(items, 0))
+            chosen = choose_among(self._catalogue, biases, tf.where(may_be, items, PADDING), users)
             return chosen.best(own, excluded, self._k_max)
 
         is_free = tf.equal(tf.size(among), 0)

@@ -126,7 +126,7 @@ def make_index(network: Any, catalogue: tf.Variable) -> InvertedFile | None:
     if model.index == "exact" or (model.index == "auto" and not is_large):
         return None
     biases = network.items.biases(tf.range(count)).numpy()
-    return InvertedFile(catalogue.numpy(), biases, np.ones(count, bool), model.cells, model.probes)
+    return InvertedFile(catalogue.numpy(), biases, network.items.available, model.cells, model.probes)
 
 
 def _kept(values: Any, name: str) -> tf.Variable:
