@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TextIO
+from typing import TextIO
 
 from rich.console import Console
 
@@ -37,7 +37,7 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
             with contextlib.ExitStack() as stack:
                 if not isinstance(sys.stdout, io.TextIOWrapper):
                     shown = sys.stdout
-                    stack.enter_context(_python_output_to(log))
+                    stack.enter_context(_python_output_to(log_file))
                 yield shown
         finally:
             sys.stdout.flush()
@@ -48,20 +48,19 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def _python_output_to(log: IO[bytes]) -> Iterator[None]:
-    """Sends to `log` what Python's streams would show in a notebook, which writes to no file descriptor of its own.
+def _python_output_to(log_file: Path) -> Iterator[None]:
+    """Sends to `log_file` what Python's streams would show in a notebook, which writes to no file descriptor of its own.
 
     Handlers of `logging` keep the stream that there was when they were made.
     """
     before = sys.stdout, sys.stderr
-    stream = io.TextIOWrapper(log, encoding="utf-8", errors="backslashreplace", write_through=True)
-    _move_handlers(before, stream)
-    try:
-        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-            yield
-    finally:
-        _move_handlers((stream,), before[1])
-        stream.detach()
+    with log_file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as stream:
+        _move_handlers(before, stream)
+        try:
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield
+        finally:
+            _move_handlers((stream,), before[1])
 
 
 def _move_handlers(streams: Sequence[TextIO], stream: TextIO) -> None:
@@ -69,6 +68,15 @@ def _move_handlers(streams: Sequence[TextIO], stream: TextIO) -> None:
         for handler in getattr(logger, "handlers", ()):
             if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
                 handler.setStream(stream)
+
+
+def open_console(stream: TextIO) -> Console:
+    """A console on what `quiet` yields: on a notebook's, plain lines, of which rich would make an output each.
+
+    A notebook's stream says that it is a terminal, and cannot move a cursor.
+    """
+    is_file = isinstance(stream, io.TextIOWrapper)
+    return Console(file=stream, force_jupyter=False, force_terminal=None if is_file else False)
 
 
 class Progress(logging.Handler):

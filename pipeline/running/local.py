@@ -7,8 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
@@ -89,8 +87,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     earlier = None
     with interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
-        # In a notebook, too, lines as in a terminal: rich would make an output of its own of each.
-        console = Console(file=stream, force_jupyter=False)
+        console = terminal.open_console(stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked, then).watching():

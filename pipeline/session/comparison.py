@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What differs between two runs."""
 
@@ -50,6 +50,9 @@ class Comparison:
         """Both runs side by side; written beside the first one's report."""
         path = write_page(self.first, self.second, self.sections)
         return Page(path.read_text(encoding="utf-8"), path)
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.first.id}, {self.second.id}: {len(self.frame)} values differ)"
 
     def _repr_html_(self) -> str:
         return self.page._repr_html_()

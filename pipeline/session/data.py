@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """Statistics, schema, anomalies and spans; in a notebook, the report's own view of them.
 
@@ -131,6 +131,11 @@ class Data:
                 for split, count in read.rows.get(span, {}).items()
             ]
         return pd.DataFrame(rows, columns=["span", "split", "rows", "newest", "converted"])
+
+    def __repr__(self) -> str:
+        assert self.document.statistics is not None
+        rows = ", ".join(f"{split.rows:,} rows of {split.name}" for split in self.document.statistics.splits)
+        return f"Data({rows}, {self.document.statistics.feature_count} features)"
 
     def _repr_html_(self) -> str:
         return Page(rendering.render_data(self.document))._repr_html_()

@@ -166,7 +166,7 @@ class Result:
         return _table(("", ""), rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results(Sequence[Result]):
     """Runs, the oldest first."""
 
@@ -198,6 +198,9 @@ class Results(Sequence[Result]):
             for result in self.each
         ]
         return pd.DataFrame(rows, columns=None if rows else ["run"]).set_index("run")
+
+    def __repr__(self) -> str:
+        return f"Results({len(self)} runs)"
 
     def _repr_html_(self) -> str:
         return str(self.frame.to_html())

@@ -20,6 +20,7 @@ from pipeline.runs.run import SUCCEEDED, Run, StoredRun
 from pipeline.session.comparison import Comparison
 from pipeline.session.results import Result, Results
 from pipeline.session.submission import Submitted, submit
+from pipeline.session.tensorboard import TensorBoard, serve_logs
 from pipeline.workspace import Workspace, workspace_of
 
 
@@ -150,6 +151,10 @@ class Session:
         """
         one, other = (each if isinstance(each, Result) else self.result(each) for each in (first, second))
         return Comparison.of(one.stored, other.stored)
+
+    def tensorboard(self) -> TensorBoard:
+        """TensorBoard on the logs of this pipeline's trainings, and of what else writes below `workspace.logs`."""
+        return serve_logs(self.workspace.logs)
 
     def compile(self, output: str | Path = "pipeline.yaml", *, verbose: bool = False) -> Path:
         """Compiles the graph for Kubeflow Pipelines; returns `output`, which appears whole or not at all.
