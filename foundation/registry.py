@@ -49,7 +49,7 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
         )
     path = f"{package}.{name}" if name in known else name
     try:
-        module = importlib.import_module(path) if name in known else _import_own(path)
+        module = importlib.import_module(path) if name in known else import_own(path)
     except Exception as error:  # whatever is wrong with a module of the user's own
         raise ConfigurationError(f"{where} {name!r}, which cannot be imported: {error}.") from error
     classes = [
@@ -65,7 +65,7 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
     return classes[0]
 
 
-def _import_own(path: str) -> ModuleType:
+def import_own(path: str) -> ModuleType:
     """A module of the user's own as its file is now: in a notebook one is written, tried, and written again."""
     # A file that was made a moment ago is not among those that the import system remembers of its directory.
     importlib.invalidate_caches()

@@ -66,7 +66,8 @@ def _python_output_to(log_file: Path) -> Iterator[None]:
 def _move_handlers(streams: Sequence[TextIO], stream: TextIO) -> None:
     for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
         for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
+            # Of its own: that of `logging.lastResort` is standard error as it is at the time.
+            if isinstance(handler, logging.StreamHandler) and vars(handler).get("stream") in streams:
                 handler.setStream(stream)
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Data:
     """Statistics, schema, anomalies and spans; in a notebook, the report's own view of them.
 
-    Of a dataset with spans, statistics and anomalies are of the newest span.
+    Of a dataset with spans, statistics and anomalies are of the newest span's splits, and of each other span that no
+    run has checked before, under its name.
 
     Attributes:
       result: The run.
@@ -143,6 +144,9 @@ class Data:
 
 def read_data(result: Result) -> Data:
     """See `pipeline.session.results.Result.data`."""
+    if not result.run.metadata_run:
+        raise ConfigurationError(f"Run {result.id} has no statistics: run as far as StatisticsGen.")
+    # Here and not above: it imports TFX.
     from pipeline.runs.report import gather
 
     document = gather(result.run, result.config, result.workspace)

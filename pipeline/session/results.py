@@ -114,9 +114,8 @@ class Result:
         Raises:
           ConfigurationError: If the run has none; the message says which it has.
         """
-        from pipeline.runs.metadata import find_output
-
-        found = find_output(self.executions, node, output)
+        made = self.executions.get(node)
+        found = made.outputs.get(output) if made else None
         if found is not None and Path(found.uri).exists():
             return Path(found.uri)
         there = ", ".join(f"{name}.{each}" for name, one in self.executions.items() for each in one.outputs)
@@ -150,10 +149,11 @@ class Result:
     @cached_property
     def executions(self) -> dict[str, Any]:
         """Node id → its `pipeline.runs.metadata.NodeExecution`."""
-        from pipeline.runs import metadata
-
         if not self.run.metadata_run or not self.workspace.metadata.exists():
             return {}
+        # Here and not above: it imports TFX.
+        from pipeline.runs import metadata
+
         return metadata.read_run(metadata.open_store(self.workspace), self.run.metadata_run)
 
     def __repr__(self) -> str:

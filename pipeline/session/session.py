@@ -108,11 +108,10 @@ class Session:
           ConfigurationError: Nothing was run, because something asked for cannot be.
           RunError: The run began, and failed or was told to stop.
         """
-        edits.check()
         command = command or self._call("run", from_node=from_node, to_node=to_node, cache=cache)
         request = Request(from_node, to_node, cache, verbose, command=command)
-        run = local.run(self.config, self.workspace, request)
-        edits.remember()
+        with edits.unedited():
+            run = local.run(self.config, self.workspace, request)
         result = self._result(run)
         if run.status != SUCCEEDED:
             raise RunError(result)
@@ -167,15 +166,14 @@ class Session:
         compiling.require_cluster(self.config)
         path = Path(output)
         compiling.check_output(path)
-        edits.check()
         # What libraries say of themselves. TensorFlow 2.21 writes it to the file descriptor, whatever
         # TF_CPP_MIN_LOG_LEVEL says; 2.16 does not.
-        with contextlib.nullcontext() if verbose else quiet(Path(os.devnull)), warnings.catch_warnings():
+        said = contextlib.nullcontext() if verbose else quiet(Path(os.devnull))
+        with edits.unedited(), said, warnings.catch_warnings():
             if not verbose:
                 warnings.simplefilter("ignore")
             compiled = compiling.compile_pipeline(self.config)
         compiling.write(compiled, path)
-        edits.remember()
         return path
 
     def submit(

@@ -18,7 +18,10 @@ from nbclient import NotebookClient
 
 from pipeline.config import ROOT
 
-ENVIRONMENT = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
 """As `make notebook` sets it."""
 
 

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -172,6 +173,13 @@ def test_a_run_of_code_that_was_edited_after_its_import_is_refused(
     file.write_text("A = 22")
     with pytest.raises(edits.EditedError, match=r"edited\.py changed after this process had imported it"):
         edits.check()
+    # While a run imported it: before or after, nobody knows.
+    edits._imported.clear()
+    with edits.unedited():
+        file.write_text("A = 333")
+        os.utime(file, ns=(time.time_ns(), time.time_ns()))
+    with pytest.raises(edits.EditedError):
+        edits.check()
 
 
 def test_in_a_notebook_people_see_lines_and_libraries_write_to_the_log(
@@ -204,3 +212,14 @@ def test_columns_are_in_one_order_whatever_the_order_of_the_dataset_file() -> No
     features = {name: {"kind": "categorical", "size": 3} for name in ("b", "a", "c")}
     (ordered,) = by_kind(read_features(features, "[features]")).values()
     assert [feature.name for feature in ordered] == ["a", "b", "c"]
+
+
+def test_a_handler_that_follows_standard_error_by_itself_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`logging.lastResort`, which libraries take for their own, has a stream that cannot be set."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(logging.root, "handlers", [logging.lastResort])
+    with quiet(tmp_path / "run.log"):
+        logging.warning("to the log")
+    assert "to the log" in (tmp_path / "run.log").read_text()
