@@ -6,22 +6,25 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foundation.sections import UserError
 from pipeline import config
-from pipeline.kubeflow import compile as compiling
-from pipeline.kubeflow.connection import Server
 from pipeline.running import edits, local, preflight
 from pipeline.running.console import quiet
 from pipeline.running.plan import Plan
 from pipeline.running.request import Request, hide_secrets
 from pipeline.runs.finding import choose, find_runs
 from pipeline.runs.run import SUCCEEDED, Run, StoredRun
-from pipeline.session.comparison import Comparison
 from pipeline.session.results import Result, Results
-from pipeline.session.submission import Submitted, submit
 from pipeline.session.tensorboard import TensorBoard, serve_logs
 from pipeline.workspace import Workspace, workspace_of
+
+if TYPE_CHECKING:
+    # Where they are used and not here: `local_runner.py` answers a mistake without them.
+    from pipeline.kubeflow.connection import Server
+    from pipeline.session.comparison import Comparison
+    from pipeline.session.submission import Submitted
 
 
 class RunError(UserError, RuntimeError):
@@ -142,12 +145,14 @@ class Session:
         """
         return Result(choose([result.stored for result in self.runs], name), self.config)
 
-    def compare(self, first: str | Result = "latest~1", second: str | Result = "latest") -> Comparison:
+    def compare(self, first: str | Result = "latest~1", second: str | Result = "latest") -> "Comparison":
         """What differs between two runs, which may be of other sessions.
 
         Raises:
           ConfigurationError: If a name means none or several, or both are one run.
         """
+        from pipeline.session.comparison import Comparison
+
         one, other = (each if isinstance(each, Result) else self.result(each) for each in (first, second))
         return Comparison.of(one.stored, other.stored)
 
@@ -163,6 +168,8 @@ class Session:
         Raises:
           ConfigurationError: If the profile has no [kubeflow], or a cluster would refuse the result.
         """
+        from pipeline.kubeflow import compile as compiling
+
         compiling.require_cluster(self.config)
         path = Path(output)
         compiling.check_output(path)
@@ -178,14 +185,14 @@ class Session:
 
     def submit(
         self,
-        server: Server,
+        server: "Server",
         package: Path,
         parameters: Sequence[str] = (),
         *,
         start: bool = True,
         cron: str | None = None,
         tell: Callable[[str], object] = print,
-    ) -> Submitted:
+    ) -> "Submitted":
         """Uploads a compiled package, unless it is there already; starts a run of it, and schedules runs.
 
         Args:
@@ -200,6 +207,8 @@ class Session:
           ConfigurationError: On a parameter that there is not, or a time that never comes.
           ServerError: If the server refuses or does not answer.
         """
+        from pipeline.session.submission import submit
+
         return submit(self.config, server, package, parameters, start, cron, tell)
 
 
