@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.sections import UserError
+from foundation.sections import ConfigurationError, UserError
 from pipeline import config
 from pipeline.running import edits, local, preflight
 from pipeline.running.console import quiet
@@ -42,8 +43,8 @@ class Session:
     Attributes:
       config: The configuration.
       workspace: Where its files go.
-      dataset: As it was given: a name or a path.
-      profile: The same.
+      dataset: A name in ``datasets/``, or the absolute path of a TOML file.
+      profile: The same of ``profiles/``.
       settings: The overrides, as for ``--set``.
     """
 
@@ -111,6 +112,10 @@ class Session:
           ConfigurationError: Nothing was run, because something asked for cannot be.
           RunError: The run began, and failed or was told to stop.
         """
+        if threading.current_thread() is not threading.main_thread():
+            raise ConfigurationError(
+                "run must be called in the main thread, since Python gives signals to no other: start a process instead."
+            )
         command = command or self._call("run", from_node=from_node, to_node=to_node, cache=cache)
         request = Request(from_node, to_node, cache, verbose, command=command)
         with edits.unedited():
@@ -213,9 +218,9 @@ class Session:
 
 
 def load(
-    dataset: str = "taxi",
-    profile: str = "laptop",
-    workdir: str = "runs",
+    dataset: str | os.PathLike[str] = "taxi",
+    profile: str | os.PathLike[str] = "laptop",
+    workdir: str | os.PathLike[str] = "runs",
     settings: Sequence[str] = (),
 ) -> Session:
     """Reads and checks a whole configuration; no data is read, and nothing is written.
@@ -231,7 +236,8 @@ def load(
       ConfigurationError: In one sentence that names the file or the setting, the key and the fix.
     """
     edits.remember()
-    loaded = config.load(dataset, profile, settings)
+    named = [os.fspath(name) for name in (dataset, profile)]
+    loaded = config.load(named[0], named[1], settings)
     # Read again by `with_settings`, perhaps from another working directory.
-    paths = [str(Path(name).absolute()) if name.endswith(".toml") else name for name in (dataset, profile)]
-    return Session(loaded, workspace_of(workdir, loaded.name), paths[0], paths[1], tuple(settings))
+    paths = [str(Path(name).absolute()) if name.endswith(".toml") else name for name in named]
+    return Session(loaded, workspace_of(os.fspath(workdir), loaded.name), paths[0], paths[1], tuple(settings))

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_session_means_the_same_files_from_any_directory(
     source = Path(load("taxi").config.dataset_file)
     (tmp_path / "own.toml").write_text(source.read_text().replace('schema = "taxi.schema.pbtxt"', ""))
     monkeypatch.chdir(tmp_path)
-    session = load("own.toml", workdir="here")
+    session = load(Path("own.toml"), workdir=Path("here"))
     monkeypatch.chdir("/")
     again = session.with_settings("training.epochs=3")
     assert again.config.dataset_file == tmp_path / "own.toml"
@@ -114,6 +115,14 @@ def test_a_run_that_failed_raises_its_sentence_and_can_be_looked_at(
     assert isinstance(raised.value, UserError) and raised.value.result.run.status == "failed"
     # What the report shows for running it again, without a webhook's password.
     assert "to_node='Trainer'" in seen[0] and "secret" not in seen[0] and "cache" not in seen[0]
+
+
+def test_a_run_outside_of_the_main_thread_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """It began, and then could not take the signals that stop it: its record said "running" for ever."""
+    session = load("taxi", workdir=tmp_path)
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ConfigurationError, match="main thread"):
+        threads.submit(session.run).result()
+    assert not list(tmp_path.iterdir())
 
 
 def test_metrics_and_runs_are_tables_of_numbers(taxi: Session) -> None:
