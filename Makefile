@@ -17,7 +17,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help wheel project run runs retrain schema models score tensorboard compile image bench clean
+.PHONY: help wheel project run runs notebook retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -97,6 +97,10 @@ runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN ma
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs
+
+notebook: .venv/.ready ## open JupyterLab on notebooks/ (ARGS="--no-browser --port 8889")
+	@$(UV) sync --frozen --inexact --quiet --group notebook --python $(PYTHON)
+	@cd notebooks && PYTHONPATH=$(CURDIR) TF_CPP_MIN_LOG_LEVEL=2 $(CURDIR)/$(PYTHON) -m jupyterlab $(ARGS)
 
 compile: .venv/.ready ## compile for Kubeflow Pipelines to pipeline.yaml (DATASET=, ARGS="--set ...")
 	@$(PYTHON) kubeflow_runner.py --dataset $(DATASET) $(ARGS)

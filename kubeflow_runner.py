@@ -9,19 +9,16 @@ Exit status: 0 done, 1 the server refused or did not answer, 2 wrong arguments o
 """
 
 import argparse
-import contextlib
-import os
 import sys
 import warnings
 from pathlib import Path
 
 from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
-from pipeline import config
 from pipeline.kubeflow import arguments as given
 from pipeline.kubeflow import compile
 from pipeline.kubeflow.connection import Server, ServerError
-from pipeline.running.console import quiet
+from pipeline.session import load
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,24 +27,25 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.verbose:
         warnings.simplefilter("ignore")
     try:
-        loaded = config.load(options.dataset, options.profile, options.set)
+        session = load(options.dataset, options.profile, settings=options.set)
+        loaded = session.config
         compile.require_cluster(loaded)
         server = _server(options)
-        cron = given.parse_schedule(options.schedule) if options.schedule else None
-        parameters = given.parse_parameters(options.parameter, compile.run_parameters(loaded))
+        # Before seconds are spent on what is then not submitted.
+        if options.schedule:
+            given.parse_schedule(options.schedule)
+        given.parse_parameters(options.parameter, compile.run_parameters(loaded))
         output = Path(options.output)
         compile.check_output(output)
         if options.dry_run:
             print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
             return 0
-        # What libraries say of themselves. TensorFlow 2.21 writes it to the file descriptor, whatever
-        # TF_CPP_MIN_LOG_LEVEL says; 2.16 does not.
-        with contextlib.nullcontext() if options.verbose else quiet(Path(os.devnull)):
-            compiled = compile.compile_pipeline(loaded)
-        compile.write(compiled, output)
+        session.compile(output, verbose=options.verbose)
         print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
         if server is not None:
-            _submit(loaded, server, output, parameters, options.submit, cron)
+            session.submit(
+                server, output, options.parameter, start=options.submit, cron=options.schedule or None
+            )
     except (ConfigurationError, ServerError) as error:
         print(error, file=sys.stderr)
         if options.verbose:
@@ -69,32 +67,6 @@ def _server(options: argparse.Namespace) -> Server | None:
         given.read_secret("--cookies-file", options.cookies_file),
         options.timeout,
     )
-
-
-def _submit(
-    loaded: config.Config,
-    server: Server,
-    package: Path,
-    parameters: dict[str, object],
-    start: bool,
-    cron: str | None,
-) -> None:
-    # Here and not above: the client takes a second to import.
-    from pipeline.kubeflow.submit import Submission
-
-    submission = Submission(server, compile.require_cluster(loaded), loaded.name)
-    version = submission.upload(package)
-    print(
-        f"Version {version.version_id} of {loaded.name}: {'uploaded' if version.is_new else 'already there'}"
-    )
-    if start:
-        run = submission.start(version, parameters)
-        print(f"Run {run}: {server.host.rstrip('/')}/#/runs/details/{run}")
-    if cron is not None:
-        schedule = submission.schedule(version, parameters, cron)
-        print(f"Schedule {schedule.recurring_run_id} ({cron}): {schedule.outcome}")
-        if submission.ignored_service_account:
-            print(f"Note: {submission.ignored_service_account}")
 
 
 def _parser() -> argparse.ArgumentParser:

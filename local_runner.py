@@ -15,10 +15,9 @@ import sys
 from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
-from pipeline import config, workspace
-from pipeline.running import local, preflight
 from pipeline.running.failure import explain
-from pipeline.running.request import Request, command_of
+from pipeline.running.request import command_of
+from pipeline.session import RunError, load
 from trainer_module.distribution.preemption import PREEMPTED
 
 
@@ -27,22 +26,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     command = command_of(["python", "local_runner.py"], given)
-    request = Request(
-        options.from_node, options.to_node, not options.no_cache, options.verbose, command=command
-    )
+    nodes = {"from_node": options.from_node, "to_node": options.to_node}
     try:
-        loaded = config.load(options.dataset, options.profile, options.set)
-        files = workspace.workspace_of(options.workdir, loaded.name)
+        session = load(options.dataset, options.profile, options.workdir, options.set)
         if options.dry_run:
-            preflight.check_place(files)
-            source = local.check(loaded, request)
-            window = preflight.find_window(loaded, source)
-            spans = (
-                f", spans {window.spans[0].name} to {window.newest.name}" if loaded.source.has_spans else ""
-            )
-            print(f"Would run {', '.join(request.selected)}\non {source}{spans}, into {files.root}")
-            return 0
-        summary = local.run(loaded, files, request)
+            print(session.plan(**nodes))
+        else:
+            session.run(**nodes, cache=not options.no_cache, verbose=options.verbose, command=command)
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return PREEMPTED if error.result.run.stop_signal == signal.SIGTERM else 1
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         if options.verbose:
@@ -54,11 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verbose:
             raise
         return 1
-    if summary.error:
-        print(summary.error, file=sys.stderr)
-    if summary.stop_signal == signal.SIGTERM:
-        return PREEMPTED
-    return 0 if summary.status == "succeeded" else 1
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

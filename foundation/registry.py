@@ -5,12 +5,22 @@ is the choice. Nothing else lists them.
 """
 
 import importlib
+import importlib.util
+import os
 import pkgutil
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from foundation.sections import ConfigurationError
 
 Choice = TypeVar("Choice")
+
+_STARTED = time.time_ns()
+_states: dict[str, tuple[int, int] | None] = {}
+"""Module of the user's own → the state of its file when it was imported here."""
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -39,7 +49,7 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
         )
     path = f"{package}.{name}" if name in known else name
     try:
-        module = importlib.import_module(path)
+        module = importlib.import_module(path) if name in known else import_own(path)
     except Exception as error:  # whatever is wrong with a module of the user's own
         raise ConfigurationError(f"{where} {name!r}, which cannot be imported: {error}.") from error
     classes = [
@@ -53,6 +63,31 @@ def load(package: str, name: str, base: type[Choice], where: str) -> type[Choice
             f"{base.__module__}.{base.__name__}; it must define exactly one."
         )
     return classes[0]
+
+
+def import_own(path: str) -> ModuleType:
+    """A module of the user's own as its file is now: in a notebook one is written, tried, and written again."""
+    # A file that was made a moment ago is not among those that the import system remembers of its directory.
+    importlib.invalidate_caches()
+    seen = _state_of(sys.modules[path]) if path in sys.modules else None
+    before = _states.get(path)
+    # Imported by somebody else: of now, unless the file has changed while this process was running.
+    if seen and (seen != before if before else seen[0] > _STARTED):
+        file = sys.modules.pop(path).__file__
+        # Python takes a compiled file of the same second and size for that of the source.
+        Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
+    module = importlib.import_module(path)
+    _states[path] = _state_of(module)
+    return module
+
+
+def _state_of(module: ModuleType) -> tuple[int, int] | None:
+    """Time of change (ns) and size (bytes) of its file; None where it has none."""
+    try:
+        found = os.stat(module.__file__ or "")
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def find_object(path: str) -> Any:

@@ -34,6 +34,10 @@ class UserError(Exception):
     type and the first line (`pipeline.running.failure`).
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it, by a name of IPython's: the sentence alone, as on a command line."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 _LONGEST = 1000
 """Characters of a message, which may repeat a value of any length."""

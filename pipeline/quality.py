@@ -1,6 +1,5 @@
 """The dataset's gates and slices as TFMA's EvalConfig."""
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.evaluator.heads import UNWEIGHTED
 from components.evaluator.row_metrics import THRESHOLD
 from components.evaluator.settings import EXAMPLE_COUNT, Metric
+from foundation import registry
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.config.dataset import Evaluation, Gate
@@ -98,7 +98,7 @@ def _spec(
 def _check_options(name: str, chosen: Metric) -> None:
     """Refuses options that the metric does not take, which TFMA would say minutes later."""
     module, _, class_name = chosen.path.rpartition(".")
-    places = [importlib.import_module(module)] if module else [tfma.metrics, keras.metrics]
+    places = [registry.import_own(module)] if module else [tfma.metrics, keras.metrics]
     found = next(getattr(place, class_name) for place in places if hasattr(place, class_name))
     try:
         found(**chosen.options)

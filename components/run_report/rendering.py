@@ -41,6 +41,11 @@ def render(report: Report) -> str:
     return _environment().get_template("report.html.jinja").render(report=report)
 
 
+def render_data(report: Report) -> str:
+    """A page of a report's data section alone."""
+    return _environment().get_template("data_page.html.jinja").render(report=report)
+
+
 def render_comparison(sections: Mapping[str, Sequence[Row]], sides: tuple[Side, Side]) -> str:
     """The page of two runs side by side: each section's table of what differs, and charts of both sides."""
     template = _environment().get_template("comparison.html.jinja")

@@ -8,6 +8,7 @@ STEP = Step(
     code=("components.run_report.component",),
     files=(
         "components/run_report/templates/charts.svg.jinja",
+        "components/run_report/templates/data.html.jinja",
         "components/run_report/templates/page.html.jinja",
         "components/run_report/templates/report.html.jinja",
         "components/run_report/templates/style.css",

@@ -42,10 +42,18 @@ _ahead: list[_Started] = []
 def start_ahead() -> None:
     """Starts the process of the next `replay_isolated`: it imports TensorFlow while others work.
 
-    It ends with this process, used or not.
+    It ends with this process, used or not, or by `end_ahead`.
     """
     if not _ahead:
         _ahead.append(_start())
+
+
+def end_ahead() -> None:
+    """Ends what `start_ahead` started and no replay has used."""
+    while _ahead:
+        process, said = _ahead.pop()
+        with said, process:
+            process.kill()
 
 
 def _start() -> _Started:

@@ -5,12 +5,13 @@ so the file descriptors themselves are redirected to the log file.
 """
 
 import contextlib
+import io
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
@@ -23,7 +24,7 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
     """Sends everything written to standard output and error to `log_file`.
 
     Yields:
-      A text stream to what standard output was before.
+      A text stream to what standard output was before: a notebook's cell, where Python's is no file.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -31,14 +32,52 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
     with log_file.open("ab") as log, os.fdopen(os.dup(saved[0]), "w", buffering=1) as terminal:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+        shown: TextIO = terminal
         try:
-            yield terminal
+            with contextlib.ExitStack() as stack:
+                if not isinstance(sys.stdout, io.TextIOWrapper):
+                    shown = sys.stdout
+                    stack.enter_context(_python_output_to(log_file))
+                yield shown
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             for target, descriptor in enumerate(saved, start=1):
                 os.dup2(descriptor, target)
                 os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _python_output_to(log_file: Path) -> Iterator[None]:
+    """Sends to `log_file` what Python's streams would show in a notebook, which writes to no file descriptor of its own.
+
+    Handlers of `logging` keep the stream that there was when they were made.
+    """
+    before = sys.stdout, sys.stderr
+    with log_file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as stream:
+        _move_handlers(before, stream)
+        try:
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield
+        finally:
+            _move_handlers((stream,), before[1])
+
+
+def _move_handlers(streams: Sequence[TextIO], stream: TextIO) -> None:
+    for logger in [logging.root, *logging.root.manager.loggerDict.values()]:
+        for handler in getattr(logger, "handlers", ()):
+            # Of its own: that of `logging.lastResort` is standard error as it is at the time.
+            if isinstance(handler, logging.StreamHandler) and vars(handler).get("stream") in streams:
+                handler.setStream(stream)
+
+
+def open_console(stream: TextIO) -> Console:
+    """A console on what `quiet` yields: on a notebook's, plain lines, of which rich would make an output each.
+
+    A notebook's stream says that it is a terminal, and cannot move a cursor.
+    """
+    is_file = isinstance(stream, io.TextIOWrapper)
+    return Console(file=stream, force_jupyter=False, force_terminal=None if is_file else False)
 
 
 class Progress(logging.Handler):
@@ -73,6 +112,7 @@ class Progress(logging.Handler):
     def watching(self) -> Iterator[None]:
         """Shows progress inside the block."""
         watched = [logging.getLogger(name) for name in ("absl", "trainer_module", "components")]
+        levels = [logger.level for logger in watched]
         for logger in watched:
             logger.addHandler(self)
             logger.setLevel(logging.INFO)
@@ -80,8 +120,10 @@ class Progress(logging.Handler):
             with self._status:
                 yield
         finally:
-            for logger in watched:
+            for logger, level in zip(watched, levels):
                 logger.removeHandler(self)
+                # A notebook goes on, and would show what absl says of everything.
+                logger.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Turns a log message into a line or a change of the status."""

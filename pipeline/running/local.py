@@ -7,8 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from foundation import project
 from foundation.lock import locked
 from foundation.process import without_collection
@@ -93,7 +91,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     earlier = None
     with interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
-        console = Console(file=stream)
+        console = terminal.open_console(stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
             with terminal.Progress(console, asked, then).watching():
@@ -108,6 +106,8 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             )
             if interrupted:
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
+        finally:
+            _end_serving_process()
         return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
 
 
@@ -116,6 +116,13 @@ def _start_serving_process() -> None:
     from components.serving_check.isolated_replay import start_ahead
 
     start_ahead()
+
+
+def _end_serving_process() -> None:
+    """Ends it where no ServingCheck has used it: a notebook's process stays after a run that failed or was stopped."""
+    started = sys.modules.get("components.serving_check.isolated_replay")
+    if started is not None:
+        started.end_ahead()
 
 
 def _latest_run(config: Config, workspace: Workspace) -> int:
@@ -164,7 +171,8 @@ def _keep_gpus_for_the_trainer() -> None:
     The Trainer then runs in a process of its own that sees them; TensorFlow cannot be shown a GPU once
     it has started without. Where there is no GPU the Trainer saves itself a second start.
     """
-    if any(Path("/dev").glob("nvidia[0-9]*")):
+    # The second run of a process finds them hidden.
+    if HIDDEN_GPUS not in os.environ and any(Path("/dev").glob("nvidia[0-9]*")):
         os.environ[HIDDEN_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 

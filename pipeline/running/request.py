@@ -15,10 +15,12 @@ _HIDDEN = "***"
 
 def command_of(program: Sequence[str], arguments: Sequence[str]) -> str:
     """A command line as records and reports may show it: without a webhook's URL, whose path is its password."""
-    shown = [
-        re.sub(r"(notify\s*\.\s*webhook\s*=).*", rf"\1{_HIDDEN}", each, flags=re.DOTALL) for each in arguments
-    ]
-    return shlex.join([*program, *shown])
+    return shlex.join([*program, *map(hide_secrets, arguments)])
+
+
+def hide_secrets(argument: str) -> str:
+    """An argument without a webhook's URL, and what follows it."""
+    return re.sub(r"(notify\s*\.\s*webhook\s*=).*", rf"\1{_HIDDEN}", argument, flags=re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,8 @@ needs TensorFlow. Exit status: 0 done, 2 wrong arguments.
 """
 
 import argparse
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,9 +20,9 @@ from components.run_report.text import clean
 from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
 from pipeline.runs.comparison import compare, write_page
-from pipeline.runs.display import describe_metrics
-from pipeline.runs.run import StoredRun, read_runs
-from pipeline.workspace import Workspace
+from pipeline.runs.display import describe_stored
+from pipeline.runs.finding import choose, find_runs
+from pipeline.runs.run import StoredRun
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,51 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"--workdir {options.workdir[:200]} cannot be read: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
-
-
-def find_runs(workdir: Path, dataset: str | None = None) -> list[StoredRun]:
-    """Every run below `workdir`, of one pipeline or of all, the oldest first.
-
-    A file that is no run is left out: a run may be writing it.
-    """
-    if dataset is not None and not re.fullmatch(r"[a-z0-9-]+", dataset):
-        raise ConfigurationError(
-            f"--dataset {dataset!r} is no pipeline's name: give one of those in {workdir}."
-        )
-    ordered: list[tuple[str, StoredRun]] = []
-    for folder in sorted(workdir.glob(f"{dataset or '*'}/runs")):
-        root = folder.parent.absolute()
-        until = ""
-        for run in reversed(read_runs(Workspace(root, root.name))):
-            # The name is the date that the clock had: a run began no later than the one after it.
-            until = min(run.run_id, until or run.run_id)
-            ordered.append((until, StoredRun(run.run_id, root, run)))
-    return [
-        run for _, run in sorted(ordered, key=lambda each: (each[0], str(each[1].root), each[1].run.sequence))
-    ]
-
-
-def choose(runs: list[StoredRun], name: str) -> StoredRun:
-    """The run that `name` means: an id, a unique beginning of one, `latest`, or `latest~N`.
-
-    Raises:
-      ConfigurationError: If none is meant, or several.
-    """
-    if not runs:
-        raise ConfigurationError("There are no runs yet: `make run` makes one, or give --workdir.")
-    latest = re.fullmatch(r"latest(?:~([0-9]{1,9}))?", name)
-    if latest:
-        back = int(latest.group(1) or 0)
-        if back >= len(runs):
-            raise ConfigurationError(f"There is no run {name}: there are {len(runs)}; see `make runs`.")
-        return runs[-1 - back]
-    meant = [run for run in runs if run.id == name] or [run for run in runs if run.id.startswith(name)]
-    if not name or not meant:
-        raise ConfigurationError(f"There is no run '{name}': `make runs` lists {len(runs)} of them.")
-    if len(meant) > 1:
-        shown = ", ".join(run.id for run in meant[:5])
-        raise ConfigurationError(f"'{name}' is the beginning of {len(meant)} runs: {shown}; give more of it.")
-    return meant[0]
 
 
 def _list(runs: list[StoredRun], workdir: Path) -> None:
@@ -120,33 +72,9 @@ def _list(runs: list[StoredRun], workdir: Path) -> None:
 
 
 def _show(stored: StoredRun) -> None:
-    for name, value in _describe(stored):
+    for name, value in describe_stored(stored):
         if value:
             print(f"{name:<14}{value}")
-
-
-def _describe(stored: StoredRun) -> Iterator[tuple[str, Any]]:
-    run = stored.run
-    yield "run", stored.id
-    yield "dataset", run.dataset
-    yield "profile", run.profile
-    yield "status", f"{run.status} in {run.wall_seconds:.1f} s"
-    yield "error", run.error
-    yield "code", run.code
-    yield from describe_metrics(run)
-    if how := run.distribution:
-        yield (
-            "trained",
-            f"strategy {how.strategy}, {how.replicas} replica(s), {how.precision}, global batch {how.global_batch_size}",
-        )
-    for node in run.nodes:
-        if node.state != "skipped":
-            yield "", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s"
-    yield from (("note", note) for note in run.notes)
-    yield "pushed model", run.pushed_model
-    yield "command", run.command
-    yield "log", run.log
-    yield "report", stored.report if stored.report.is_file() else "none"
 
 
 def _compare(first: StoredRun, second: StoredRun) -> None:

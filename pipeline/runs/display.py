@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.runs.run import Run, SpansRead
+from pipeline.runs.run import Run, SpansRead, StoredRun
 from pipeline.workspace import Workspace
 
 
@@ -21,6 +21,31 @@ def show(run: Run, workspace: Workspace, console: Console) -> None:
     console.print(table)
     for name, value in _describe(run, workspace):
         console.print(f"{name:<14}{value}", markup=False, highlight=False, soft_wrap=True)
+
+
+def describe_stored(stored: StoredRun) -> Iterator[tuple[str, Any]]:
+    """What each line about a past run is about, and the line; a line may be None or empty."""
+    run = stored.run
+    yield "run", stored.id
+    yield "dataset", run.dataset
+    yield "profile", run.profile
+    yield "status", f"{run.status} in {run.wall_seconds:.1f} s"
+    yield "error", run.error
+    yield "code", run.code
+    yield from describe_metrics(run)
+    if how := run.distribution:
+        yield (
+            "trained",
+            f"strategy {how.strategy}, {how.replicas} replica(s), {how.precision}, global batch {how.global_batch_size}",
+        )
+    for node in run.nodes:
+        if node.state != "skipped":
+            yield "", f"{node.id:<18}{node.state:<10}{node.seconds:7.1f} s"
+    yield from (("note", note) for note in run.notes)
+    yield "pushed model", run.pushed_model
+    yield "command", run.command
+    yield "log", run.log
+    yield "report", stored.report if stored.report.is_file() else "none"
 
 
 def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:

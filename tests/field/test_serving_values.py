@@ -51,7 +51,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def test_negative_ids_are_ids_in_every_signature(exported: Exported) -> None:
     assert exported.refusals(make_rows()) == []
     codes = {row["code"][0] for row in make_rows()[8:]}
-    ids = exported.transformed([{"code": [code]} for code in sorted(codes)])["categorical"][:, 0]
+    column = [feature.name for feature in exported.table.settings.categorical].index("code")
+    ids = exported.transformed([{"code": [code]} for code in sorted(codes)])["categorical"][:, column]
     assert len(set(ids.tolist())) == 5 and max(ids) < 9
 
 

@@ -124,9 +124,9 @@ def test_features_of_a_kind_are_neighbours_and_keep_their_own_buckets() -> None:
     }
     data = transform({**TABLES, "features": features}, make_rows(200))
     assert [feature.name for feature in data.settings.categorical] == [
-        "age", "visits", "price", "brand", "city", "weekday",
+        "age", "price", "visits", "brand", "city", "weekday",
     ]  # fmt: skip
     row = {"weekday": [3], "age": [0.0], "city": [b"city-1"], "visits": [4], "price": [10.0], "brand": [b"?"]}
-    age, visits, price, brand, city, weekday = apply(data, row)["categorical"]
+    age, price, visits, brand, city, weekday = apply(data, row)["categorical"]
     assert (age, visits, price, weekday) == (0, 1, 3, 3)
     assert brand in (3, 4) and 0 <= city < 5

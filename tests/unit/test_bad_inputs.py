@@ -18,6 +18,7 @@ from pipeline.kubeflow import compile
 from pipeline.kubeflow.arguments import parse_schedule
 from pipeline.notify.settings import NOTIFY_SECTION as Notify
 from pipeline.runs import __main__ as runs_command
+from pipeline.runs.finding import choose, find_runs
 from pipeline.runs.run import read_runs
 from pipeline.workspace import workspace_of
 from trainer_module.expression import columns_of
@@ -135,7 +136,7 @@ def test_a_day_of_a_wrong_clock_suppresses_nothing(tmp_path: Path) -> None:
     # Ended now, and written once more, it stays the second.
     future.write(workspace)
     assert [run.run_id[:4] for run in read_runs(workspace)] == ["2026", "2099", "2026"]
-    assert runs_command.choose(runs_command.find_runs(tmp_path), "latest").run.status == "failed"
+    assert choose(find_runs(tmp_path), "latest").run.status == "failed"
     now = 1_795_000_500.0
     assert publish_metrics(Notify(textfile_directory=str(tmp_path)), "taxi", read_runs(workspace), now) == []
     values = dict(

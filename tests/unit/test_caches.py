@@ -55,6 +55,7 @@ EDITED = {
     "pipeline/notify/channels/webhook.py": "",
     "pipeline/running/local.py": "",
     "pipeline/runs/report.py": "",
+    "pipeline/session/session.py": "",
     "trainer_module/model.py": f"Trainer, {TRAINS}",
     "trainer_module/features/hashed.py": f"Transform, Trainer, AppExporter, {TRAINS}",
     "trainer_module/losses/focal.py": TRAINS,

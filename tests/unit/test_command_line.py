@@ -43,7 +43,7 @@ def test_answers_come_without_importing_anything_heavy(arguments: list[str]) -> 
         "import sys, local_runner\n"
         "try: local_runner.main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
-        "heavy = {'tensorflow', 'tfx.components', 'apache_beam', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'tfx.components', 'apache_beam', 'numpy', 'pandas'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
     answer = subprocess.run(

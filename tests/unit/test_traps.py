@@ -40,6 +40,16 @@ def test_trap_9_gpus_are_hidden_from_every_step_but_the_trainer(monkeypatch: pyt
     assert local.os.environ[HIDDEN_GPUS] == "1,2"
 
 
+def test_trap_9_the_second_run_of_a_process_keeps_the_gpus_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([self / "nvidia0"]))
+    monkeypatch.setattr(local.os, "environ", {"CUDA_VISIBLE_DEVICES": "1,2"})
+    local._keep_gpus_for_the_trainer()
+    local._keep_gpus_for_the_trainer()
+    assert local.os.environ[HIDDEN_GPUS] == "1,2"
+
+
 def test_where_there_is_no_gpu_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([]))
     monkeypatch.setattr(local.os, "environ", {})

@@ -184,9 +184,13 @@ class Category(Feature):
 
 
 def by_kind(features: Sequence[Feature]) -> dict[type[Feature], tuple[Any, ...]]:
-    """The features of a kind together, as they are neighbours in `NUMERIC` and `CATEGORICAL`."""
+    """The features of a kind together, by name, as they are neighbours in `NUMERIC` and `CATEGORICAL`.
+
+    Whatever the order in which they are given: TFX sorts the keys of what it hands on, and a dataset file has its own.
+    """
     kinds = sorted({type(feature) for feature in features}, key=lambda kind: (kind.place, kind.__module__))
-    return {kind: tuple(feature for feature in features if type(feature) is kind) for kind in kinds}
+    ordered = sorted(features, key=lambda feature: feature.name)
+    return {kind: tuple(feature for feature in ordered if type(feature) is kind) for kind in kinds}
 
 
 def read_features(table: Mapping[str, Any], where: str) -> tuple[Feature, ...]:
