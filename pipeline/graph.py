@@ -9,7 +9,6 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
@@ -27,6 +26,7 @@ from components.pusher.component import Pusher
 from components.run_report.component import RunReport
 from components.schema.reviewed_schema import ReviewedSchema
 from components.serving_check.component import ServingCheck
+from components.transform.component import Transform
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import add_code, fingerprint, step_fingerprint
 from pipeline.nodes import STEPS

@@ -44,6 +44,7 @@ EDITED = {
     "components/scoring/blocks.py": "",
     "components/serving_check/answers.py": f"ServingCheck, RunReport, {TRAINS}",
     "components/trainer_pods/worker_pods.py": "",
+    "components/transform/shards.py": f"Transform, {TRAINS}",
     "foundation/process.py": f"Trainer, {TRAINS}",
     "pipeline/graph.py": TRAINS,
     "pipeline/retrain.py": "",
