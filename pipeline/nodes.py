@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import components
 from components.step import Step
 
-_WITHOUT_FOLDER = (Step("StatisticsGen", after="ExampleGen"), Step("ExampleValidator", after="SchemaGen"))
+_WITHOUT_FOLDER = (Step("ExampleValidator", after="SchemaGen"),)
 
 
 def _declared() -> Iterable[Step]:

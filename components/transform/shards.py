@@ -11,18 +11,10 @@ import tensorflow_transform as tft
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.tfxio.tensor_to_arrow import TensorsToRecordBatchConverter
 
+from components.example_files import read_batches
 from foundation.replacing import reveal
 
 _LOG = logging.getLogger(__name__)
-_ROWS, _BYTES, _LOOKED_AT = 8192, 16 << 20, 256
-
-
-def read_batches(path: str) -> tf.data.Dataset:
-    """Serialized examples of a file in order, string [rows]; a batch is 8,192 rows or about 16 MiB of them."""
-    records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
-    first = [len(record) for record in records.take(_LOOKED_AT).as_numpy_iterator()]
-    row = max(1, sum(first) // max(1, len(first)))
-    return records.batch(max(1, min(_ROWS, _BYTES // row)))
 
 
 def transform_shards(pipeline: beam.Pipeline, targets: Mapping[str, str], directory: str) -> None:

@@ -1,4 +1,4 @@
-"""Transform leaves what TFX's own does, from the same inputs and parameters."""
+"""Steps that take whole files in large batches leave what TFX's own leave."""
 
 import json
 from collections import Counter
@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+import tensorflow_data_validation as tfdv
 import tensorflow_transform as tft
+from google.protobuf import json_format
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_transform.tf_metadata import schema_utils
 from tfx.components.transform import executor as tfx_executor
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.example_files import read_batches
+from components.statistics_gen.component import Executor as StatisticsExecutor
 from components.transform.component import Executor
 from tests.tf.conftest import TABLES, TYPES, make_rows
 
@@ -122,10 +128,39 @@ def test_a_shard_becomes_a_shard_in_its_order_also_an_empty_one_and_nothing_else
         assert [row.int64_list.value[0] for row in rows] == expected
 
 
+def test_statistics_are_those_of_tfdv_of_all_rows_at_once(
+    inputs: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    made = standard_artifacts.ExampleStatistics()
+    made.uri = str(tmp_path)
+    StatisticsExecutor().Do({"examples": inputs["examples"]}, {"statistics": [made]}, {})
+    assert made.split_names == inputs["examples"][0].split_names
+    for split, count in SPLITS.items():
+        directory = Path(inputs["examples"][0].uri) / f"Split-{split}"
+        files = [str(path) for path in sorted(directory.iterdir())]
+        records = [*tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()]
+        rows = ExamplesToRecordBatchDecoder(None).DecodeBatch(records)
+        found = tfdv.load_stats_binary(str(tmp_path / f"Split-{split}" / "FeatureStats.pb"))
+        assert found.datasets[0].num_examples == count
+        assert described(found) == described(generate_statistics_in_memory(rows))
+
+
+def described(statistics: Any) -> dict[str, Any]:
+    """Feature → all that is known of it, but for the order of sums."""
+    features = json_format.MessageToDict(statistics.datasets[0])["features"]
+    return {feature["path"]["step"][0]: rounded(feature) for feature in features}
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 9) if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("size, batches", [(10, 1), (1 << 20, 2)])
 def test_a_batch_of_long_rows_has_few_of_them(tmp_path: Path, size: int, batches: int) -> None:
-    from components.transform.shards import read_batches
-
     path = str(tmp_path / "long.gz")
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for _ in range(20):
