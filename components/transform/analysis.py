@@ -71,8 +71,8 @@ def _type_specs(features: dict[str, Any]) -> dict[str, tf.TypeSpec]:
 class _ReadFiles(beam.DoFn):
     """Files to record batches of the columns that are asked for.
 
-    TensorFlow's parser on all cores, and tensors to Arrow: reading by records and decoding to Arrow took ten times as
-    long (`benchmarks/synthetic_taxi.py`).
+    TensorFlow's parser on all cores, and tensors to Arrow: records one by one through Beam, and their decoding to Arrow,
+    were most of the step (`docs/performance.md`, Growth).
     """
 
     def __init__(self, features: dict[str, Any]) -> None:
