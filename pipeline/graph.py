@@ -7,9 +7,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.component import SchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
@@ -27,6 +25,8 @@ from components.pusher.component import Pusher
 from components.run_report.component import RunReport
 from components.schema.reviewed_schema import ReviewedSchema
 from components.serving_check.component import ServingCheck
+from components.statistics_gen.component import StatisticsGen
+from components.transform.component import Transform
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import add_code, fingerprint, step_fingerprint
 from pipeline.nodes import STEPS
@@ -185,9 +185,6 @@ def _transform(config: Config, **inputs: Any) -> Transform:
         custom_config={name: tables[name] for name in ("features", "label", "log") if name in tables},
         # None for TFX's own choice; vocabularies of a log are its items' too.
         splits_config=transform_pb2.SplitsConfig(analyze=learned, transform=every) if learned[1:] else None,
-        # Statistics of the transformed examples would cost a third of the step; nothing reads them.
-        disable_statistics=True,
-        disable_analyzer_cache=True,
     )
 
 

@@ -11,20 +11,7 @@ from collections.abc import Iterable
 import components
 from components.step import Step
 
-_WITHOUT_FOLDER = (
-    Step("StatisticsGen", after="ExampleGen"),
-    Step("ExampleValidator", after="SchemaGen"),
-    Step(
-        "Transform",
-        after="DataGate",
-        code=("trainer_module.preprocessing",),
-        chosen=lambda config: (
-            *config.settings.preprocessing_modules,
-            config.settings.label.rules.preprocessing.rpartition(".")[0],
-        ),
-        named_files=lambda config: config.settings.named_files,
-    ),
-)
+_WITHOUT_FOLDER = (Step("ExampleValidator", after="SchemaGen"),)
 
 
 def _declared() -> Iterable[Step]:

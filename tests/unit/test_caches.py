@@ -43,7 +43,9 @@ EDITED = {
     "components/schema/reviewed_schema.py": f"SchemaGen, {TRAINS}",
     "components/scoring/blocks.py": "",
     "components/serving_check/answers.py": f"ServingCheck, RunReport, {TRAINS}",
+    "components/statistics_gen/component.py": f"StatisticsGen, {TRAINS}",
     "components/trainer_pods/worker_pods.py": "",
+    "components/transform/shards.py": f"Transform, {TRAINS}",
     "foundation/process.py": f"Trainer, {TRAINS}",
     "pipeline/graph.py": TRAINS,
     "pipeline/retrain.py": "",
@@ -118,4 +120,4 @@ def test_a_file_of_each_folder_is_edited(tree: Path) -> None:
 
 
 def test_every_step_that_runs_our_code_says_which() -> None:
-    assert [node for node, step in STEPS.items() if not step.code] == ["StatisticsGen", "ExampleValidator"]
+    assert [node for node, step in STEPS.items() if not step.code] == ["ExampleValidator"]

@@ -1,0 +1,1 @@
+"""TFX's StatisticsGen, to which rows come in large batches."""

@@ -1,0 +1,5 @@
+"""The step's declaration."""
+
+from components.step import Step
+
+STEP = Step("StatisticsGen", after="ExampleGen", code=("components.statistics_gen.component",))

@@ -1,0 +1,1 @@
+"""TFX's Transform, whose rows go through TensorFlow in large batches."""

@@ -1,0 +1,74 @@
+"""Shards of raw examples to shards of transformed ones, parsed and transformed by tf.data on all cores."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+from tfx_bsl.tfxio.tensor_to_arrow import TensorsToRecordBatchConverter
+
+from components.example_files import read_batches
+from foundation.replacing import reveal
+
+_LOG = logging.getLogger(__name__)
+
+
+def transform_shards(pipeline: beam.Pipeline, targets: Mapping[str, str], directory: str) -> None:
+    """Adds to a pipeline what transforms files.
+
+    Args:
+      pipeline: The pipeline.
+      targets: File of raw examples → file of transformed ones, in whose directory others may be.
+      directory: Where TFT's output is, once it is complete.
+    """
+    _ = (
+        pipeline
+        | "Files" >> beam.Create(sorted(targets.items()))
+        | "ToWorkers" >> beam.Reshuffle()
+        | "Transform" >> beam.ParDo(_WriteShards(directory))
+    )
+
+
+class _WriteShards(beam.DoFn):
+    """Applies what TFT learned to whole files."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def setup(self) -> None:
+        """Loads the transform graph once in each worker."""
+        output = tft.TFTransformOutput(self._directory)
+        self._raw = output.raw_feature_spec()
+        # Kept: it owns the tables that the function reads.
+        self._layer = output.transform_features_layer()
+        self._encoder = RecordBatchToExamplesEncoder(output.transformed_metadata.schema)
+        self._converter: TensorsToRecordBatchConverter | None = None
+
+    def process(self, paths: tuple[str, str]) -> None:
+        """Writes the transformed rows of a file, in its order; the new file appears whole or not at all."""
+        source, target = paths[0], Path(paths[1])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden, rows = target.with_name(f".{target.name}.unfinished"), 0
+        with tf.io.TFRecordWriter(str(hidden), "GZIP") as writer:
+            for examples in self._transformed(source):
+                rows += len(examples)
+                for example in examples:
+                    writer.write(example)
+        reveal(hidden, target)
+        _LOG.info("%s/%s: %s rows", target.parent.name, target.name, f"{rows:,}")
+
+    def _transformed(self, source: str) -> Iterator[Sequence[bytes]]:
+        batches = read_batches(source).map(self._transform, num_parallel_calls=tf.data.AUTOTUNE)
+        if self._converter is None:
+            self._converter = TensorsToRecordBatchConverter(batches.element_spec)
+        for batch in batches.prefetch(1):
+            yield self._encoder.encode(self._converter.convert(batch))
+
+    @tf.autograph.experimental.do_not_convert
+    def _transform(self, serialized: Any) -> dict[str, Any]:
+        transformed: dict[str, Any] = self._layer(tf.io.parse_example(serialized, self._raw))
+        return transformed

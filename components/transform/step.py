@@ -1,0 +1,14 @@
+"""The step's declaration."""
+
+from components.step import Step
+
+STEP = Step(
+    "Transform",
+    after="DataGate",
+    code=("components.transform.component", "trainer_module.preprocessing"),
+    chosen=lambda config: (
+        *config.settings.preprocessing_modules,
+        config.settings.label.rules.preprocessing.rpartition(".")[0],
+    ),
+    named_files=lambda config: config.settings.named_files,
+)
