@@ -7,6 +7,7 @@ the fix, before anything heavy is imported.
 import dataclasses
 import datetime
 import difflib
+import math
 import sys
 import types
 import typing
@@ -232,6 +233,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return kind(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigurationError(f"{where} is {value!r}, {_describe(value)}; it must be {_NAMES[kind]}.")
+    if isinstance(value, float) and math.isnan(value):
+        raise ConfigurationError(f"{where} is nan, which is no number: give one, or remove the key.")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigurationError(f"{where} has a NUL, which no name, path or text may have: remove it.")
     return value
 
 

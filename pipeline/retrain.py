@@ -109,7 +109,7 @@ def _retrain(loaded: config.Config, workspace: Workspace, request: Request) -> i
         reason = find_reason(loaded, workspace, source)
     if not reason:
         print(_nothing(loaded, workspace))
-        for warning in announce(loaded, workspace, []):
+        for warning in announce(loaded, workspace, [], is_current=True):
             print(f"warning: {warning}", file=sys.stderr)
         return os.EX_OK
     print(f"Training: {reason}.", flush=True)

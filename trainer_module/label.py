@@ -1,5 +1,6 @@
 """What is predicted: the ``[label]`` table; standard library only."""
 
+import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -91,12 +92,17 @@ class Label:
         require(
             self.positive is None or task.has_positive, f"positive is for binary labels, not for {self.task}."
         )
+        require(
+            self.positive is None or isinstance(self.positive, str) or math.isfinite(self.positive),
+            f"positive is {self.positive}, which counts as missing: no row would be positive.",
+        )
         require(not self.log or task.is_standardised, f"log is for numbers, not for {self.task}.")
         require(
             self.class_weights is None or task.has_classes or bool(self.heads),
             f"class_weights are of classes, not of {self.task}.",
         )
         if isinstance(self.class_weights, dict):
+            require(bool(self.class_weights), "class_weights is empty: weigh a class, or remove the key.")
             for name, weight in self.class_weights.items():
                 require(weight >= 0, f"class_weights of '{name}' is {weight:g}; it must be 0 or more.")
         require(not self.classes or task.has_names, f"classes are of multiclass labels, not of {self.task}.")

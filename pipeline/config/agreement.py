@@ -51,6 +51,10 @@ def check_agreement(config: "Config", where: str) -> None:
             raise ConfigurationError(
                 f"{where} [gates.{metric}] asks for what no model has: the metric is from 0 to 1."
             )
+        if metric in shares and gate.allows_any_change:
+            raise ConfigurationError(
+                f"{where} [gates.{metric}] allows a change above 1, and the metric is from 0 to 1: no model can fail."
+            )
         for column in gate.slice_columns:
             if column not in config.evaluation.by_name:
                 raise ConfigurationError(

@@ -156,6 +156,13 @@ class Gate:
         )
 
     @property
+    def allows_any_change(self) -> bool:
+        """Whether a metric that is from 0 to 1 cannot change by more than what a bound allows."""
+        changes = [self.max_drop, self.max_rise]
+        changes += [value for bounds in self.slice_bounds[2:] for value in (bounds or {}).values()]
+        return any(value is not None and value > 1 for value in changes)
+
+    @property
     def slice_bounds(self) -> tuple[dict[str, float] | None, ...]:
         """The bounds of slices: least, greatest, drop and rise, each by column."""
         return self.slice_min, self.slice_max, self.slice_max_drop, self.slice_max_rise

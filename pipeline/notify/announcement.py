@@ -11,15 +11,26 @@ from pipeline.runs.run import Run, read_runs, whole_runs
 from pipeline.workspace import Workspace
 
 
-def announce(config: Config, workspace: Workspace, runs: Sequence[Run]) -> list[str]:
+def announce(
+    config: Config, workspace: Workspace, runs: Sequence[Run], *, is_current: bool = False
+) -> list[str]:
     """Notifies every channel of `runs`, which have just ended, and of all runs so far.
 
-    Runs of a part of the graph are experiments, and not announced.
+    Runs of a part of the graph are experiments, and not announced: nor do they count as a check.
+
+    Args:
+      config: Says which channels.
+      workspace: Has the runs so far.
+      runs: None where nothing was run.
+      is_current: As in `News`.
 
     Returns:
       A sentence for each notification that failed. Nothing is raised.
     """
     if config.notify == NOTIFY_SECTION():
         return []
-    news = News(config.name, whole_runs(runs), read_runs(workspace), time.time(), os.environ)
+    ended = whole_runs(runs)
+    if runs and not ended:
+        return []
+    news = News(config.name, ended, read_runs(workspace), time.time(), os.environ, is_current)
     return config.notify.send(news)

@@ -21,7 +21,8 @@ class News:
 
     `ended` are the runs of the whole graph that have just ended, `runs` all runs, the oldest first, and
     `checked` is when the last check for new data ended, in seconds since 1970. Secrets come from the
-    `environment`.
+    `environment`. With `is_current` that check found that the last successful run used all that there is now: a
+    run that failed since then has nothing left to say.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class News:
     runs: Sequence[Run]
     checked: float
     environment: Mapping[str, str]
+    is_current: bool = False
 
 
 @dataclass(frozen=True)

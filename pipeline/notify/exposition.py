@@ -5,7 +5,7 @@ as the run before it, with a later time of the last check.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pipeline.notify.channel import News
 from pipeline.runs.run import SUCCEEDED, Run, last_success, whole_runs
 
 JOB = "tfx_pipeline"
@@ -21,22 +22,17 @@ JOB = "tfx_pipeline"
 PREFIX = f"{JOB}_"
 
 
-def make_registry(pipeline: str, runs: Sequence[Run], checked: float) -> CollectorRegistry:
-    """The metrics of a pipeline.
-
-    Args:
-      pipeline: Its name, the label `pipeline` of every metric.
-      runs: The oldest first; those of a part of the graph are left out.
-      checked: When the last check for new data ended, in seconds since 1970.
-    """
+def make_registry(news: News) -> CollectorRegistry:
+    """The metrics of a pipeline, whose name is the label `pipeline`; runs of a part of the graph are left out."""
     registry = CollectorRegistry()
-    registry.register(_Runs(pipeline, whole_runs(runs), checked))
+    registry.register(_Runs(news))
     return registry
 
 
 class _Runs(Collector):
-    def __init__(self, pipeline: str, runs: Sequence[Run], checked: float) -> None:
-        self._pipeline, self._runs, self._checked = pipeline, runs, checked
+    def __init__(self, news: News) -> None:
+        self._pipeline, self._runs, self._checked = news.pipeline, whole_runs(news.runs), news.checked
+        self._is_current = news.is_current
 
     def collect(self) -> Iterator[Metric]:
         """All families; those without a value in the last run have no samples."""
@@ -65,6 +61,11 @@ class _Runs(Collector):
             "last_run_timestamp_seconds", "When the last run ended.", min(run.ended, self._checked)
         )
         yield self._gauge("last_run_success", "Whether the last run succeeded (1) or not (0).", succeeded)
+        yield self._gauge(
+            "last_check_success",
+            "Whether the last run succeeded or, since then, a check found nothing to do (1), or neither (0).",
+            succeeded or self._is_current,
+        )
         yield self._gauge("last_run_duration_seconds", "How long the last run took.", run.wall_seconds)
         yield self._family(
             "step_duration_seconds", "How long each step of the last run took.", ("step", "state"),

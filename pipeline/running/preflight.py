@@ -58,7 +58,7 @@ def find_source(config: Config) -> Path:
             raise ConfigurationError(
                 f"[source] package {source.package!r} is no package with files: correct the name, or give a path alone."
             ) from error
-    if not directory.is_dir():
+    if not _is_directory(directory):
         raise ConfigurationError(
             f"[source] path {directory} is not a directory: put the table's files in a directory and "
             "name that directory."
@@ -68,6 +68,14 @@ def find_source(config: Config) -> Path:
         _check_links(window, directory)
     _check_tables(config, window)
     return directory
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # A name that is too long, say, is none.
+        return False
 
 
 def _check_links(window: Window, directory: Path) -> None:

@@ -66,7 +66,7 @@ def test_lists_that_are_longer_than_max_length_are_counted() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"kind": "hashed", "multi": True, "max_length": 0}, "max_length is 0; it must be at least 1"),
+        ({"kind": "hashed", "multi": True, "max_length": 0}, "max_length is 0; it must be from 1 to 65,536"),
         ({"kind": "hashed", "max_length": 5}, "are of lists: add multi = true"),
         ({"kind": "hashed", "multi": True, "pooling": "median"}, "pooling"),
         ({"kind": "numeric", "multi": True}, "no key 'multi'"),

@@ -74,6 +74,15 @@ def test_any_value_of_any_setting_is_taken_or_refused_in_one_short_sentence(key:
         ("features.company.size=10000000000000", "number of 14 digits"),
         ("gates.auc.min=2", "what no model has"),
         ("gates.recall.max=-0.5", "what no model has"),
+        ("gates.auc.max_drop=5", "no model can fail"),
+        ("gates.auc.slice_max_drop={company=1.5}", "no model can fail"),
+        ("label.positive=inf", "no row would be positive"),
+        ("label.class_weights={}", "class_weights is empty"),
+        ("features.fare.missing=inf", "give a finite number"),
+        ("features.fare.missing=nan", "missing is nan, which is no number"),
+        ("features.company.max_length=1000000", "from 1 to 65,536"),
+        ('features.fare={kind="bucketized", buckets=99999999}', "from 2 to 100,000"),
+        ('source.path="a\\u0000b"', "path has a NUL"),
         ("beam.direct_num_workers=100000000", "from 0 (one per core) to 10,000"),
         ("notify.timeout_seconds=1e300", "at most 3,600"),
     ],
@@ -82,6 +91,20 @@ def test_a_number_beyond_reason_is_refused_before_anything_runs(override: str, m
     with pytest.raises(ConfigurationError) as raised:
         config.load("taxi", "laptop", [override])
     assert message in str(raised.value)
+
+
+def test_a_path_that_no_file_system_takes_is_no_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = tmp_path / "orders.toml"
+    dataset.write_text(
+        'name = "orders"\n[source]\nformat = "csv"\npath = "' + "x" * 5000 + '"\n[label]\ntask = "binary"\n'
+        'column = "paid"\n[features]\nprice = { kind = "numeric" }\n[training]\nglobal_batch_size = 8\n'
+        "[gates.auc]\nmin = 0.5\n"
+    )
+    assert local_runner.main(["--dry-run", "--dataset", str(dataset)]) == 2
+    error = capsys.readouterr().err
+    assert "is not a directory" in error and len(error) <= 1010 and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("workdir", ["/dev/null", "/dev/null/runs", "gs://bucket/runs", "runs[1]"])

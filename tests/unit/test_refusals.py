@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 import local_runner
-from pipeline import retrain
+from pipeline import config, retrain
 from pipeline.config import Config
 from pipeline.running import inputs, local
 from pipeline.runs.run import read_runs
 from pipeline.workspace import workspace_of
 from tests.listener import Listener
+
+from .records import make_record
 
 DATASET = """
 name = "shop"
@@ -60,12 +62,25 @@ class Shop:
         # Without a history a refusal by local_runner.py leaves nothing behind.
         workspace_of(str(root / "runs"), "shop").runs.mkdir(parents=True)
 
+    @property
+    def settings(self) -> list[str]:
+        return [
+            f"notify.textfile_directory={self.root / 'metrics'}",
+            f'notify.webhook="{self.listener.url}"',
+        ]
+
     def run(self, main: Callable[[list[str]], int], *more: str) -> int:
+        settings = [word for setting in self.settings for word in ("--set", setting)]
         return main(
-            ["--dataset", str(self.root / "shop.toml"), "--workdir", str(self.root / "runs"),
-             "--set", f"notify.textfile_directory={self.root / 'metrics'}",
-             "--set", f'notify.webhook="{self.listener.url}"', *more]
-        )  # fmt: skip
+            [
+                "--dataset",
+                str(self.root / "shop.toml"),
+                "--workdir",
+                str(self.root / "runs"),
+                *settings,
+                *more,
+            ]
+        )
 
 
 @pytest.fixture
@@ -117,13 +132,35 @@ def test_a_refusal_is_recorded_measured_and_told_once(
     assert run.is_whole and run.status == "failed" and run.error == said.strip()
     (message,) = shop.listener.bodies
     assert (message["event"], message["run_id"]) == ("failed", run.run_id)
-    assert metrics_of(shop) == {"last_run_success": 0.0, "runs_total": 1.0}
+    assert metrics_of(shop) == {"last_run_success": 0.0, "last_check_success": 0.0, "runs_total": 1.0}
+
+
+def test_a_refused_span_that_is_withdrawn_alerts_no_more_and_is_still_in_the_history(shop: Shop) -> None:
+    workspace = workspace_of(str(shop.root / "runs"), "shop")
+    loaded = config.load(str(shop.root / "shop.toml"), "laptop", shop.settings)
+    text = shop.newest.read_text()
+    now = inputs.read_inputs(loaded, inputs.read_data(loaded, workspace, shop.root / "data"))
+    make_record(1000.0, dataset="shop", inputs=now).write(workspace)
+    for _ in range(2):
+        without_column(shop)
+        assert shop.run(retrain.main) == 65
+        assert metrics_of(shop)["last_check_success"] == 0
+        shop.newest.write_text(text)
+        assert shop.run(retrain.main) == 0
+        assert metrics_of(shop)["last_check_success"] == 1 and metrics_of(shop)["last_run_success"] == 0
+        # An experiment that is refused, which is no check, lets nothing fire anew.
+        assert shop.run(local_runner.main, "--to", "Transform", "--set", "source.pattern=nothing") == 2
+        assert metrics_of(shop)["last_check_success"] == 1
+    assert [run.status for run in read_runs(workspace) if run.is_whole] == ["succeeded", "failed", "failed"]
+    assert len(shop.listener.bodies) == 2
 
 
 def metrics_of(shop: Shop) -> dict[str, float]:
-    """Of the last run: whether it succeeded, and how many have failed."""
+    """Of the last run and the last check: whether it succeeded; and how many have failed."""
     text = (shop.root / "metrics" / "tfx_pipeline_shop.prom").read_text()
-    found = re.findall(r"^tfx_pipeline_(last_run_success|runs_total)\{.*\} (\S+)$", text, re.MULTILINE)
+    found = re.findall(
+        r"^tfx_pipeline_(last_run_success|last_check_success|runs_total)\{.*\} (\S+)$", text, re.MULTILINE
+    )
     return {name: float(value) for name, value in found}
 
 

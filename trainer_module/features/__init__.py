@@ -24,6 +24,9 @@ CATEGORICAL = "categorical"
 """Transformed feature: int64 [batch, columns of features with ids], ids from 0 within each feature. A list is padded
 with the id that means missing."""
 
+MOST_VALUES = 65_536
+"""Of a list: every row is padded to the length."""
+
 Keys = list[Hashable]
 """What each place of an axis stands for; None for a place that nothing can be looked up in."""
 
@@ -166,7 +169,10 @@ class Category(Feature):
     list_fix = "add multi = true"
 
     def __post_init__(self) -> None:
-        require(self.max_length >= 1, f"max_length is {self.max_length}; it must be at least 1.")
+        require(
+            1 <= self.max_length <= MOST_VALUES,
+            f"max_length is {self.max_length}; it must be from 1 to {MOST_VALUES:,}.",
+        )
         require(
             self.multi or (self.max_length, self.pooling) == (20, "mean"),
             "max_length and pooling are of lists: add multi = true.",

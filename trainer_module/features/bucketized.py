@@ -10,6 +10,9 @@ from trainer_module.features import Feature
 # Error of approximate quantiles, as a share of the rows: TFT's own default for bucketize.
 _QUANTILE_ERROR = 0.01
 
+_MOST_BUCKETS = 100_000
+"""A thousand times what that error tells apart; each is a number in the model and in each analysis of it."""
+
 
 @dataclass(frozen=True)
 class Bucketized(Feature):
@@ -25,7 +28,10 @@ class Bucketized(Feature):
     is_quantity = True
 
     def __post_init__(self) -> None:
-        require(self.buckets >= 2, f"buckets is {self.buckets}; it must be at least 2.")
+        require(
+            2 <= self.buckets <= _MOST_BUCKETS,
+            f"buckets is {self.buckets}; it must be from 2 to {_MOST_BUCKETS:,}.",
+        )
 
     @property
     def ids(self) -> int:

@@ -1,5 +1,6 @@
 """A quantity as a number."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -43,6 +44,10 @@ class Numeric(Feature):
         require(
             not isinstance(self.missing, str) or self.missing in ("mean", "median"),
             f"missing is {self.missing!r}; it must be 'mean', 'median' or a number.",
+        )
+        require(
+            isinstance(self.missing, str) or math.isfinite(self.missing),
+            f"missing is {self.missing}, which no model can learn from; give a finite number.",
         )
 
     @property

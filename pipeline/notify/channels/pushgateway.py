@@ -29,7 +29,7 @@ class Channel(NotificationChannel):
 
         from pipeline.notify.exposition import JOB, make_registry
 
-        url, registry = self.pushgateway, make_registry(news.pipeline, news.runs, news.checked)
+        url, registry = self.pushgateway, make_registry(news)
         grouping = {"pipeline": news.pipeline}
 
         def push() -> None:

@@ -40,7 +40,7 @@ class Channel(NotificationChannel):
 
         path = Path(self.textfile_directory) / f"{JOB}_{news.pipeline}.prom"
         try:
-            write_to_textfile(str(path), make_registry(news.pipeline, news.runs, news.checked))
+            write_to_textfile(str(path), make_registry(news))
         except OSError as error:
             return [f"the metrics could not be written to {path} ({error.strerror})."]
         return []
