@@ -59,7 +59,6 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 _LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
 _READ_ROWS = ("DataGate", "Transform", *_LEARN)
 _READ_LOG = ("Transform", "Trainer", "Evaluator", "ServingCheck", "RunReport")
-_USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Config:
     metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
-    beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
+    beam: Beam = field(metadata={"beam": Table((PROFILE,), (), Beam)})
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
     app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
     kubeflow: Kubeflow | None = field(
@@ -218,7 +217,9 @@ def _read_profile(path: Path, seen: tuple[Path, ...]) -> list[tuple[str, Tables]
         return [(_shown(path), tables)]
     if not isinstance(extended, str):
         raise ConfigurationError(f"{_shown(path)}: extends must be the name of a profile.")
-    lower = _read_profile(find("profile", extended, path.parent), (*seen, path))
+    # A profile of one's own lies anywhere, and extends its neighbours before those that ship.
+    folder = path.parent if (path.parent / f"{extended}.toml").is_file() else ROOT / "profiles"
+    lower = _read_profile(find("profile", extended, folder), (*seen, path))
     return [*lower, (_shown(path), tables)]
 
 

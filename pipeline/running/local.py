@@ -12,6 +12,7 @@ from rich.console import Console
 from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
+from pipeline.engines.arguments import as_environment, placeholders
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
@@ -85,6 +86,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
         dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
+    os.environ.update(as_environment(config.beam.arguments()))
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
     earlier = None
     with interruptible() as asked, contextlib.ExitStack() as stack:
@@ -144,7 +146,7 @@ def _run_graph(
         live_model=live_model,
         serving_logs_state=preflight.state_of(config.serving_logs),
     )
-    pipeline = build(config, workspace, now, cache=request.cache)
+    pipeline = build(config, workspace, now, cache=request.cache, beam_arguments=placeholders())
     options = None
     if request.is_partial:
         options = RunOptions(

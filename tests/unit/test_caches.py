@@ -48,6 +48,7 @@ EDITED = {
     "pipeline/graph.py": TRAINS,
     "pipeline/retrain.py": "",
     "pipeline/config/loading.py": "",
+    "pipeline/engines/options.py": "",
     "pipeline/kubeflow/submit.py": "",
     "pipeline/notify/events.py": "",
     "pipeline/notify/channels/webhook.py": "",
