@@ -16,6 +16,7 @@ from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config, workspace
+from pipeline.engines.readiness import check_engine
 from pipeline.running import local, preflight
 from pipeline.running.failure import explain
 from pipeline.running.request import Request, command_of
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             preflight.check_place(files)
             source = local.check(loaded, request)
             window = preflight.find_window(loaded, source)
+            # The work directory may not exist yet: workers see the data at least.
+            check_engine(loaded.beam, files=window.newest.files[:1])
             spans = (
                 f", spans {window.spans[0].name} to {window.newest.name}" if loaded.source.has_spans else ""
             )
