@@ -83,7 +83,7 @@ def test_a_run_survives_a_task_manager(whole: Started, tmp_path: Path) -> None:
     (home,) = Path(os.environ.get("FLINK_DIRECTORY", ROOT / ".flink")).glob("flink-*")
     _kill("taskexecutor.TaskManagerRunner")
     time.sleep(2)
-    manager = [str(home / "bin" / "taskmanager.sh"), "start", "-D", f"rest.port={whole.port}"]
+    manager = [str(home / "bin" / "taskmanager.sh"), "start", "-D", "taskmanager.host=localhost"]
     places = {"FLINK_CONF_DIR": "conf", "FLINK_LOG_DIR": "log", "FLINK_PID_DIR": "."}
     environment = {**os.environ, **{name: str(home.parent / place) for name, place in places.items()}}
     subprocess.run(manager, env=environment, check=True, capture_output=True)

@@ -18,12 +18,14 @@ import grpc
 import pytest
 
 from foundation.sections import ConfigurationError
+from pipeline import config
 from pipeline.config import ROOT
 from pipeline.config.profile import Beam
 from pipeline.engines.arguments import PLACES, as_environment
 from pipeline.engines.flink import Flink
 from pipeline.engines.readiness import check_engine, flink_of
 from pipeline.engines.watch import following
+from pipeline.kubeflow.compile import require_cluster
 
 GIBIBYTE = 1 << 30
 
@@ -348,6 +350,20 @@ def test_only_a_flink_that_is_named_is_followed() -> None:
     assert flink_of(Beam("FlinkRunner", options=("--flink_master=[local]",))) is None
     named = flink_of(Beam("FlinkRunner", options=("--flink_master", "https://flink:443/")))
     assert named and named.url == "https://flink:443"
+
+
+def test_kubeflow_refuses_an_engine_whose_workers_cannot_see_a_steps_artifacts() -> None:
+    loaded = config.load("taxi", "cluster", ["beam.runner=FlinkRunner"])
+    with pytest.raises(
+        ConfigurationError, match="runner is FlinkRunner, and a step on Kubeflow writes its artifacts"
+    ):
+        require_cluster(loaded)
+
+
+def test_the_jars_command_names_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.engines.jar", "--file", str(tmp_path / "none" / "beam.jar")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and done.stderr.endswith(f"is in no directory: make {tmp_path / 'none'}.\n")
 
 
 def test_a_steps_arguments_are_as_many_whatever_they_are() -> None:
