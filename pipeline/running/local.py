@@ -82,7 +82,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     started = time.monotonic()
     with recording_refusal(config, workspace, request):
         begun = begin_run(config, request)
-        check_engine(config.beam, workspace.root, preflight.find_window(config, source).newest.files[:1])
+        if not config.beam.is_local:
+            window = preflight.find_window(config, source)
+            check_engine(config.beam, workspace.root, window.newest.files[:1])
         data = inputs.read_data(config, workspace, source)
         log_file = workspace.logs / f"run-{begun.run_id}.log"
         decisive = {} if request.is_partial else inputs.read_inputs(config, data)
