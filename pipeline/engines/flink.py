@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
-from foundation.sections import ConfigurationError
+from pipeline.engines.unavailable import EngineUnavailable
 
 SECONDS = 4.0
 """To answer in; a job manager that is there takes milliseconds."""
@@ -19,7 +19,7 @@ ENDED = ("FINISHED", "FAILED", "CANCELED")
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class FlinkError(ConfigurationError):
+class FlinkError(EngineUnavailable):
     """Flink does not answer, or something else does."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from foundation.sections import ConfigurationError
 from pipeline.engines.address import split_address
 from pipeline.engines.identity import METHOD, SERVICE, Identity, identify
+from pipeline.engines.unavailable import EngineUnavailable
 
 SECONDS = 4.0
 """To answer in: a pool that is there does in milliseconds."""
@@ -78,7 +79,7 @@ def _ask(target: str, question: dict[str, Any]) -> dict[str, Any]:
                     f"The worker pool at {target} does not say which Python and code its workers have: start this "
                     f"project's, {_START}."
                 ) from error
-            raise ConfigurationError(
+            raise EngineUnavailable(
                 f"No worker pool answers at {target} ({error.code().name}): start it there, {_START}, or correct [beam]."
             ) from error
 

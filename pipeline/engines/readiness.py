@@ -17,6 +17,7 @@ from pipeline.engines.address import split_address
 from pipeline.engines.flink import Flink
 from pipeline.engines.options import FLINK, PORTABLE, has_flag, value_of
 from pipeline.engines.pool import check_pools
+from pipeline.engines.unavailable import EngineUnavailable
 
 _MEBIBYTE = 1 << 20
 _LEAST = 512 * _MEBIBYTE
@@ -39,7 +40,8 @@ def check_engine(beam: Beam, shared: Path | None = None, files: Sequence[Path] =
       files: Some of the data, which they must see.
 
     Raises:
-      ConfigurationError: In one sentence that names the thing and the fix.
+      EngineUnavailable: If it does not answer, or has no room now.
+      ConfigurationError: If it is another than the profile says; each in one sentence that names the thing and the fix.
     """
     if beam.is_local:
         return
@@ -75,7 +77,7 @@ def _check_flink(beam: Beam) -> None:
             )
         parallelism = _parallelism(beam)
         if overview["slots-available"] < parallelism:
-            raise ConfigurationError(
+            raise EngineUnavailable(
                 f"{flink.url} has {overview['slots-available']} free of {overview['slots-total']} slots, and "
                 f"--parallelism={parallelism} needs as many: lower it, wait for other jobs, or add task managers."
             )
@@ -148,7 +150,7 @@ def _check_job_service(address: str) -> None:
     try:
         socket.create_connection((host, port), timeout=_SECONDS).close()
     except OSError as error:
-        raise ConfigurationError(
+        raise EngineUnavailable(
             f"No job service of Beam answers at {address} ({error.strerror or error}): start it, or correct "
             "--job_endpoint in [beam] options."
         ) from error

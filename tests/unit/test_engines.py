@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foundation.sections import ConfigurationError
-from pipeline import config
+from pipeline import config, retrain
 from pipeline.config.profile import Beam
 from pipeline.engines.readiness import check_engine
 from pipeline.kubeflow.compile import require_cluster
@@ -56,6 +56,20 @@ def test_an_engine_that_has_everything_is_taken_and_a_local_run_asks_nobody(
 def test_flink_that_is_not_there_is_named(flink: Answers, jar: Path) -> None:
     flink.close()
     assert f"No Flink answers at http://{flink.address} (Connection refused)" in refusal(beam(flink, jar))
+
+
+def test_a_retraining_without_its_engine_is_to_be_tried_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A scheduler's pod gives up after status 2, and Flink may only be starting."""
+    profile = tmp_path / "nightly.toml"
+    profile.write_text("""extends = "flink"
+[beam]
+options = ["--flink_master=127.0.0.1:9", "--environment_type=LOOPBACK"]
+""")
+    given = ["--profile", str(profile), "--workdir", str(tmp_path / "runs")]
+    assert retrain.main(given) == retrain.TRY_LATER
+    assert "No Flink answers at http://127.0.0.1:9 (Connection refused)" in capsys.readouterr().err
 
 
 def test_something_else_at_flinks_address_is_named(flink: Answers, jar: Path) -> None:
