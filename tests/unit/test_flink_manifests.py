@@ -98,6 +98,13 @@ def test_each_flink_process_fits_its_container_and_has_no_rights(manifest: str, 
         }
 
 
+@pytest.mark.parametrize("manifest", ["job-manager.yaml", "task-manager.yaml"])
+def test_dash_d_stands_apart_as_flinks_script_takes_the_rest_for_a_host_and_a_port(manifest: str) -> None:
+    command, *arguments = deployment(manifest)["spec"]["containers"][0]["args"]
+    assert command == "start-foreground" and set(arguments[::2]) == {"-D"}
+    assert all("=" in setting for setting in arguments[1::2])
+
+
 def test_the_pools_port_is_one_everywhere() -> None:
     options = config.load("taxi", "flink").beam.options
     port = int(value_of(options, "environment_config").rpartition(":")[2])
