@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help wheel project run runs notebook retrain schema models score tensorboard compile image bench clean
-.PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
+.PHONY: flink test test-cluster test-workers test-kubeflow test-kubernetes test-flink test-fast test-platform check audit upgrade fix
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test-kubeflow: .venv/.ready
 
 test-kubernetes: .venv/.ready
 	@tests/cluster/run $(PYTHON) $(ARGS)
+
+test-flink: .venv/.ready ## run the tests of a real Flink (needs Java, PyPI, and Maven Central for Beam's jar)
+	@$(PYTHON) -m pytest tests/flink $(ARGS)
 
 # What can differ between two TFX lines: everything in one process, one whole life of a model, workers of
 # every kind, and each step of the compiled pipeline once.
@@ -94,6 +97,9 @@ score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARG
 
 runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
 	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)
+
+flink: .venv/.ready ## start a Flink and its workers here, for PROFILE=flink (needs Java; Ctrl+C ends it)
+	@PYTHON=$(PYTHON) deploy/flink/start
 
 tensorboard: .venv/.ready ## open the training logs
 	@.venv/bin/tensorboard --logdir $(WORKDIR)/$(DATASET)/logs

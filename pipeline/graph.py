@@ -64,6 +64,7 @@ def build(
     cache: bool = True,
     worker_pods: Mapping[str, Any] | None = None,
     report: bool = False,
+    beam_arguments: Sequence[Any] | None = None,
 ) -> Pipeline:
     """Wires the graph.
 
@@ -75,6 +76,7 @@ def build(
       worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods`; None where the Trainer's step
         runs the workers of a training itself.
       report: Whether the report is a step; a local run makes its own, also where a step failed.
+      beam_arguments: Texts or placeholders; None for the configuration's.
     """
     settings = config.settings
     learner_code = step_fingerprint(STEPS["Trainer"], config)
@@ -131,7 +133,7 @@ def build(
         components=steps,
         enable_cache=cache,
         metadata_connection_config=_metadata(workspace),
-        beam_pipeline_args=config.beam.arguments(),
+        beam_pipeline_args=list(beam_arguments or config.beam.arguments()),
     )
 
 

@@ -13,7 +13,8 @@ Exit status:
   2   wrong arguments or configuration
   3   trained, but not blessed: the model before stays live
   65  the data is missing, cannot be read, or was refused by the data gate (EX_DATAERR)
-  75  not done, try again later: another run has the workspace, or this one was interrupted (EX_TEMPFAIL)
+  75  not done, try again later: another run has the workspace, this one was interrupted, or Flink or a
+      worker pool does not answer (EX_TEMPFAIL)
   143 told to stop by SIGTERM; the next one starts where it stopped
 """
 
@@ -29,6 +30,7 @@ from foundation.lock import LockedError, locked
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
 from pipeline import config
+from pipeline.engines.unavailable import EngineUnavailable
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
 from pipeline.running.beginning import recording_refusal
@@ -69,8 +71,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         if options.verbose:
             raise
-        statuses = {LockedError: TRY_LATER, preflight.DataError: DATA_REFUSED}
-        return statuses.get(type(error), MISCONFIGURED)
+        later, refused = (LockedError, EngineUnavailable), preflight.DataError
+        return (
+            TRY_LATER
+            if isinstance(error, later)
+            else DATA_REFUSED
+            if isinstance(error, refused)
+            else MISCONFIGURED
+        )
     except Exception as error:
         print(explain(error), file=sys.stderr)
         if options.verbose:

@@ -32,6 +32,7 @@ from foundation.replacing import replace_file
 from foundation.saved_model import identity
 from foundation.sections import ConfigurationError
 from pipeline import config
+from pipeline.engines.readiness import check_engine
 from pipeline.running.console import quiet
 from pipeline.running.failure import explain
 from pipeline.workspace import workspace_of
@@ -104,6 +105,7 @@ def _check(options: argparse.Namespace) -> _Task:
     output = Path(options.output).absolute()
     task = _Task(loaded, version, model, files, reading, keys, output, options.format)
     _check_output(output, task.state)
+    check_engine(loaded.beam, files=files[:1])
     return task
 
 
@@ -228,9 +230,7 @@ def _show_progress(output: Path, stopped: threading.Event, stream: TextIO) -> No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m pipeline.score", description=__doc__
-    )  # fmt: skip
+    parser = Parser(prog="python -m pipeline.score", description=__doc__)
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")

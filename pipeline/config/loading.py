@@ -60,7 +60,6 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
 _LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
 _READ_ROWS = ("DataGate", "Transform", *_LEARN)
 _READ_LOG = ("Transform", "Trainer", "Evaluator", "ServingCheck", "RunReport")
-_USE_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Config:
     metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
-    beam: Beam = field(metadata={"beam": Table((PROFILE,), _USE_BEAM, Beam)})
+    beam: Beam = field(metadata={"beam": Table((PROFILE,), (), Beam)})
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
     app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
     kubeflow: Kubeflow | None = field(

@@ -4,22 +4,35 @@ from dataclasses import dataclass
 from typing import Literal
 
 from foundation.sections import require
+from pipeline.engines.options import DIRECT, check_options, check_runner
 
 
 @dataclass(frozen=True)
 class Beam:
-    """How Beam runs the data steps; `options` are passed to Beam as they are."""
+    """How Beam runs the data steps; `options` are passed to Beam as they are.
 
-    runner: str = "DirectRunner"
+    `worker_pools` is where this machine reaches the worker pools, as host:port: each address of the host is asked. It
+    is needed where the engine's own `--environment_config` names a side-car, which nobody else can reach.
+    """
+
+    runner: str = DIRECT
     direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
     direct_num_workers: int = 1
     options: tuple[str, ...] = ()
+    worker_pools: str = ""
 
     def __post_init__(self) -> None:
         require(
             0 <= self.direct_num_workers <= 10_000,
             f"direct_num_workers is {self.direct_num_workers}; it must be from 0 (one per core) to 10,000.",
         )
+        check_runner(self.runner)
+        check_options(self.options)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether Beam's pipelines run in the process of the step and its children."""
+        return self.runner == DIRECT
 
     def arguments(self) -> list[str]:
         """Beam's command-line arguments."""
@@ -28,7 +41,7 @@ class Beam:
                 f"--direct_running_mode={self.direct_running_mode}",
                 f"--direct_num_workers={self.direct_num_workers}",
             ]
-            if self.runner == "DirectRunner"
+            if self.is_local
             else []
         )
         # Without a container image or a setup option TFX builds an sdist of itself before every Beam

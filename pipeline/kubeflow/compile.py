@@ -33,12 +33,17 @@ def require_cluster(config: Config) -> Kubeflow:
     """The profile's `[kubeflow]` section.
 
     Raises:
-      ConfigurationError: If it has none.
+      ConfigurationError: If it has none, or what cannot be done there.
     """
     if config.kubeflow is None:
         raise ConfigurationError(
             f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
             "image, data_directory, models_directory and volumes."
+        )
+    if not config.beam.is_local:
+        raise ConfigurationError(
+            f"[beam] runner is {config.beam.runner}, and a step on Kubeflow writes its artifacts in its own pod, where no "
+            "worker elsewhere sees them: use DirectRunner there, or Flink from local_runner.py or pipeline.retrain."
         )
     # Checked here as well, so that a mistake is reported before TFX is imported.
     pods.worker_pods(config, config.kubeflow)

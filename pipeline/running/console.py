@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 
 
 @contextlib.contextmanager
@@ -105,7 +106,7 @@ class Progress(logging.Handler):
         self._interrupted = interrupted
         self._console = console
         self._status = console.status("Loading TFX and TensorFlow")
-        self._state = ""
+        self._state = self._running = ""
         self._started = 0.0
 
     @contextlib.contextmanager
@@ -125,17 +126,24 @@ class Progress(logging.Handler):
                 # A notebook goes on, and would show what absl says of everything.
                 logger.setLevel(level)
 
+    def say(self, text: str) -> None:
+        """A line below that of the node that runs."""
+        self._console.print(f"    {text}", style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """What the node that runs is doing now, shown until it does something else."""
+        self._status.update(f"{self._running} … {escape(text)}")
+
     def emit(self, record: logging.LogRecord) -> None:
         """Turns a log message into a line or a change of the status."""
         if record.name.startswith(("trainer_module", "components")):
-            self._console.print(
-                f"    {record.getMessage()}", style="dim", markup=False, highlight=False, soft_wrap=True
-            )
+            self.say(record.getMessage())
         elif record.msg == self._STARTS:
             if self._interrupted.is_set():
                 raise KeyboardInterrupt
             self._state, self._started = "executed", time.monotonic()
-            self._status.update(f"{_node(record)} …")
+            self._running = _node(record)
+            self.note("")
         elif record.msg == self._CACHED:
             self._state = "cached"
         elif record.msg == self._FINISHED:

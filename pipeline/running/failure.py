@@ -1,5 +1,6 @@
 """How a failed run reports its error."""
 
+import re
 import signal
 import textwrap
 from collections.abc import Iterator
@@ -35,9 +36,27 @@ def is_interruption(error: BaseException) -> bool:
 
 
 def _shorten(error: BaseException) -> str:
-    """Type and message on one line."""
-    text = " ".join(str(error).split()) or "no message"
+    """Type and message on one line; of an engine's trace its last cause."""
+    text = " ".join(last_cause(str(error)).split()) or "no message"
     return f"{type(error).__name__}: {textwrap.shorten(text, _SHOWN, placeholder=' …')}"
+
+
+def last_cause(text: str) -> str:
+    """What began it, in the stack trace that an engine on the JVM gave as its message; other texts as they are.
+
+    Flink's REST API hands traces on as JSON, so with the letters `\\n`; a worker's own Python trace ends the last cause.
+    """
+    _, caused, cause = text.replace("\\n", "\n").replace("\\t", "\t").rpartition("Caused by: ")
+    if not caused:
+        return text
+    if "Traceback (most recent call last)" in cause and (lines := _OF_PYTHON.findall(cause)):
+        return lines[-1]
+    first, *_ = cause.splitlines()
+    return _OF_JAVA.sub("", first) or first
+
+
+_OF_PYTHON = re.compile(r"^[A-Za-z_][\w.]*: .+$", re.MULTILINE)
+_OF_JAVA = re.compile(r"^(?:(?:[\w$]+\.)+[\w$]+: ?)+")
 
 
 def find_user_error(error: BaseException) -> UserError | None:

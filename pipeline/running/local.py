@@ -11,6 +11,9 @@ from foundation import project
 from foundation.lock import locked
 from foundation.process import without_collection
 from pipeline.config import Config
+from pipeline.engines.arguments import as_environment, placeholders
+from pipeline.engines.readiness import check_engine, flink_of
+from pipeline.engines.watch import following
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
@@ -20,7 +23,7 @@ from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
 from pipeline.running.settling import log_traceback, settle
-from pipeline.runs.run import RUNNING, SUCCEEDED, Run
+from pipeline.runs.run import KILLED, RUNNING, SUCCEEDED, Run, read_runs
 from pipeline.runs.run import settle_killed as mark_killed
 from pipeline.workspace import Workspace
 from trainer_module.run import HIDDEN_GPUS
@@ -78,6 +81,9 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     started = time.monotonic()
     with recording_refusal(config, workspace, request):
         begun = begin_run(config, request)
+        if not config.beam.is_local:
+            window = preflight.find_window(config, source)
+            check_engine(config.beam, workspace.root, window.newest.files[:1])
         data = inputs.read_data(config, workspace, source)
         log_file = workspace.logs / f"run-{begun.run_id}.log"
         decisive = {} if request.is_partial else inputs.read_inputs(config, data)
@@ -87,14 +93,17 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
     if project.OWN is not None:
         # Beam's own processes import the project's modules too, from whatever directory this run was started in.
         os.environ["PYTHONPATH"] = project.python_path(os.environ)
+    job = f"{config.name}-{begun.run_id}"
+    os.environ.update(as_environment([*config.beam.arguments(), f"--job_name={job}"]))
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}
-    earlier = None
+    earlier, notes = None, list[str]()
     with interruptible() as asked, contextlib.ExitStack() as stack:
         stream = sys.stdout if request.verbose else stack.enter_context(terminal.quiet(log_file))
         console = terminal.open_console(stream)
         console.print(f"Pipeline {config.name}, profile {config.profile}, data {source}", soft_wrap=True)
         try:
-            with terminal.Progress(console, asked, then).watching():
+            progress, killed = terminal.Progress(console, asked, then), _killed_jobs(config, workspace)
+            with progress.watching(), following(flink_of(config.beam), job, killed, progress) as notes:
                 earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source, data)
             ended = dataclasses.replace(begun, status=SUCCEEDED)
@@ -108,7 +117,15 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
         finally:
             _end_serving_process()
+        ended = dataclasses.replace(ended, notes=(*ended.notes, *notes))
         return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
+
+
+def _killed_jobs(config: Config, workspace: Workspace) -> list[str]:
+    """Names of jobs of runs that were killed, so that nobody has cancelled them."""
+    if config.beam.is_local:
+        return []
+    return [f"{config.name}-{run.run_id}" for run in read_runs(workspace) if run.status == KILLED]
 
 
 def _start_serving_process() -> None:
@@ -155,7 +172,7 @@ def _run_graph(
         live_model=live_model,
         serving_logs_state=preflight.state_of(config.serving_logs),
     )
-    pipeline = build(config, workspace, now, cache=request.cache)
+    pipeline = build(config, workspace, now, cache=request.cache, beam_arguments=placeholders())
     options = None
     if request.is_partial:
         options = RunOptions(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from foundation.sections import ConfigurationError, UserError
 from pipeline import config
+from pipeline.engines.readiness import check_engine
 from pipeline.running import edits, local, preflight
 from pipeline.running.console import quiet
 from pipeline.running.plan import Plan
@@ -83,6 +84,8 @@ class Session:
         preflight.check_place(self.workspace)
         source = local.check(self.config, request)
         window = preflight.find_window(self.config, source)
+        # The work directory may not exist yet: workers see the data at least.
+        check_engine(self.config.beam, files=window.newest.files[:1])
         spans = tuple(span.name for span in window.spans) if self.config.source.has_spans else ()
         return Plan(request.selected, source, spans, self.workspace.root)
 

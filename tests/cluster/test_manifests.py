@@ -152,6 +152,11 @@ def test_the_monitoring_is_accepted_twice(cluster: tuple[ControlPlane, Node]) ->
         apply(cluster[0], "-k", DEPLOY / "monitoring")
 
 
+def test_flink_is_accepted_twice(cluster: tuple[ControlPlane, Node]) -> None:
+    for _ in range(2):
+        apply(cluster[0], "--dry-run=server", "-n", "kubeflow", "-k", DEPLOY / "flink")
+
+
 def test_the_trainers_account_may_do_what_it_needs_and_nothing_else(namespace: Namespace) -> None:
     account = f"system:serviceaccount:{namespace.name}:tfx-trainer"
 

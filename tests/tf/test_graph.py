@@ -133,7 +133,7 @@ CHANGES = {
 
 
 def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
-    """Those of the graph with all its steps; Beam's options are no step's parameters."""
+    """Those of the graph with all its steps."""
     schema = tmp_path / "other.pbtxt"
     schema.write_text((config.ROOT / "datasets" / "taxi.schema.pbtxt").read_text() + "# reviewed again\n")
     base = ["source.pattern='{SPAN}/*.csv'", "app.formats=['tfjs']"]
@@ -160,6 +160,6 @@ def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
         name: set(table.steps)
         for each in dataclasses.fields(config.Config)
         for name, table in each.metadata.items()
-        if table.steps and name != "beam"
+        if table.steps
     }
     assert found == declared

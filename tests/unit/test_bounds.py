@@ -26,7 +26,7 @@ KEYS = [
     "evaluation.slices", "evaluation.threshold", "evaluation.min_slice_rows", "metrics.f1", "loss.kind", "loss.delta",
     "source.format", "source.delimiter", "source.package", "source.path", "source.schema", "source.pattern",
     "source.null_values", "source.columns", "source.encoding", "beam.runner", "beam.direct_num_workers",
-    "beam.options", "beam.direct_running_mode", "serving.address", "app.formats", "drift.action", "drift.window",
+    "beam.options", "beam.direct_running_mode", "beam.worker_pools", "serving.address", "app.formats", "drift.action", "drift.window",
     "retention.runs", "retention.spans", "notify.webhook", "notify.timeout_seconds", "notify.retries", "log.user",
     "kubeflow.image", "kubeflow.version", "steps.Trainer.gpus", "steps.Trainer.memory", "steps.default.environment",
 ]  # fmt: skip

@@ -50,6 +50,7 @@ EDITED = {
     "pipeline/graph.py": TRAINS,
     "pipeline/retrain.py": "",
     "pipeline/config/loading.py": "",
+    "pipeline/engines/options.py": "",
     "pipeline/kubeflow/submit.py": "",
     "pipeline/notify/events.py": "",
     "pipeline/project/layout.py": "",

@@ -64,6 +64,35 @@ def test_a_profile_extends_another(tmp_path: Path) -> None:
     assert (loaded.settings.training.epochs, loaded.beam.direct_num_workers) == (8, 2)
 
 
+def test_a_profile_of_ones_own_extends_one_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "workstation"\n')
+    loaded = config.load(write(tmp_path, MINIMAL), str(tmp_path / "mine.toml"))
+    assert loaded.settings.training.strategy == "mirrored"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["beam.runner=Flinkrunner"], "did you mean 'FlinkRunner'?"),
+        (["beam.runner=x.y.Runner"], "must be one of DirectRunner, FlinkRunner, PortableRunner"),
+        (["beam.runner=SparkRunner"], "SparkRunner does not work with this pipeline"),
+        (["beam.runner=DataflowRunner"], "DataflowRunner does not work with this pipeline"),
+        (["beam.options=['--flink_masterr=x']"], "did you mean '--flink_master'?"),
+        (["beam.options=['--parallelism', '2', '3']"], "'3', which must begin with two hyphens"),
+        (["beam.options=['parallelism=2']"], "'parallelism=2', which must begin with two hyphens"),
+        (["beam.options=['--runner=FlinkRunner']"], "write the key runner instead"),
+        ([f"beam.options={['--experiments=a'] * 50}"], "has 50 entries, and 40 are the most"),
+    ],
+)
+def test_beams_runner_and_options_are_checked_by_name(overrides: list[str], expected: str) -> None:
+    assert expected in refusal("taxi", *overrides)
+
+
+def test_options_of_flink_that_only_its_job_server_declares_are_taken() -> None:
+    taken = ["--object_reuse", "--parallelism", "2", "--experiments=pre_optimize=all"]
+    assert config.load("taxi", "laptop", [f"beam.options={taken}"]).beam.options == tuple(taken)
+
+
 def test_a_profile_that_extends_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('extends = "b"\n')
     (tmp_path / "b.toml").write_text('extends = "a"\n')

@@ -45,6 +45,31 @@ def test_a_message_of_many_lines_keeps_more_than_the_first_and_less_than_a_scree
     assert len(shown) < 330 and "\n" not in shown
 
 
+FLINK_TRACE = (
+    "Pipeline taxi_7 failed in state FAILED: org.apache.flink.util.FlinkException: JobManager failed\\n"
+    + "\\tat org.apache.flink.Some.method(Some.java:1)\\n" * 40
+    + "Caused by: java.util.concurrent.CompletionException: java.io.IOException: "
+)
+
+
+def test_of_an_engines_trace_the_last_cause_is_shown() -> None:
+    """Flink's traces are of three thousand characters, and only the last cause says what to do."""
+    cause = "Insufficient number of network buffers: required 512, but only 483 available."
+    shown = explain(RuntimeError(f"{FLINK_TRACE}{cause}\\n\\tat x.Y.z(Y.java:2)\\n\\t... 1 more"))
+    assert shown == f"RuntimeError: {cause}"
+
+
+def test_of_a_workers_trace_inside_an_engines_the_last_line_is_shown() -> None:
+    worker = (
+        "Error received from SDK harness for instruction 4: Traceback (most recent call last):\n"
+        "  File \"worker.py\", line 3, in process\nKeyError: 'fare'\n\nDuring handling of it:\n"
+        "ValueError: trips.csv has no fare [while running 'ReadRows']\n\n\tat x.Y.z(Y.java:2)\n"
+    )
+    assert explain(RuntimeError(FLINK_TRACE + worker)) == (
+        "RuntimeError: ValueError: trips.csv has no fare [while running 'ReadRows']"
+    )
+
+
 def test_an_interruption_says_that_nothing_is_lost() -> None:
     assert "the next run starts where this one stopped" in explain(KeyboardInterrupt())
 

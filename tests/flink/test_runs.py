@@ -1,0 +1,97 @@
+"""Runs on a real Flink, as a user starts them: the whole graph, an interruption, a task manager that dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import ROOT
+from pipeline.engines.flink import Flink
+
+from .conftest import Started
+
+
+def command(whole: Started, workdir: Path, *arguments: str) -> list[str]:
+    options = [
+        f"--flink_master={whole.address}", "--flink_version=1.19", "--environment_type=EXTERNAL",
+        f"--environment_config=localhost:{whole.pool}", "--environment_cache_millis=30000", "--parallelism=2",
+    ]  # fmt: skip
+    setting = f"beam.options={json.dumps(options)}"
+    return [
+        sys.executable,
+        "local_runner.py",
+        "--profile",
+        "flink",
+        "--workdir",
+        str(workdir),
+        "--set",
+        setting,
+        *arguments,
+    ]
+
+
+def run(whole: Started, workdir: Path, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        command(whole, workdir, *arguments),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((workdir / "taxi" / "run_summary.json").read_text())
+
+
+def test_taxi_runs_whole_and_each_of_its_jobs_finishes(whole: Started, tmp_path: Path) -> None:
+    summary = run(whole, tmp_path)
+    assert summary["blessed"] and summary["metrics"]["auc"] > 0.93
+    jobs = Flink(whole.address).jobs(f"taxi-{summary['run_id']}")
+    # ExampleGen, StatisticsGen, Transform, Evaluator.
+    assert [job.state for job in jobs] == ["FINISHED"] * 4
+
+
+def test_an_interrupted_run_leaves_no_job(whole: Started, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(whole, tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "Flink job taxi-" in line:
+            break
+    os.kill(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143 and "was cancelled" in said
+    assert all(job.has_ended for job in Flink(whole.address).jobs("taxi-"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the task manager in /proc")
+def test_a_run_survives_a_task_manager(whole: Started, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(whole, tmp_path, "--to", "StatisticsGen"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )  # fmt: skip
+    assert process.stdout
+    for line in process.stdout:
+        if "Flink job taxi-" in line:
+            break
+    (home,) = Path(os.environ.get("FLINK_DIRECTORY", ROOT / ".flink")).glob("flink-*")
+    _kill("taskexecutor.TaskManagerRunner")
+    time.sleep(2)
+    manager = [str(home / "bin" / "taskmanager.sh"), "start", "-D", "taskmanager.host=localhost"]
+    places = {"FLINK_CONF_DIR": "conf", "FLINK_LOG_DIR": "log", "FLINK_PID_DIR": "."}
+    environment = {**os.environ, **{name: str(home.parent / place) for name, place in places.items()}}
+    subprocess.run(manager, env=environment, check=True, capture_output=True)
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+
+
+def _kill(main_class: str) -> None:
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        if main_class in status.read_text(errors="replace"):
+            os.kill(int(status.parent.name), signal.SIGKILL)
