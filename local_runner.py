@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
             spans = (
                 f", spans {window.spans[0].name} to {window.newest.name}" if loaded.source.has_spans else ""
             )
-            print(f"Would run {', '.join(request.selected)}\non {source}{spans}, into {files.root}")
+            print(
+                f"Would run {', '.join(node for node in request.selected if node in loaded.nodes)}\non {source}{spans}, into {files.root}"
+            )
             return 0
         summary = local.run(loaded, files, request)
     except ConfigurationError as error:

@@ -23,7 +23,7 @@ from components.run_report.text import clean
 from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
 from pipeline.runs.comparison import compare, write_page
-from pipeline.runs.display import describe_metrics
+from pipeline.runs.display import describe_metrics, describe_tuning
 from pipeline.runs.run import StoredRun, read_runs
 from pipeline.workspace import Workspace
 
@@ -134,6 +134,7 @@ def _describe(stored: StoredRun) -> Iterator[tuple[str, Any]]:
     yield "error", run.error
     yield "code", run.code
     yield from describe_metrics(run)
+    yield from describe_tuning(run)
     if how := run.distribution:
         yield (
             "trained",
