@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run runs retrain schema models score tensorboard compile image bench clean
+.PHONY: help run tune freeze runs retrain schema models score tensorboard compile image bench clean
 .PHONY: test test-cluster test-workers test-kubeflow test-kubernetes test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -88,6 +88,13 @@ models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --
 score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARGS="--keys id,day")
 	@$(PYTHON) -m pipeline.score --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
 	  --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+
+tune: .venv/.ready ## search for better settings of training, as [tuning] says (DATASET=, ARGS="--set ...")
+	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
+	  --to Tuner --set tuning.on=true $(ARGS)
+
+freeze: .venv/.ready ## write the settings that tuning found into the dataset file (DATASET=)
+	@$(PYTHON) -m pipeline.freeze --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
 runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
 	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)

@@ -72,7 +72,8 @@ class Search:
                 going = self._promote(going, index, rounds)
         said = list(notes)
         if not in_time:
-            said.append(f"the search was stopped after {minutes:g} minutes, before all trials were finished")
+            spent = (time.monotonic() - started) / 60
+            said.append(f"the search was stopped after {spent:.3g} minutes, before all trials were finished")
         return Outcome(tuple(self._trials), self._best(), tuple(said))
 
     def _train_round(

@@ -153,11 +153,14 @@ def check_tuning(table: Any, lower: Tables, where: str) -> None:
 
 
 def _remove(tables: Any, path: list[str]) -> None:
-    *above, last = path
-    for key in above:
-        tables = tables.get(key) if isinstance(tables, dict) else None
-    if isinstance(tables, dict):
-        tables.pop(last, None)
+    """Removes a key, and the tables above it that hold nothing then."""
+    first, *below = path
+    if not isinstance(tables, dict) or first not in tables:
+        return
+    if below:
+        _remove(tables[first], below)
+    if not below or tables[first] == {}:
+        del tables[first]
 
 
 def _flatten(table: Any, where: str, above: str = "") -> dict[str, Mapping[str, Any]]:
