@@ -47,12 +47,13 @@ def _put(tables: Tables, path: Sequence[str], value: Any, shown: str) -> None:
 
 
 def _replace(text: str, table: str, name: str, literal: str) -> str:
+    end_of_line = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines(keepends=True)
     header = re.compile(rf"\s*\[\s*{re.escape(table)}\s*\]\s*(#.*)?$")
     begin = next((place for place, line in enumerate(lines) if header.match(line)), None)
     if begin is None:
-        gap = "\n" if text.endswith("\n") or not text else "\n\n"
-        return f"{text}{gap}[{table}]\n{name} = {literal}\n"
+        gap = end_of_line if text.endswith("\n") or not text else 2 * end_of_line
+        return f"{text}{gap}[{table}]{end_of_line}{name} = {literal}{end_of_line}"
     after = range(begin + 1, len(lines))
     end = next((place for place in after if re.match(r"\s*\[", lines[place])), len(lines))
     given = re.compile(rf"\s*{re.escape(name)}\s*=\s*")
@@ -65,8 +66,8 @@ def _replace(text: str, table: str, name: str, literal: str) -> str:
     while end > begin + 1 and re.match(r"\s*(#.*)?$", lines[end - 1]):
         end -= 1
     if not lines[end - 1].endswith("\n"):
-        lines[end - 1] += "\n"
-    lines.insert(end, f"{name} = {literal}\n")
+        lines[end - 1] += end_of_line
+    lines.insert(end, f"{name} = {literal}{end_of_line}")
     return "".join(lines)
 
 

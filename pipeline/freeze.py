@@ -66,7 +66,8 @@ def freeze(loaded: Config, run: Run) -> str:
     values = dict(run.tuned)
     if "tuning" in read_toml(path):
         values["tuning.on"] = False
-    text = replace_values(path.read_text(encoding="utf-8"), values, str(path))
+    # As bytes: the ends of lines stay what they are.
+    text = replace_values(path.read_bytes().decode(), values, str(path))
     try:
         replace_file(path, text)
     except OSError as error:

@@ -187,6 +187,9 @@ def test_freezing_changes_values_and_keeps_comments_and_layout() -> None:
         "learning_rate = 0.05      # of Adam, # as ever", "epochs = 12", 'optimizer = "sgd"', "",
         "# What may be tried.", "[tuning]", "trials = 3", "on = false",
     ]  # fmt: skip
+    windows = TEXT.replace("\n", "\r\n")
+    changed = replace_values(TEXT, values, "x.toml")
+    assert replace_values(windows, values, "x.toml") == changed.replace("\n", "\r\n")
     assert (
         replace_values("name = 'x'\n", {"training.epochs": 3}, "x.toml")
         == "name = 'x'\n\n[training]\nepochs = 3\n"

@@ -91,8 +91,8 @@ class Search:
         for result, number in results.items():
             if result.is_file():
                 self._take(number, result, index)
-            else:
-                open_tasks.append(Task(self._job(number, settings[number], share), result))
+            elif len(self._trials[number].curve) < (job := self._job(number, settings[number], share)).epochs:
+                open_tasks.append(Task(job, result))
         if len(results) > len(open_tasks):
             _LOG.info(
                 "tuning: %d trials of round %d were trained before", len(results) - len(open_tasks), index + 1
