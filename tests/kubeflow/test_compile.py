@@ -150,6 +150,7 @@ def test_the_platform_document_says_what_pods_need(site: Site, documents: Docume
         "ExampleGen": {"data": f"{volumes}/data"},
         "BaselineModel": models,
         "Trainer": models,
+        "Tuner": models,
         "Pusher": {**models, "extra": "/mnt/extra"},
     }
     assert all(pod["imagePullSecret"][0]["secretName"] == "registry" for pod in pods.values())
