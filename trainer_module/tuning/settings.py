@@ -14,8 +14,6 @@ from foundation.sections import (
     require,
 )
 
-Scalar = int | float | str | bool
-
 
 @dataclass(frozen=True)
 class Range:
