@@ -17,7 +17,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help wheel project run runs notebook retrain schema models score tensorboard compile image bench clean
+.PHONY: help wheel project run tune freeze runs notebook retrain schema models score tensorboard compile image bench clean
 .PHONY: flink test test-cluster test-workers test-kubeflow test-kubernetes test-flink test-fast test-platform check audit upgrade fix
 
 help: ## show this list
@@ -94,6 +94,13 @@ models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --
 score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARGS="--keys id,day")
 	@$(PYTHON) -m pipeline.score --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
 	  --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
+
+tune: .venv/.ready ## search for better settings of training, as [tuning] says (DATASET=, ARGS="--set ...")
+	@$(PYTHON) local_runner.py --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
+	  --to Tuner --set tuning.on=true $(ARGS)
+
+freeze: .venv/.ready ## write the settings that tuning found into the dataset file (DATASET=)
+	@$(PYTHON) -m pipeline.freeze --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) $(ARGS)
 
 runs: .venv/.ready ## list past runs (ARGS="show RUN", "compare RUN RUN"; RUN may be latest, latest~1)
 	@$(PYTHON) -m pipeline.runs --workdir $(WORKDIR) $(ARGS)

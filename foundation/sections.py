@@ -117,14 +117,27 @@ def read_toml(path: Path, shown: str = "") -> Tables:
     Raises:
       ConfigurationError: If the file is missing or is not TOML.
     """
+    shown = shown or str(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"), shown)
     except OSError as error:
-        raise ConfigurationError(f"{shown or path} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(f"{shown} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{shown} is not valid TOML: {error}.") from error
+
+
+def parse_toml(text: str, shown: str) -> Tables:
+    """The tables of a TOML text, called `shown` in errors.
+
+    Raises:
+      ConfigurationError: If it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
     except RecursionError as error:
-        raise ConfigurationError(f"{shown or path} is nested too deeply: write it flat.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{shown or path} is not valid TOML: {error}.") from error
+        raise ConfigurationError(f"{shown} is nested too deeply: write it flat.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{shown} is not valid TOML: {error}.") from error
 
 
 def parse_override(text: str, known: Iterable[str]) -> Tables:

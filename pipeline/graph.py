@@ -27,6 +27,7 @@ from components.schema.reviewed_schema import ReviewedSchema
 from components.serving_check.component import ServingCheck
 from components.statistics_gen.component import StatisticsGen
 from components.transform.component import Transform
+from components.tuner.component import Tuner
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import add_code, fingerprint, step_fingerprint
 from pipeline.nodes import STEPS
@@ -98,7 +99,8 @@ def build(
     transform = _transform(config, **given)
     transform.add_upstream_node(gate)
     baseline = BaselineModel(push_directory=str(workspace.serving), live_model=now.live_model)
-    trainer = _trainer(config, workspace, transform, given["schema"], baseline, worker_pods)
+    tuner = _tuner(config, workspace, transform)
+    trainer = _trainer(config, workspace, transform, given["schema"], baseline, tuner, worker_pods)
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
     evaluator = Evaluator(
@@ -113,7 +115,8 @@ def build(
         model_blessing=evaluator.outputs["blessing"], infra_blessing=serving_check.outputs["blessing"],
     )  # fmt: skip
     steps = [
-        examples, statistics, schema, validator, gate, transform, trainer, baseline, evaluator, serving_check, pusher
+        examples, statistics, schema, validator, gate, transform, *([tuner] if tuner else []), trainer, baseline,
+        evaluator, serving_check, pusher,
     ]  # fmt: skip
     if config.app.formats:
         pushed = pusher.outputs["pushed_model"]
@@ -190,12 +193,22 @@ def _transform(config: Config, **inputs: Any) -> Transform:
     )
 
 
+def _tuner(config: Config, workspace: Workspace, transform: Transform) -> Tuner | None:
+    if not config.tuning.is_wanted:
+        return None
+    return Tuner(
+        config.settings, config.tuning, config.learned_splits, recovery_root=str(workspace.recovery),
+        examples=transform.outputs["transformed_examples"], transform_graph=transform.outputs["transform_graph"],
+    ).with_id("Tuner")  # fmt: skip
+
+
 def _trainer(
     config: Config,
     workspace: Workspace,
     transform: Transform,
     schema: Any,
     baseline: BaseComponent,
+    tuner: BaseComponent | None,
     worker_pods: Mapping[str, Any] | None,
 ) -> Trainer:
     return Trainer(
@@ -204,6 +217,7 @@ def _trainer(
         schema=schema,
         # Only then: otherwise every push would have the next run train again.
         base_model=baseline.outputs["model"] if config.settings.training.warm_start else None,
+        hyperparameters=tuner.outputs["best"] if tuner else None,
         run_fn="components.trainer_pods.distributed_trainer.run_fn"
         if worker_pods
         else "trainer_module.run.run_fn",
@@ -222,9 +236,11 @@ def _report(config: Config, steps: Sequence[BaseComponent], learner_code: str) -
     """The report on `steps`; says which step's output each of its inputs is."""
     made = {step.id: step.outputs for step in steps}
     edges = [(source.producer_component_id, step.id) for step in steps for source in step.inputs.values()]
+    tuned = {"tuning": made["Tuner"]["trials"]} if "Tuner" in made else {}
     return RunReport(
         config.settings,
         edges,
+        **tuned,
         examples=made["ExampleGen"]["examples"],
         schema=made["SchemaGen"]["schema"],
         statistics=made["StatisticsGen"]["statistics"],

@@ -18,11 +18,13 @@ class Job:
       train_files: Transformed examples of the train split, gzip TFRecords.
       eval_files: The same of the eval split.
       transform_graph: Output directory of TFT.
-      model_directory: Where the SavedModel appears, whole or not at all.
+      model_directory: Where the SavedModel appears, whole or not at all; "" for a trial, which leaves none.
       log_directory: TensorBoard events, the report, worker logs.
       recovery_directory: Seen by all workers; what is needed to continue, removed in the end.
       settings: Features, label, model, training.
       base_model: The SavedModel to start from where the settings say so; "" if there is none.
+      pause_after: Epochs after which a trial is left as it is, so that another job with the same recovery directory
+        can go on; 0 for a training that goes to its end.
     """
 
     train_files: tuple[str, ...]
@@ -33,6 +35,12 @@ class Job:
     recovery_directory: str
     settings: Settings
     base_model: str = ""
+    pause_after: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """To train, those of earlier processes included."""
+        return min(self.pause_after or self.settings.training.epochs, self.settings.training.epochs)
 
     def to_json(self) -> dict[str, Any]:
         """The job as `from_json` reads it."""

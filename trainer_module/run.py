@@ -11,6 +11,7 @@ from trainer_module.distribution.cluster import Cluster
 from trainer_module.distribution.launcher import launch
 from trainer_module.job import Job, recovery_below
 from trainer_module.settings import Settings
+from trainer_module.tuning.space import with_values
 
 HIDDEN_GPUS = "TRAINER_CUDA_VISIBLE_DEVICES"
 """Set by a runner that hid the GPUs from its own process: what the Trainer's should see."""
@@ -26,7 +27,8 @@ def run_fn(fn_args: Any) -> None:
     """
     import tensorflow as tf
 
-    config = fn_args.custom_config
+    # What the Tuner found, where the graph has one.
+    config = with_values(fn_args.custom_config, fn_args.hyperparameters or {})
 
     def expand(patterns: list[str]) -> tuple[str, ...]:
         return tuple(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)))

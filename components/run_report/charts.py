@@ -32,6 +32,8 @@ class Series:
     name: str
     points: Sequence[Sequence[float]]
     style: str = "a"
+    joined: bool = True
+    """Whether its points are the ends of lines."""
 
 
 def line_chart(
@@ -71,7 +73,7 @@ def line_chart(
                 at_x, at_y = place(x, y)
                 path += f"{pen}{at_x:.1f} {at_y:.1f}"
                 marks.append((at_x, at_y, f"{one.name}: {number(y)} at {number(x)}"))
-                pen = "L"
+                pen = "L" if one.joined else "M"
             else:
                 pen = "M"
         return one.style, path, marks if len(one.points) <= _POINTS_SHOWN else []

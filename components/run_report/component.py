@@ -52,11 +52,12 @@ def RunReportStep(
     gate: InputArtifact[standard_artifacts.ExampleAnomalies] = None,
     baseline_model: InputArtifact[standard_artifacts.Model] = None,
     pushed_model: InputArtifact[standard_artifacts.PushedModel] = None,
+    tuning: InputArtifact[File] = None,
 ) -> None:
     """Writes `PAGE` into `report`, and the whole split's metrics into `metrics` and its properties.
 
     Inputs are what the run's steps made; those that may be None are so where nothing was compared, had been pushed,
-    or was pushed. Of the parameters, which are texts, `name` is the pipeline's, `configuration` the run's as JSON,
+    was pushed, or was tuned. Of the parameters, which are texts, `name` is the pipeline's, `configuration` the run's as JSON,
     `edges` says in JSON whose output goes into which step, [[step, step]], and `code` is the fingerprint of the
     learner's code.
     """
@@ -67,7 +68,7 @@ def RunReportStep(
     }  # fmt: skip
     read = {
         "statistics": statistics, "anomalies": anomalies, "drift": gate, "training": model_run,
-        "evaluation": evaluation,
+        "evaluation": evaluation, "tuning": tuning,
     }  # fmt: skip
     document = assemble(
         Header(

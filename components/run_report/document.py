@@ -18,6 +18,7 @@ from components.run_report.decision import Decision, Outcome, decide, key_figure
 from components.run_report.lineage import Lineage
 from components.run_report.statistics import Statistics, read_statistics
 from components.run_report.training import Training, read_training
+from components.run_report.tuning import Tuning, read_tuning
 from foundation.sections import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Report:
     spans: str = ""
     anomalies: tuple[Anomaly, ...] | None = None
     drift: tuple[Distance, ...] | None = None
+    tuning: Tuning | None = None
     training: Training | None = None
     evaluation: Verdict | None = None
     timing: tuple[StepTime, ...] = ()
@@ -90,7 +92,7 @@ def assemble(
     Args:
       header: What stands around them.
       outcome: How the run ended.
-      directories: Section → the artifact that it is read from, for those of the five read here that have one.
+      directories: Section → the artifact that it is read from, for those of the six read here that have one.
       missing: Section → why there is nothing to read.
       lineage: Reads the lineage, given the main metric in words.
       reproduction: Reads that section.
@@ -124,6 +126,7 @@ def assemble(
         spans=spans,
         anomalies=section("anomalies", read_anomalies),
         drift=order_drift(measured) or section("drift", read_drift),
+        tuning=section("tuning", read_tuning),
         training=training,
         evaluation=verdict,
         timing=timing,

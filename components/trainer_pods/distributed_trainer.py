@@ -41,6 +41,7 @@ from foundation.sections import UserError
 from trainer_module.job import Job
 from trainer_module.settings import Settings
 from trainer_module.training.settings import Training
+from trainer_module.tuning.space import with_values
 
 _LOG = logging.getLogger("trainer_module.pods")
 _POLL_SECONDS = 2.0
@@ -62,7 +63,7 @@ def run_fn(fn_args: Any) -> None:
       WorkersError: If a worker fails or never starts.
       ApiError: If Kubernetes refuses what is asked of it.
     """
-    config = fn_args.custom_config
+    config = with_values(fn_args.custom_config, fn_args.hyperparameters or {})
     pods = WorkerPods(**config["worker_pods"])
     settings = Settings.from_json(config)
     # The same for a retry of this step, whose leftovers it replaces and whose checkpoints it takes over.

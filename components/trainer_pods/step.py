@@ -8,7 +8,7 @@ from components.step import MODELS, TRAINING, Step
 
 STEP = Step(
     "Trainer",
-    after="Transform",
+    after="Tuner",
     code=("trainer_module.run",),
     chosen=lambda config: config.settings.modules,
     optional_inputs=("base_model",),

@@ -8,6 +8,7 @@ from pipeline.config.columns import check_columns
 from pipeline.config.dataset import Evaluation
 from pipeline.config.window import Window
 from trainer_module.tasks import named
+from trainer_module.tuning.space import check_space
 
 if TYPE_CHECKING:
     from pipeline.config.loading import Config
@@ -31,6 +32,7 @@ def check_agreement(config: "Config", where: str) -> None:
             "keep at least those."
         )
     check_columns(config, where)
+    check_space(config.tuning, config.settings, where)
     check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)
     of_model = config.settings.model.metric_names(config.settings.log)
     names = (*rules.metric_names(config.metrics), *of_model)

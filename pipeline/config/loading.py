@@ -47,6 +47,7 @@ from trainer_module.losses import read_loss
 from trainer_module.models import check_model, read_model
 from trainer_module.settings import Settings
 from trainer_module.training.settings import Training, check_training
+from trainer_module.tuning.settings import Tuning, check_tuning, read_tuning
 
 ROOT = project.PACKAGE
 
@@ -57,9 +58,9 @@ def _read_gates(table: Any, where: str) -> dict[str, Gate]:
     return {metric: read_section(Gate, gate, inside(where, metric)) for metric, gate in table.items()}
 
 
-_LEARN = ("Trainer", "ServingCheck", "AppExporter", "RunReport")
+_LEARN = ("Tuner", "Trainer", "ServingCheck", "AppExporter", "RunReport")
 _READ_ROWS = ("DataGate", "Transform", *_LEARN)
-_READ_LOG = ("Transform", "Trainer", "Evaluator", "ServingCheck", "RunReport")
+_READ_LOG = ("Transform", "Tuner", "Trainer", "Evaluator", "ServingCheck", "RunReport")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class Config:
             "loss": Table((DATASET,), (*_LEARN, "Pusher"), read_loss),
             "log": Table((DATASET,), ("ExampleGen", *_READ_LOG), read_log, check_section(Log)),
         }
+    )
+    tuning: Tuning = field(
+        metadata={"tuning": Table((DATASET, PROFILE), ("Tuner",), read_tuning, check_tuning)}
     )
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
     metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})

@@ -67,6 +67,12 @@ class Request:
                 "AppExporter has nothing to make: name what, for example --set 'app.formats=[\"float32\"]'."
             )
 
+        if "Tuner" in (self.from_node, self.to_node) and not config.tuning.is_wanted:
+            raise ConfigurationError(
+                "Tuner has nothing to tune: name what in [tuning.space], for example --set "
+                "'tuning.space.training.learning_rate={min=0.0001,max=0.1,scale=\"log\"}', and leave [tuning] on."
+            )
+
     def check_first_run(self, workspace: Workspace) -> None:
         """Refuses to start in the middle of the graph where there is no earlier run.
 

@@ -46,6 +46,10 @@ def compare(first: Run, second: Run) -> Sections:
             ),
         ],
         "Slices": slices,
+        "Tuning": [
+            _row(key, *(run.tuned.get(key) for run in (first, second)))
+            for key in {**first.tuned, **second.tuned}
+        ],
         "Training": [
             _row(field.name, *(getattr(run.distribution, field.name, None) for run in (first, second)))
             for field in fields(TrainingSetup)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from pipeline.runs.run import Run, SpansRead, StoredRun
 from pipeline.workspace import Workspace
+from trainer_module.tuning.trials import describe as describe_values
 
 
 def show(run: Run, workspace: Workspace, console: Console) -> None:
@@ -33,6 +34,7 @@ def describe_stored(stored: StoredRun) -> Iterator[tuple[str, Any]]:
     yield "error", run.error
     yield "code", run.code
     yield from describe_metrics(run)
+    yield from describe_tuning(run)
     if how := run.distribution:
         yield (
             "trained",
@@ -60,6 +62,13 @@ def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
     yield from (("", refusal) for refusal in run.refusals)
 
 
+def describe_tuning(run: Run) -> Iterator[tuple[str, str]]:
+    """What the Tuner found, where it ran."""
+    if run.trials:
+        found = describe_values(run.tuned) if run.tuned else "none is better than the settings as they are"
+        yield "tuned", f"{run.trials} trials: {found}"
+
+
 def _listed(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
 
@@ -69,6 +78,7 @@ def _describe(run: Run, workspace: Workspace) -> Iterator[tuple[str, Any]]:
     if run.spans:
         yield "spans", _describe_spans(run.spans)
     yield from describe_metrics(run)
+    yield from describe_tuning(run)
     if how := run.distribution:
         yield (
             "trained",

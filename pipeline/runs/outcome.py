@@ -20,6 +20,7 @@ from pipeline.runs import metadata
 from pipeline.runs.metadata import NodeExecution, find_file, find_output
 from pipeline.runs.run import SUCCEEDED, NodeRun, Run, SpansRead, TrainingSetup, read_known
 from pipeline.workspace import Workspace
+from trainer_module.tuning.trials import BEST, TRIALS
 
 
 def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: int) -> Run:
@@ -32,6 +33,8 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
     gate = _read(executions, "DataGate", "report", REPORT)
     distances = tuple(read_distances(gate.get("drift", ()))) or run.drift
     training = _read(executions, "Trainer", "model_run", TRAINING_REPORT)
+    best = _read(executions, "Tuner", "best", BEST)
+    tuning = _read(executions, "Tuner", "trials", TRIALS)
     parity = find_file(executions, "AppExporter", "app_model", PARITY)
     notes = [
         *_cache_notes(executions),
@@ -40,6 +43,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         *_missing_labels(gate.get("labels", {})),
         *describe_infinite(gate.get("infinite", {})),
         *(_drift_warnings(distances) if run.status == SUCCEEDED else ()),
+        *(f"tuning: {note}" for note in tuning.get("notes", ())),
         *_warm_start(training),
         *(
             ["the serving check was not asked for"]
@@ -69,6 +73,8 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         refusals=(*read_refusals(executions), *verdict.refusals),
         pushed_model=_pushed_model(executions),
         app_export=str(parity.parent) if parity else None,
+        tuned=best,
+        trials=len(tuning.get("trials", ())),
         distribution=read_known(TrainingSetup, training) if training else None,
         spans=window,
         drift=distances,

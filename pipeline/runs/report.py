@@ -25,6 +25,7 @@ _SECTIONS = {
     "statistics": ("StatisticsGen", "statistics"),
     "anomalies": ("ExampleValidator", "anomalies"),
     "drift": ("DataGate", "report"),
+    "tuning": ("Tuner", "trials"),
     "training": ("Trainer", "model_run"),
     "evaluation": ("Evaluator", "evaluation"),
 }

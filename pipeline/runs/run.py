@@ -85,6 +85,10 @@ class Run:
     refusals: tuple[str, ...] = ()
     pushed_model: str | None = None
     app_export: str | None = None
+    tuned: dict[str, Any] = field(default_factory=dict)
+    """Setting → value that the Tuner found to be better; empty where it found none, or did not run."""
+    trials: int = 0
+    """Of the Tuner; 0 where it did not run."""
     distribution: TrainingSetup | None = None
     """None where nothing was trained."""
     spans: SpansRead | None = None

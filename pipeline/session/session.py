@@ -87,7 +87,8 @@ class Session:
         # The work directory may not exist yet: workers see the data at least.
         check_engine(self.config.beam, files=window.newest.files[:1])
         spans = tuple(span.name for span in window.spans) if self.config.source.has_spans else ()
-        return Plan(request.selected, source, spans, self.workspace.root)
+        nodes = tuple(node for node in request.selected if node in self.config.nodes)
+        return Plan(nodes, source, spans, self.workspace.root)
 
     def run(
         self,

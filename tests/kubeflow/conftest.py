@@ -72,6 +72,7 @@ GRAPH = (*config.load("taxi", "cluster").nodes, *CLUSTER_NODES)
 WEAK = (*LOOSE_GATES, "training.epochs=1", "training.learning_rate=0.0001")
 STRONG = (*LOOSE_GATES, "training.epochs=6")
 FULL = (
+    "tuning.space.training.learning_rate={min=0.0001,max=0.1,scale='log'}",
     "kubeflow.image_pull_secrets=['registry']",
     "kubeflow.version='2.16'",
     "steps.default.memory='3Gi'",

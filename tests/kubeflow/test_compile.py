@@ -27,6 +27,7 @@ def documents(site: Site, compiled: Callable[..., Path]) -> tuple[Path, dict[str
 
 
 Documents = tuple[Path, dict[str, Any], dict[str, Any]]
+TUNED = (*GRAPH, "Tuner")
 
 
 def test_the_same_inputs_give_the_same_bytes(
@@ -58,13 +59,13 @@ def test_it_parses_strictly_with_the_installed_protocol_buffers(documents: Docum
     _, spec, _ = documents
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     assert spec["schemaVersion"] == "2.1.0"
-    assert set(spec["root"]["dag"]["tasks"]) == set(GRAPH)
+    assert set(spec["root"]["dag"]["tasks"]) == set(TUNED)
 
 
 def test_each_step_says_its_resources_retries_and_code(documents: Documents) -> None:
     _, spec, _ = documents
     executors = spec["deploymentSpec"]["executors"]
-    for node in GRAPH:
+    for node in TUNED:
         container = executors[f"{node}_executor"]["container"]
         assert "lifecycle" not in container
         assert f"--node_id={node}" in container["args"]
@@ -96,8 +97,20 @@ def test_gpus_are_hidden_from_every_step_that_asks_for_none(documents: Documents
 def test_steps_that_look_at_directories_are_never_cached(documents: Documents) -> None:
     tasks = documents[1]["root"]["dag"]["tasks"]
     cached = {node for node, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert cached == {node for node in GRAPH if not STEPS[node].never_cached}
-    assert set(GRAPH) - cached == {"ExampleGen", "DataGate", "BaselineModel", "Pusher"}
+    assert cached == {node for node in TUNED if not STEPS[node].never_cached}
+    assert set(TUNED) - cached == {"ExampleGen", "DataGate", "BaselineModel", "Pusher"}
+
+
+def test_the_best_trials_settings_go_to_the_trainer_and_all_trials_to_the_report(
+    documents: Documents,
+) -> None:
+    tasks = documents[1]["root"]["dag"]["tasks"]
+    for node, key, made in (("Trainer", "hyperparameters", "best"), ("RunReport", "tuning", "trials")):
+        (given,) = [
+            source for name, source in tasks[node]["inputs"]["artifacts"].items() if name.startswith(key)
+        ]
+        assert given["taskOutputArtifact"] == {"producerTask": "Tuner", "outputArtifactKey": made}
+        assert "Tuner" in tasks[node]["dependentTasks"]
 
 
 def test_a_run_can_be_started_without_a_parameter(site: Site, documents: Documents) -> None:
@@ -137,6 +150,7 @@ def test_the_platform_document_says_what_pods_need(site: Site, documents: Docume
         "ExampleGen": {"data": f"{volumes}/data"},
         "BaselineModel": models,
         "Trainer": models,
+        "Tuner": models,
         "Pusher": {**models, "extra": "/mnt/extra"},
     }
     assert all(pod["imagePullSecret"][0]["secretName"] == "registry" for pod in pods.values())

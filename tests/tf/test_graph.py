@@ -26,14 +26,16 @@ def taxi() -> config.Config:
 
 
 def test_the_nodes_are_those_that_the_command_line_knows(taxi: config.Config, tmp_path: Path) -> None:
-    apps = config.load("taxi", "laptop", ['app.formats=["float32"]'])
+    apps = config.load("taxi", "laptop", ['app.formats=["float32"]', TUNES])
     pipeline = build(
         apps, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi)))
     )
     ids = [component.id for component in pipeline.components]
     assert sorted(ids) == sorted(NODES)
     without = build(taxi, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi))))
-    assert sorted(component.id for component in without.components) == sorted({*NODES} - {"AppExporter"})
+    assert sorted(component.id for component in without.components) == sorted(
+        {*NODES} - {"AppExporter", "Tuner"}
+    )
     cluster = build(
         taxi, workspace_of(str(tmp_path), "taxi"), Surroundings(str(preflight.find_source(taxi))), report=True
     )
@@ -112,6 +114,7 @@ def test_the_format_that_is_read_decides_whether_spans_are_converted_again(
     assert of_csv != of_parquet
 
 
+TUNES = "tuning.space.training.learning_rate={min=0.001,max=0.1}"
 CHANGES = {
     "source": ["source.pattern='day-{SPAN}/*.csv'", "source.schema={schema}"],
     "splits": ["splits.train=5"],
@@ -121,6 +124,7 @@ CHANGES = {
     "label": [],
     "model": ["model.dropout=0.5"],
     "training": ["training.epochs=3"],
+    "tuning": ["tuning.trials=3"],
     "evaluation": ["evaluation.slices=['trip_start_day']"],
     "loss": ["loss.kind=focal"],
     "metrics": ["metrics.hinge=tf_keras.metrics.Hinge"],
@@ -136,7 +140,7 @@ def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
     """Those of the graph with all its steps."""
     schema = tmp_path / "other.pbtxt"
     schema.write_text((config.ROOT / "datasets" / "taxi.schema.pbtxt").read_text() + "# reviewed again\n")
-    base = ["source.pattern='{SPAN}/*.csv'", "app.formats=['tfjs']"]
+    base = ["source.pattern='{SPAN}/*.csv'", "app.formats=['tfjs']", TUNES]
 
     def parameters(loaded: config.Config) -> dict[str, dict[str, object]]:
         pipeline = build(loaded, workspace_of(str(tmp_path), "taxi"), Surroundings("/data"), report=True)
@@ -153,7 +157,8 @@ def test_each_table_says_which_steps_see_it(tmp_path: Path) -> None:
         after = parameters(changed)
         found[table] = {step for step in before if after[step] != before[step]}
     log, changed_log = (
-        parameters(config.load("shop", "laptop", overrides)) for overrides in ([], ["log.history=99"])
+        parameters(config.load("shop", "laptop", overrides))
+        for overrides in ([TUNES], [TUNES, "log.history=99"])
     )
     found["log"] = {step for step in log if changed_log[step] != log[step]}
     declared = {

@@ -25,7 +25,7 @@ def test_devices_are_named_in_one_place_only() -> None:
 def test_keras_is_imported_as_tf_keras_everywhere() -> None:
     for path in PRODUCT:
         assert not re.search(
-            r"^\s*(import keras|from keras|from tensorflow import keras)", path.read_text(), re.M
+            r"^\s*(import keras\b|from keras\b|from tensorflow import keras)", path.read_text(), re.M
         )
 
 

@@ -31,7 +31,7 @@ def main() -> int:
     logger = logging.getLogger("trainer_module")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
 
     from trainer_module.run import run_here
 
@@ -43,7 +43,7 @@ def main() -> int:
     return 0
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Ends this process when the one that started it is gone, however it went."""
     while os.getppid() == parent:
         time.sleep(1)

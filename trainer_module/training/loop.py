@@ -98,6 +98,9 @@ def train(job: Job, distribution: Distribution, chosen: Precision) -> None:
             "history": best.history,
         }
         Path(job.log_directory, REPORT).write_text(json.dumps(report, indent=2) + "\n")
+        if job.pause_after:
+            best.pause(job.epochs)
+            return
         learner.export(model)
         shutil.rmtree(recovery_directory, ignore_errors=True)
 
@@ -209,7 +212,7 @@ def _fit(
             shuffle_rows=training.shuffle_rows,
             seed=training.seed,
         ),
-        epochs=training.epochs,
+        epochs=job.epochs,
         steps_per_epoch=plan.steps_per_epoch,
         validation_data=eval_split.batches(plan),
         validation_steps=eval_split.steps(plan),

@@ -116,6 +116,11 @@ class BestEpoch(keras.callbacks.EarlyStopping):
         """Whether an earlier process trained to the end and was killed before the export."""
         return (self._directory / "finished").exists()
 
+    def pause(self, epochs: int) -> None:
+        """Lets a later process go on after `epochs`, unless fewer were enough to see that nothing gets better."""
+        if len(self.history.get("loss", ())) >= epochs:
+            (self._directory / "finished").unlink(missing_ok=True)
+
     def restore(self) -> None:
         """Gives the model the best weights, for a training that is finished already."""
         self.on_train_begin()
