@@ -78,7 +78,7 @@ def submit(bare: Started) -> Callable[[str], None]:
     """Submits a job that does not end by itself, under a name."""
 
     def submit(name: str) -> None:
-        (home,) = DIRECTORY.glob("flink-*")
+        (home,) = DIRECTORY.glob("flink-[0-9]*")
         program = str(Path(__file__).with_name("Endless.java"))
         command = ["java", "-cp", f"{home}/lib/*", program, str(bare.port), name]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -80,7 +80,7 @@ def test_a_run_survives_a_task_manager(whole: Started, tmp_path: Path) -> None:
     for line in process.stdout:
         if "Flink job taxi-" in line:
             break
-    (home,) = Path(os.environ.get("FLINK_DIRECTORY", ROOT / ".flink")).glob("flink-*")
+    (home,) = Path(os.environ.get("FLINK_DIRECTORY", ROOT / ".flink")).glob("flink-[0-9]*")
     _kill("taskexecutor.TaskManagerRunner")
     time.sleep(2)
     manager = [str(home / "bin" / "taskmanager.sh"), "start", "-D", "taskmanager.host=localhost"]

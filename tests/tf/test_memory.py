@@ -61,7 +61,7 @@ def test_tables_in_the_host_s_memory_do_not_count_as_the_gpu_s(monkeypatch: pyte
         with device(name):
             yield
 
-    monkeypatch.setattr("trainer_module.training.memory.tf.device", on)
+    monkeypatch.setattr("trainer_module.distribution.strategy.tf.device", on)
     model = of(100_000, gpu_bytes=1 << 20, table_placement="host")
     assert asked == ["/cpu:0"]
     # By rows: a dense gradient would move all of it to the GPU.

@@ -91,10 +91,10 @@ def test_trap_3_an_edit_of_a_file_of_the_project_repeats_the_steps_that_use_it(o
     with (orders / "trainer_module/models/deep_and_linear.py").open("a") as file:
         file.write("# edited\n")
     edited = read(orders)
-    assert changed(before, edited) == ["Trainer"]
+    assert changed(before, edited) == ["Tuner", "Trainer"]
     with (orders / "trainer_module/features/cyclic.py").open("a") as file:
         file.write("# edited\n")
-    assert changed(edited, read(orders)) == ["Transform", "Trainer", "AppExporter"]
+    assert changed(edited, read(orders)) == ["Transform", "Tuner", "Trainer", "AppExporter"]
 
 
 def test_an_edit_repeats_nothing_of_a_dataset_that_does_not_use_it(orders: Path) -> None:

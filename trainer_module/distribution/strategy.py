@@ -43,6 +43,11 @@ class Distribution:
         return Shard(self.cluster.index, self.cluster.workers)
 
 
+def in_host_memory() -> Any:
+    """A context in which variables are made in the host's memory; under a strategy they go where it wants them."""
+    return tf.device("/cpu:0")
+
+
 def compute_capabilities() -> list[tuple[int, int]]:
     """CUDA compute capability of each GPU that this process has, for example [(9, 0)] for one H100."""
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.get_visible_devices("GPU")]

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from foundation.sections import ConfigurationError
-from trainer_module.distribution.strategy import Distribution
+from trainer_module.distribution.strategy import Distribution, in_host_memory
 from trainer_module.models import Model
 from trainer_module.training.optimizer import chosen_rules
 from trainer_module.training.settings import Training
@@ -42,7 +42,7 @@ def placed(training: Training, model: Model, distribution: Distribution) -> Iter
         scope = tf.get_current_name_scope()
         whole = f"{scope}/{name}" if scope else name
         if training.table_placement == "host" and whole in model.tables:
-            with tf.device("/cpu:0"):
+            with in_host_memory():
                 return next_creator(**options)
         if distribution.cluster.workers > 1 and size >= _MESSAGE:
             raise ConfigurationError(
