@@ -105,6 +105,7 @@ def build(
 
     evaluator = Evaluator(
         settings, config.evaluation.min_slice_rows, **given, model=model, baseline_model=live,
+        explained_rows=config.evaluation.explained_rows, largest_errors=config.evaluation.largest_errors,
         eval_config=evaluation_config(config), item_name=config.evaluation.item_name, ceiling=config.ceiling,
     )  # fmt: skip
     serving_check = ServingCheck(settings, config.serving, **given, model=model, model_name=config.name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import types
-from tfx.components.evaluator import component, constants, executor
+from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
@@ -31,6 +31,9 @@ from tfx.utils import io_utils, path_utils, proto_utils
 
 from components.evaluator.arrays.evaluation import Evaluation, evaluate
 from components.evaluator.arrays.reading import schema_of
+from components.evaluator.blessing import bless, describe
+from components.evaluator.explaining import explain
+from components.evaluator.explanation import write_explanation
 from components.evaluator.gates import read_gates
 from components.evaluator.heads import heads_of
 from components.evaluator.request import Request
@@ -48,6 +51,8 @@ METRICS = "metrics.json"
 
 MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "min_slice_rows"
 """Names of the parameters that say by what models are compared, and on which slices gates ask."""
+EXPLAINED_ROWS, LARGEST_ERRORS = "explained_rows", "largest_errors"
+"""Those that say how many rows are asked why the model says what it says, and how many of its errors are kept."""
 EVALUATION, LOG, ITEM_NAME, CEILING = "evaluation_function", "log", "item_name", "ceiling"
 """Those that say what judges instead of TFMA, and what it is to know of a behaviour log and its items."""
 
@@ -81,10 +86,11 @@ class Executor(executor.Executor):
             int(exec_properties[MIN_SLICE_ROWS]),
         )
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
+        self._explain(input_dict, exec_properties, Path(evaluation.uri))
         if TEST in artifact_utils.decode_split_names(examples.split_names):
             verdict = replace(verdict, test_metrics=self._test(config, input_dict, evaluation))
         if output_dict.get(BLESSING_KEY):
-            _describe(artifact_utils.get_single_instance(output_dict[BLESSING_KEY]), input_dict, baselines)
+            describe(artifact_utils.get_single_instance(output_dict[BLESSING_KEY]), input_dict, baselines)
         self._leave(verdict, evaluation, examples, output_dict)
 
     def _evaluate(
@@ -106,12 +112,28 @@ class Executor(executor.Executor):
             for spec, (model,) in zip(asked.model_specs, (input_dict[MODEL_KEY], baselines))
         }
         evaluation = Evaluation(asked, models, heads_of(config), schema=None)
-        if input_dict.get(SCHEMA_KEY):
-            schema = artifact_utils.get_single_instance(input_dict[SCHEMA_KEY])
-            read = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-            evaluation = replace(evaluation, schema=schema_of(read, evaluation.columns))
+        if read := _schema(input_dict):
+            evaluation = replace(evaluation, schema=schema_of(read, evaluation.columns, evaluation.features))
         with self._make_beam_pipeline() as pipeline:
             evaluate(pipeline, _files(input_dict[EXAMPLES_KEY], split), evaluation, directory)
+
+    def _explain(
+        self, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], directory: Path
+    ) -> None:
+        """Leaves in `directory` why the candidate says what it says, where that is asked for."""
+        rows = int(exec_properties.get(EXPLAINED_ROWS) or 0)
+        if not rows:
+            return
+        (model,) = input_dict[MODEL_KEY]
+        explanation = explain(
+            _files(input_dict[EXAMPLES_KEY], "eval"),
+            path_utils.serving_model_dir(model.uri),
+            _schema(input_dict),
+            rows,
+            int(exec_properties[LARGEST_ERRORS]),
+        )
+        if explanation:
+            write_explanation(explanation, directory)
 
     def _judge_by(
         self,
@@ -154,7 +176,7 @@ class Executor(executor.Executor):
         write_verdict(verdict, Path(evaluation.uri))
         if output_dict.get(BLESSING_KEY):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
-            _bless(blessing, verdict.passed)
+            bless(blessing, verdict.passed)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
             window = Path(examples.uri) / WINDOW
             if window.is_file():
@@ -188,13 +210,16 @@ class Evaluator(component.Evaluator):
         settings: Settings,
         min_slice_rows: int,
         *,
+        explained_rows: int = 0,
+        largest_errors: int = 0,
         item_name: str = "",
         ceiling: Mapping[str, float] = MappingProxyType({}),
         **inputs: Any,
     ) -> None:
         """Takes the settings for what their task says of evaluations, and all else as TFX's Evaluator does.
 
-        Gates do not ask about slices of fewer than `min_slice_rows` rows. Of a recommender, `item_name` is the column
+        Gates do not ask about slices of fewer than `min_slice_rows` rows. Of a sample of `explained_rows` rows it is
+        explained why the model says what it says, with the `largest_errors` of them. Of a recommender, `item_name` is the column
         with what people call an item, and `ceiling` what no model can exceed, by metric.
         """
         super().__init__(**inputs)
@@ -207,7 +232,9 @@ class Evaluator(component.Evaluator):
                 MIN_SLICE_ROWS: min_slice_rows,
             }
         )
-        if task.evaluation:
+        if not task.evaluation:
+            self.exec_properties.update({EXPLAINED_ROWS: explained_rows, LARGEST_ERRORS: largest_errors})
+        else:
             read = json.dumps(log.to_table() if log else {}, sort_keys=True)
             known = json.dumps(dict(ceiling), sort_keys=True)
             self.exec_properties.update(
@@ -215,25 +242,13 @@ class Evaluator(component.Evaluator):
             )
 
 
+def _schema(input_dict: dict[str, list[types.Artifact]]) -> Any:
+    """`schema_pb2.Schema` of the examples' columns; None where the step is given none."""
+    if not input_dict.get(SCHEMA_KEY):
+        return None
+    schema = artifact_utils.get_single_instance(input_dict[SCHEMA_KEY])
+    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
+
+
 def _files(examples: list[types.Artifact], split: str) -> list[str]:
     return sorted(fileio.glob(f"{artifact_utils.get_split_uri(examples, split)}/*"))
-
-
-def _describe(
-    blessing: types.Artifact, input_dict: dict[str, list[types.Artifact]], baselines: list[types.Artifact]
-) -> None:
-    """Says which models were compared, as TFX's Evaluator does."""
-    (model,) = input_dict[MODEL_KEY]
-    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-    for baseline in baselines:
-        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
-        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
-
-
-def _bless(blessing: types.Artifact, passed: bool) -> None:
-    """Says what the verdict says, as the Pusher reads it."""
-    names = {False: constants.NOT_BLESSED_FILE_NAME, True: constants.BLESSED_FILE_NAME}
-    (Path(blessing.uri) / names[not passed]).unlink(missing_ok=True)
-    (Path(blessing.uri) / names[passed]).touch()
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(passed))

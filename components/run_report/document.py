@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from components.data_gate.distance import Distance
+from components.evaluator.explanation import Explanation, read_explanation
 from components.evaluator.verdict import Verdict, read_verdict
 from components.run_report import FORMAT
 from components.run_report.anomalies import Anomaly, order_drift, read_anomalies, read_drift
@@ -68,6 +69,7 @@ class Report:
     tuning: Tuning | None = None
     training: Training | None = None
     evaluation: Verdict | None = None
+    explanation: Explanation | None = None
     timing: tuple[StepTime, ...] = ()
     lineage: Lineage | None = None
     reproduction: Reproduction | None = None
@@ -129,6 +131,9 @@ def assemble(
         tuning=section("tuning", read_tuning),
         training=training,
         evaluation=verdict,
+        explanation=attempt("explanation", lambda: read_explanation(directories["evaluation"]))
+        if "evaluation" in directories
+        else None,
         timing=timing,
         lineage=attempt("lineage", lambda: lineage(main_result(verdict))),
         reproduction=attempt("reproduction", reproduction),

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from components.evaluator.verdict import Curves, describe
-from components.run_report import charts, diagram, figures, rankings, text, tuning
+from components.run_report import charts, diagram, explanations, figures, rankings, text, tuning
 from components.run_report.decision import Decision
 from components.run_report.document import Report
 from components.run_report.training import TrainingCurve
@@ -59,6 +59,7 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "figures": figures,
+        "explanations": explanations,
         "rankings": rankings,
         "tunings": tuning,
         "draw_lineage": diagram.draw_lineage,

@@ -9,6 +9,7 @@ STEP = Step(
     files=(
         "components/run_report/templates/charts.svg.jinja",
         "components/run_report/templates/data.html.jinja",
+        "components/run_report/templates/explanation.html.jinja",
         "components/run_report/templates/page.html.jinja",
         "components/run_report/templates/ranking.html.jinja",
         "components/run_report/templates/report.html.jinja",

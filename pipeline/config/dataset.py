@@ -69,6 +69,10 @@ class Evaluation:
     """Rows that a slice must have for gates to ask about it."""
     threshold: float = 0.5
     """The probability from which on accuracy, precision and recall count a row as positive."""
+    explained_rows: int = 1000
+    """Of the eval split, in the sample by which the report says why the model says what it says; 0 for none."""
+    largest_errors: int = 10
+    """Rows of that sample that the report shows with their values."""
     item_name: str = ""
     """Of a log: column of the item table with what people call an item, for the report."""
     ceiling: str = ""
@@ -76,6 +80,9 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         require(self.min_slice_rows >= 1, f"min_slice_rows is {self.min_slice_rows}; it must be at least 1.")
+        for name, most in (("explained_rows", 100_000), ("largest_errors", 1000)):
+            value = getattr(self, name)
+            require(0 <= value <= most, f"{name} is {value}; it must be from 0 to {most:,}.")
         require(0 < self.threshold < 1, f"threshold is {self.threshold:g}; it must be above 0 and below 1.")
         require(all(self.by_name.values()), "slices has a slice of no columns: remove it.")
 

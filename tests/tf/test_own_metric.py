@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.sections import UserError
 from tests.extension import ROOT, readme_files
 
 from .test_champion import Judge
@@ -47,3 +48,67 @@ def test_a_model_that_does_not_is_refused_in_a_sentence(own: Path) -> None:
     assert refusals == (
         f"within_ten_percent on the whole eval split: {SHARE:.4f}, the gate asks for at least 0.5",
     )
+
+
+MEAN_OF_A_COLUMN = """
+import numpy as np
+import tensorflow_model_analysis as tfma
+from apache_beam import CombineFn
+
+
+class MeanScore(tfma.metrics.Metric):
+    def __init__(self, name="mean_score"):
+        super().__init__(make, name=name)
+
+
+def make(name, model_names):
+    keys = [tfma.metrics.MetricKey(name, model_name=model) for model in model_names or [""]]
+    read = tfma.metrics.FeaturePreprocessor(feature_keys=["score", "zone"])
+    return [tfma.metrics.MetricComputation([key], [read], Mean(key)) for key in keys]
+
+
+class Mean(CombineFn):
+    def __init__(self, key):
+        self.key = key
+
+    def create_accumulator(self):
+        return np.zeros(2)
+
+    def add_input(self, sums, row):
+        assert row["features"]["zone"].tolist()[0] in (b"north", b"south", b"west")
+        return sums + [row["features"]["score"][0], 1]
+
+    def merge_accumulators(self, parts):
+        return sum(parts)
+
+    def extract_output(self, sums):
+        return {self.key: sums[0] / sums[1]}
+"""
+
+
+TRANSFORMED = """
+
+class Transformed(tfma.metrics.Preprocessor):
+    include_filter = {"transformed_features": {}}
+"""
+
+
+def test_a_metric_of_ones_own_may_read_raw_columns(own: Path) -> None:
+    (own / FILE).write_text(MEAN_OF_A_COLUMN)
+    lines = '\n[metrics]\nmean_score = "my_package.my_module.MeanScore"\n'
+    judge = Judge(own, lines)
+    judge(candidate="nowhere", live=None)
+    mean = sum(i % 2 * 0.5 + i % 7 * 0.07 for i in range(600)) / 600
+    assert judge.verdict.whole.metrics["mean_score"] == pytest.approx(mean, abs=1e-6)
+    assert all("mean_score" in each.metrics for each in judge.verdict.slices)
+
+
+def test_a_metric_that_reads_what_metrics_are_not_given_is_refused_in_a_sentence(own: Path) -> None:
+    changed = MEAN_OF_A_COLUMN.replace(
+        'FeaturePreprocessor(feature_keys=["score", "zone"])', "Preprocessor()"
+    )
+    changed = changed.replace("[read]", "[Transformed()]") + TRANSFORMED
+    (own / FILE).write_text(changed)
+    judge = Judge(own, '\n[metrics]\nmean_score = "my_package.my_module.MeanScore"\n')
+    with pytest.raises(UserError, match="mean_score reads transformed_features: metrics are given labels"):
+        judge(candidate="nowhere", live=None)

@@ -1,7 +1,8 @@
-"""Steps that take whole files in large batches leave what TFX's own leave."""
+"""Steps that take whole files in large batches leave what TFT and TFDV leave of all rows at once."""
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,6 @@ import tensorflow_transform as tft
 from google.protobuf import json_format
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_transform.tf_metadata import schema_utils
-from tfx.components.transform import executor as tfx_executor
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
@@ -21,13 +20,9 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from components.example_files import read_batches
 from components.statistics_gen.component import Executor as StatisticsExecutor
 from components.transform.component import Executor
-from tests.tf.conftest import TABLES, TYPES, make_rows
+from tests.tf.conftest import TABLES, TYPES, Transformed, make_rows
 
-SPLITS = {"train": 150, "eval": 50}
-LEARNED = {
-    **TABLES,
-    "features": {name: TABLES["features"][name] for name in ("price", "age", "brand", "city")},
-}
+SPLITS = {"train": 200, "eval": 50}
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +32,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     examples, schema = standard_artifacts.Examples(), standard_artifacts.Schema()
     examples.uri, schema.uri = str(directory / "examples"), str(directory / "schema")
     examples.split_names = json.dumps([*SPLITS])
-    rows = make_rows(200)
     for split, count in SPLITS.items():
-        mine, rows = rows[:count], rows[count:]
+        mine = make_rows(200)[:count]
         (directory / "examples" / f"Split-{split}").mkdir(parents=True)
         for number, part in enumerate((mine[::2], mine[1::2], [])):
             path = directory / "examples" / f"Split-{split}" / f"data_tfrecord-{number:05d}-of-00003.gz"
             with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
                 for row in part:
                     writer.write(_example(row))
-    spec = {name: tf.io.VarLenFeature(kind) for name, kind in TYPES.items()}
+    spec = {name: tf.io.VarLenFeature(kind) for name, kind in TYPES.items() if name != "action"}
     io_utils.write_pbtxt_file(f"{schema.uri}/schema.pbtxt", schema_utils.schema_from_feature_spec(spec))
     return {"examples": [examples], "schema": [schema]}
 
@@ -60,29 +54,26 @@ def _example(row: dict[str, list[Any]]) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def run(
-    executor: type[BaseBeamExecutor], inputs: dict[str, list[Any]], directory: Path, tables: Any = LEARNED
-) -> Path:
+def run(inputs: dict[str, list[Any]], directory: Path, tables: Any) -> Path:
     """Leaves the outputs of a Transform in `directory`."""
     graph, transformed = standard_artifacts.TransformGraph(), standard_artifacts.Examples()
     graph.uri, transformed.uri = str(directory / "graph"), str(directory / "examples")
-    executor().Do(
+    Executor().Do(
         inputs,
         {"transform_graph": [graph], "transformed_examples": [transformed]},
         {
             "preprocessing_fn": "trainer_module.preprocessing.preprocessing_fn",
             "custom_config": json.dumps(tables),
-            "disable_statistics": 1,
         },
     )
     assert sorted(json.loads(transformed.split_names)) == sorted(SPLITS)
     return directory
 
 
-def read(directory: Path, split: str) -> Counter[tuple[tuple[str, tuple[float, ...]], ...]]:
-    """The transformed rows of a split and how often each is there."""
+def read(files: Iterable[Path | str]) -> Counter[tuple[tuple[str, tuple[float, ...]], ...]]:
+    """Transformed rows and how often each is there."""
     rows: Counter[Any] = Counter()
-    for path in (directory / "examples" / f"Split-{split}").iterdir():
+    for path in files:
         for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
             features = tf.train.Example.FromString(record).features.feature
             rows[tuple((name, _values(features[name])) for name in sorted(features))] += 1
@@ -94,23 +85,20 @@ def _values(feature: Any) -> tuple[float, ...]:
     return tuple(round(value, 5) for value in getattr(feature, feature.WhichOneof("kind")).value)
 
 
-def test_the_same_rows_and_the_same_graph_as_tfx(inputs: dict[str, list[Any]], tmp_path: Path) -> None:
-    ours, theirs = (
-        run(Executor, inputs, tmp_path / "ours"),
-        run(tfx_executor.Executor, inputs, tmp_path / "tfx"),
-    )
-    for split, count in SPLITS.items():
-        assert read(ours, split) == read(theirs, split)
-        assert sum(read(ours, split).values()) == count
-    files = [
-        {str(path.relative_to(made / "graph")) for path in (made / "graph").rglob("*")}
-        for made in (ours, theirs)
-    ]
-    assert files[0] == files[1]
-    outputs = [tft.TFTransformOutput(str(made / "graph")) for made in (ours, theirs)]
-    assert outputs[0].transformed_feature_spec() == outputs[1].transformed_feature_spec()
-    assert outputs[0].raw_feature_spec() == outputs[1].raw_feature_spec()
-    assert outputs[0].vocabulary_by_name("brand") == outputs[1].vocabulary_by_name("brand")
+def test_the_same_rows_and_the_same_graph_as_tft_with_batches_of_its_own(
+    inputs: dict[str, list[Any]], orders: Transformed, tmp_path: Path
+) -> None:
+    made = run(inputs, tmp_path, TABLES)
+    assert read((made / "examples" / "Split-train").iterdir()) == read(orders.files)
+    assert sum(read((made / "examples" / "Split-eval").iterdir()).values()) == SPLITS["eval"]
+    ours, its = made / "graph", Path(orders.graph)
+    assert {path.relative_to(ours) for path in ours.rglob("*")} == {
+        path.relative_to(its) for path in its.rglob("*")
+    }
+    output = tft.TFTransformOutput(str(ours))
+    assert output.transformed_feature_spec() == orders.output.transformed_feature_spec()
+    assert output.raw_feature_spec() == orders.output.raw_feature_spec()
+    assert output.vocabulary_by_name("brand") == orders.output.vocabulary_by_name("brand")
 
 
 def test_a_shard_becomes_a_shard_in_its_order_also_an_empty_one_and_nothing_else_is_left(
@@ -118,10 +106,10 @@ def test_a_shard_becomes_a_shard_in_its_order_also_an_empty_one_and_nothing_else
 ) -> None:
     """Without an analyzer nothing is learned, and no file is read for it."""
     tables = {"features": {"weekday": TABLES["features"]["weekday"]}, "label": TABLES["label"]}
-    made = run(Executor, inputs, tmp_path, tables) / "examples" / "Split-eval"
+    made = run(inputs, tmp_path, tables) / "examples" / "Split-eval"
     names = [f"transformed_examples-{number:05d}-of-00003.gz" for number in range(3)]
     assert sorted(path.name for path in made.iterdir()) == names
-    given = [row["weekday"][0] for row in make_rows(200)[150:]]
+    given = [row["weekday"][0] for row in make_rows(200)[:50]]
     for name, expected in zip(names, (given[::2], given[1::2], [])):
         records = tf.data.TFRecordDataset(str(made / name), "GZIP").as_numpy_iterator()
         rows = [tf.train.Example.FromString(record).features.feature["categorical"] for record in records]

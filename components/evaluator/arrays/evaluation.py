@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.transforms.window import GlobalWindows
 
 from components.evaluator.arrays.choice import Computations, find_computations
+from components.evaluator.arrays.features import Features, features_of
 from components.evaluator.arrays.groups import Part, divide_groups, measure_groups
 from components.evaluator.arrays.measure import Measure
 from components.evaluator.arrays.reading import Model, Reader
@@ -28,7 +29,7 @@ class Evaluation:
       config: With the models that there are, see `tfma.ModelSpec.name`.
       models: Name, "" for the only one → SavedModel; the candidate first.
       heads: In the order of the labels' columns; empty for a label without heads.
-      schema: Serialized, of the columns of slices; None for types as the examples have them.
+      schema: Serialized, of the columns of slices and metrics; None for types as the examples have them.
     """
 
     config: tfma.EvalConfig
@@ -45,6 +46,11 @@ class Evaluation:
     def columns(self) -> list[str]:
         """Those of all slices and groups."""
         return sorted({column for spec in self.slices for column in spec} | self.groups)
+
+    @property
+    def features(self) -> Features:
+        """Columns that metrics read."""
+        return features_of(find_computations(self.config).of_rows)
 
     @property
     def groups(self) -> set[str]:
@@ -95,6 +101,7 @@ class _MeasureFiles(beam.DoFn):
             {name: Model(path) for name, path in evaluation.models.items()},
             evaluation.heads,
             evaluation.columns,
+            features_of(self._computations.of_rows),
             evaluation.schema,
         )
 

@@ -1,4 +1,4 @@
-"""A computation that is not known in arrays: TFMA's own, row by row and slice by slice, with labels and predictions."""
+"""A computation that is not known in arrays: TFMA's own, row by row and slice by slice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -69,6 +69,7 @@ def _rows(batch: Batch) -> Iterator[dict[str, Any]]:
             tfma.LABELS_KEY: _of_row(found, "labels", row),
             tfma.PREDICTIONS_KEY: _of_row(found, "predictions", row),
             tfma.EXAMPLE_WEIGHTS_KEY: _of_row(found, "weights", row),
+            tfma.FEATURES_KEY: {name: values[row] for name, values in batch.features.items()},
         }
 
 

@@ -1,13 +1,14 @@
 """Files of examples as batches that every model has answered once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from components.evaluator.arrays.features import Features
 from components.evaluator.arrays.rows import Answers, Batch
 from components.evaluator.arrays.slices import Column, read_column
 from trainer_module.inputs.rows import has_label
@@ -54,18 +55,20 @@ class Reader:
     Attributes:
       models: Name, "" for the only one → SavedModel; the candidate first.
       heads: In the order of the labels' columns; empty for a label without heads.
-      columns: Raw columns to read beside.
+      columns: Raw columns of slices and groups.
+      features: Those that metrics read.
       schema: Serialized, of all raw columns; None for types as the examples have them.
     """
 
     models: Mapping[str, Model]
     heads: Sequence[str]
     columns: Sequence[str]
+    features: Features
     schema: bytes | None
 
     def read(self, path: str) -> Iterator[tuple[Batch, dict[str, Column]]]:
         """Batches of labelled rows, each with its columns; rows without a label are left out, as in training."""
-        decoder = example_coder.ExamplesToRecordBatchDecoder(self.schema) if self.columns else None
+        decoder = example_coder.ExamplesToRecordBatchDecoder(self.schema) if self._decodes else None
         kind = "GZIP" if path.endswith(".gz") else ""
         for examples in tf.data.TFRecordDataset(path, kind).batch(_BATCH).prefetch(1):
             given = examples.numpy()
@@ -79,7 +82,12 @@ class Reader:
                     place = decoded.schema.get_field_index(name)
                     values = decoded.column(place).filter(pa.array(there)) if place >= 0 else None
                     columns[name] = read_column(name, values)
+                batch = replace(batch, features=self.features.of(decoded, there))
             yield batch, columns
+
+    @property
+    def _decodes(self) -> bool:
+        return bool(self.columns or self.features.names or self.features.every)
 
     def _answered(self, examples: Any) -> tuple[Batch, Any]:
         """The labelled rows of a batch, and which these are."""
@@ -98,9 +106,9 @@ class Reader:
         return Batch(answers, self.heads), there
 
 
-def schema_of(schema: Any, columns: Sequence[str]) -> bytes:
-    """The part of a schema that says what `columns` are, serialized; other columns are not decoded."""
-    part = type(schema)()
-    part.feature.extend(feature for feature in schema.feature if feature.name in columns)
+def schema_of(schema: Any, columns: Sequence[str], features: Features) -> bytes:
+    """The part of a schema that says what `columns` and `features` are, serialized; others are not decoded."""
+    part, names = type(schema)(), {*columns, *features.names}
+    part.feature.extend(each for each in schema.feature if features.every or each.name in names)
     serialized: bytes = part.SerializeToString()
     return serialized

@@ -66,10 +66,12 @@ class Batch:
     Attributes:
       answers: Model, "" for the only one → its answers.
       heads: In the order of the labels' columns; empty for a label without heads.
+      features: Raw column that a metric reads → each row's values.
     """
 
     answers: Mapping[str, Answers]
     heads: Sequence[str] = ()
+    features: Mapping[str, Sequence[Array]] = field(default_factory=dict)
     _found: dict[Place, Judged] = field(default_factory=dict)
 
     @property

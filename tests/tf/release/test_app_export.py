@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,12 +131,27 @@ def test_a_value_on_a_bucket_boundary_falls_as_in_the_model(export, release) -> 
     np.testing.assert_array_equal(ours, theirs)
 
 
-def test_features_in_another_order_than_the_models_are_noticed(release) -> None:
-    # TFX sorts the features on their way to the Trainer; an export that does not would mix up columns.
-    unsorted = dataclasses.replace(release.settings, features=tuple(reversed(release.settings.features)))
+def test_the_order_of_the_features_in_a_dataset_file_means_nothing(release) -> None:
+    # TFX sorts the features on their way to the Trainer; an export that did not would mix up columns.
+    other = dataclasses.replace(release.settings, features=tuple(reversed(release.settings.features)))
     transform = transform_of(tf.saved_model.load(str(release.model)))
+    described = [
+        describe(release.model, transform, each, release.rows[:50]) for each in (release.settings, other)
+    ]
+    assert described[0] == described[1]
+
+
+def test_an_encoding_that_differs_from_the_models_is_noticed(release) -> None:
+    transform = transform_of(tf.saved_model.load(str(release.model)))
+
+    def of_another_model(rows: Any) -> Any:
+        made = dict(transform(rows))
+        if len(rows) == 50:
+            made["categorical"] = made["categorical"] + 1
+        return made
+
     with pytest.raises(EncodingError, match="could not encode the feature"):
-        describe(release.model, transform, unsorted, release.rows[:50])
+        describe(release.model, of_another_model, release.settings, release.rows[:50])
 
 
 def test_fingerprints_are_tensorflows_in_python_and_in_javascript(tmp_path) -> None:
