@@ -64,6 +64,9 @@ def convert(loaded: Any, directory: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
         environment["UV_PROJECT_ENVIRONMENT"] = str(_INSTALLED / "converter")
         _require_python(uv, environment)
+        # Where oneDNN knows the processor (one with AMX, for example), it puts operations of its own into the graph,
+        # which TF.js does not have: "_MklLayerNorm".
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
         _run(
             [uv, "run", "--frozen", "--project", str(_CONVERTER), "tensorflowjs_converter", *flags],
             "The TF.js converter",
