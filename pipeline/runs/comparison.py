@@ -46,6 +46,10 @@ def compare(first: Run, second: Run) -> Sections:
             ),
         ],
         "Slices": slices,
+        "What the model needs": [
+            _row(feature, first.importance.get(feature), second.importance.get(feature))
+            for feature in {**first.importance, **second.importance}
+        ],
         "Tuning": [
             _row(key, *(run.tuned.get(key) for run in (first, second)))
             for key in {**first.tuned, **second.tuned}

@@ -58,6 +58,10 @@ def describe_metrics(run: Run) -> Iterator[tuple[str, str]]:
             yield "test split", _listed(run.test_metrics)
         if run.mean_predictor:
             yield "mean alone", _listed(run.mean_predictor)
+        if run.importance:
+            # Those that stand out: the report has all of them, with intervals.
+            needed = sorted(run.importance, key=lambda feature: -run.importance[feature])[:5]
+            yield "needs most", _listed({feature: run.importance[feature] for feature in needed})
         yield "blessed", "yes" if run.blessed else "no"
     yield from (("", refusal) for refusal in run.refusals)
 

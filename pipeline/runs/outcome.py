@@ -9,6 +9,7 @@ from typing import Any
 from components.app_exporter.component import PARITY
 from components.data_gate.distance import ALL_SPLITS, Distance, read_distances
 from components.data_gate.report import REPORT, describe_infinite
+from components.evaluator.explanation import read_explanation
 from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen.behaviour_log.counts import COUNTS, ITEM_COUNTS, describe_counts
 from components.example_gen.span_conversion import WINDOW
@@ -52,10 +53,11 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         ),
     ]
     evaluation = find_output(executions, "Evaluator", "evaluation")
-    verdict = Verdict(False)
+    verdict, explanation = Verdict(False), None
     try:
         if evaluation is not None:
             verdict = read_verdict(Path(evaluation.uri))
+            explanation = read_explanation(Path(evaluation.uri))
     except UserError as missing:
         notes.append(str(missing))
     failed = [node for node in NODES if node in executions and executions[node].state == "failed"]
@@ -68,6 +70,7 @@ def describe(run: Run, workspace: Workspace, selected: frozenset[str], earlier: 
         test_metrics=verdict.test_metrics,
         mean_predictor=training.get("mean_predictor") or {},
         slice_metrics=verdict.metrics_by_slice,
+        importance={each.feature: each.increase for each in explanation.importances} if explanation else {},
         examples=training.get("examples", {}),
         blessed=blessed(executions, selected),
         refusals=(*read_refusals(executions), *verdict.refusals),

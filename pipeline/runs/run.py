@@ -80,6 +80,8 @@ class Run:
     mean_predictor: dict[str, float] = field(default_factory=dict)
     """Metrics on the eval split of always predicting the mean label; of a number's task only."""
     slice_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    importance: dict[str, float] = field(default_factory=dict)
+    """Feature → by how much the mean loss grows without its values; empty where nothing was explained."""
     examples: dict[str, int] = field(default_factory=dict)
     blessed: bool = False
     refusals: tuple[str, ...] = ()
