@@ -55,7 +55,7 @@ def gather(run: Run, config: Config, workspace: Workspace) -> Report:
             missing[section] = "The data gate compared nothing with earlier data."
         elif node in executions:
             missing[section] = f"{node} failed, and left nothing to show."
-        else:
+        elif node in config.nodes:
             missing[section] = f"{node} did not run in this run."
     outcome = Outcome(
         failed=run.status != SUCCEEDED,
