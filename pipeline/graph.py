@@ -113,6 +113,7 @@ def build(
     # The model is the one that the serving check leaves: the Trainer's, with warm-up requests.
     pusher = Pusher(
         str(workspace.serving), config.serving.keep_versions, learner_code, spans if config.source.has_spans else {},
+        config.card,
         model_blessing=evaluator.outputs["blessing"], infra_blessing=serving_check.outputs["blessing"],
     )  # fmt: skip
     steps = [

@@ -33,7 +33,7 @@ from components.evaluator.arrays.evaluation import Evaluation, evaluate
 from components.evaluator.arrays.reading import schema_of
 from components.evaluator.blessing import bless, describe
 from components.evaluator.explaining import explain
-from components.evaluator.explanation import write_explanation
+from components.evaluator.explanation import read_explanation, write_explanation
 from components.evaluator.gates import read_gates
 from components.evaluator.heads import heads_of
 from components.evaluator.request import Request
@@ -178,6 +178,10 @@ class Executor(executor.Executor):
             blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
             bless(blessing, verdict.passed)
             (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
+            # For the model's card.
+            write_verdict(verdict, Path(blessing.uri))
+            if explanation := read_explanation(Path(evaluation.uri)):
+                write_explanation(explanation, Path(blessing.uri))
             window = Path(examples.uri) / WINDOW
             if window.is_file():
                 # A pushed version is to know the spans that it was made of.

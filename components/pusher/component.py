@@ -7,6 +7,7 @@ Evaluator ran again, which after the first push it always does, because its base
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,16 @@ from tfx.types.standard_component_specs import (
 from tfx.utils import io_utils, proto_utils
 
 from components.evaluator.component import METRICS
+from components.evaluator.explanation import read_explanation
+from components.evaluator.verdict import FILE as VERDICT
+from components.evaluator.verdict import read_verdict
 from components.example_gen import span_store
 from components.example_gen.span_conversion import WINDOW
+from components.pusher.card import Made, render, spans_of
+from components.pusher.settings import Card
 from components.pusher.versions import list_versions, newest_version, prune, publish
 from foundation.saved_model import identity
+from trainer_module.settings import LEARNER, Settings
 
 
 class Executor(executor.Executor):
@@ -59,7 +66,9 @@ class Executor(executor.Executor):
             }
             # First all that can fail: once a version is live, the run must say so.
             io_utils.copy_dir(str(model), pushed.uri)
-            version = push(model, directory, notes)
+            version = push(
+                model, directory, notes, _card(settings, directory.name, model, input_dict, window)
+            )
             self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
             if "keep_versions" in settings:
                 _remove_old(directory, settings["keep_versions"])
@@ -77,23 +86,40 @@ class Pusher(component.Pusher):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self, directory: str, keep_versions: int, learner_code: str, spans: Mapping[str, Any], **inputs: Any
+        self,
+        directory: str,
+        keep_versions: int,
+        learner_code: str,
+        spans: Mapping[str, Any],
+        card: Card = Card(),
+        **inputs: Any,
     ) -> None:
         """Takes channels as TFX's Pusher does, and where the newest `keep_versions` versions are to lie.
 
         `learner_code` is the fingerprint of the code that made the model, which a version carries; `spans`, of a
-        table with spans, the `span_store` and how many of them to keep, `keep_spans`, else empty.
+        table with spans, the `span_store` and how many of them to keep, `keep_spans`, else empty; `card` what only people
+        know of the model.
         """
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=directory)
         super().__init__(
             push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
-            custom_config={"keep_versions": keep_versions, "learner_code": learner_code, **spans},
+            custom_config={
+                "keep_versions": keep_versions,
+                "learner_code": learner_code,
+                "card": asdict(card),
+                **spans,
+            },
             **inputs,
         )
 
 
-def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -> Path:
-    """Makes `model` the newest version in `directory`.
+def push(
+    model: Path,
+    directory: Path,
+    notes: Mapping[str, Any] | None = None,
+    texts: Mapping[Path, str] | None = None,
+) -> Path:
+    """Makes `model` the newest version in `directory`, with `texts` in files beside it.
 
     Returns:
       The version's directory: a new one named by the Unix time in seconds, or the live one where it
@@ -103,7 +129,31 @@ def push(model: Path, directory: Path, notes: Mapping[str, Any] | None = None) -
     if live is not None and identity(live) == identity(model) != "":
         logging.info("Version %s is this model already.", live.name)
         return live
-    return publish(model, directory, notes or {})
+    return publish(model, directory, notes or {}, texts or {})
+
+
+def _card(
+    settings: Mapping[str, Any],
+    name: str,
+    model: Path,
+    input_dict: dict[str, list[types.Artifact]],
+    window: Mapping[str, Any],
+) -> dict[Path, str]:
+    """The files of the model card."""
+    learner, verdict, explanation = model / LEARNER, None, None
+    for blessing in input_dict.get(MODEL_BLESSING_KEY, []):
+        if Path(blessing.uri, VERDICT).is_file():
+            verdict = read_verdict(Path(blessing.uri))
+            explanation = read_explanation(Path(blessing.uri))
+    made = Made(
+        name,
+        Settings.from_learner(json.loads(learner.read_text())) if learner.is_file() else None,
+        verdict,
+        explanation,
+        spans_of(window),
+        settings.get("learner_code", ""),
+    )
+    return render(Card(**settings.get("card", {})), made)
 
 
 def _remove_old(directory: Path, keep: int) -> None:

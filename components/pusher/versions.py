@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from foundation.lock import locked
@@ -75,15 +76,17 @@ def list_versions(directory: Path) -> list[Version]:
     return [Version(int(path.name), path, path == live, _notes(path)) for path in _numbered(directory)]
 
 
-def publish(model: Path, directory: Path, notes: Mapping[str, Any]) -> Path:
-    """Makes a copy of a SavedModel the newest version, with `notes` and the time as its `RELEASE`.
+def publish(
+    model: Path, directory: Path, notes: Mapping[str, Any], texts: Mapping[Path, str] = MappingProxyType({})
+) -> Path:
+    """Makes a copy of a SavedModel the newest version, with `notes` and the time as its `RELEASE`, and more `texts`.
 
     Returns:
       The version's directory, named by the Unix time in seconds, or later where that is taken.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with _exclusive(directory):
-        return _publish(model, directory, notes, shutil.copy2)
+        return _publish(model, directory, notes, shutil.copy2, texts)
 
 
 def roll_back(directory: Path, number: int) -> Path:
@@ -134,7 +137,13 @@ def prune(directory: Path, keep: int) -> list[int]:
         return [version.number for version in old]
 
 
-def _publish(model: Path, directory: Path, notes: Mapping[str, Any], copy: Callable[[str, str], Any]) -> Path:
+def _publish(
+    model: Path,
+    directory: Path,
+    notes: Mapping[str, Any],
+    copy: Callable[[str, str], Any],
+    texts: Mapping[Path, str] = MappingProxyType({}),
+) -> Path:
     for leftover in directory.iterdir():
         if _LEFTOVER.fullmatch(leftover.name):
             _discard(leftover)
@@ -149,6 +158,8 @@ def _publish(model: Path, directory: Path, notes: Mapping[str, Any], copy: Calla
         # Linked from another version, the file is replaced and not written through.
         pushed = datetime.now(timezone.utc).isoformat(timespec="seconds")
         release = {**notes, "identity": identity(unfinished), "pushed": pushed}
+        for path, text in texts.items():
+            replace_file(unfinished / path, text)
         replace_file(unfinished / RELEASE, json.dumps(release, indent=1) + "\n")
         reveal(unfinished, directory / str(number))
     except OSError:

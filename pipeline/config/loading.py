@@ -16,6 +16,7 @@ from components.evaluator.settings import Metric, read_metrics
 from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
+from components.pusher.settings import Card
 from components.serving_check.settings import Serving
 from foundation import project
 from foundation.sections import (
@@ -93,6 +94,7 @@ class Config:
     evaluation: Evaluation = field(metadata={"evaluation": Table((DATASET,), ("Evaluator",), Evaluation)})
     metrics: dict[str, Metric] = field(metadata={"metrics": Table((DATASET,), ("Evaluator",), read_metrics)})
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
+    card: Card = field(metadata={"card": Table((DATASET,), ("Pusher",), Card)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), (), Beam)})
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})

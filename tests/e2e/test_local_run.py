@@ -136,7 +136,9 @@ def test_the_run_after_that_is_fully_cached(first: Run, project: Project) -> Non
     """Also where Beam is told something else: how a step runs is not what it makes."""
     settled = project.run("small", "--set", "beam.options=['--experiments=other']")
     # AppExporter is not in the graph: no formats are asked for.
-    assert {state for node, state in settled.states.items() if node not in ("AppExporter", "Tuner")} == {"cached"}
+    assert {state for node, state in settled.states.items() if node not in ("AppExporter", "Tuner")} == {
+        "cached"
+    }
     assert settled.summary["metrics"] == pytest.approx(first.summary["metrics"])
     assert settled.summary["blessed"] and settled.summary["pushed_model"] == first.summary["pushed_model"]
     assert settled.summary["distribution"] == first.summary["distribution"]

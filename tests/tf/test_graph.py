@@ -129,6 +129,7 @@ CHANGES = {
     "loss": ["loss.kind=focal"],
     "metrics": ["metrics.hinge=tf_keras.metrics.Hinge"],
     "gates": ["gates.auc.min=0.1"],
+    "card": ["card.owner='the search team'"],
     "drift": ["drift.window=3"],
     "serving": ["serving.large_batch=7", "serving.keep_versions=9"],
     "app": ["app.max_quality_drop=0.5"],

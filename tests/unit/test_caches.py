@@ -38,6 +38,7 @@ EDITED = {
     "components/example_gen/reading/records.py": f"ExampleGen, {TRAINS}",
     "components/example_gen/sources/csv.py": f"ExampleGen, {TRAINS}",
     "components/pusher/component.py": f"Pusher, {TRAINS}",
+    "components/pusher/templates/model_card.md.jinja": f"Pusher, {TRAINS}",
     "components/run_report/charts.py": "RunReport",
     "components/run_report/templates/report.html.jinja": "RunReport",
     "components/schema/reviewed_schema.py": f"SchemaGen, {TRAINS}",
