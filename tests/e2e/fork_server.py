@@ -4,12 +4,16 @@ A fresh interpreter spends 10 s and more on importing TFX; a fork of this one sp
 killed like any other process. Nothing here starts TensorFlow's runtime, which does not survive a fork.
 
 Reads a line of JSON for each run, {"arguments": [...], "output": path}, and answers with two: {"pid": ...}
-once it runs and {"status": ...} once it has ended, negative for a signal.
+once it runs, the leader of a session of its own, and {"status": ..., "peak_mib": ...} once it has ended, with
+a negative status for a signal. With "clock_seconds" the run's clock is as far ahead, or behind.
 """
 
+import atexit
+import datetime
 import json
 import os
 import sys
+import time
 
 
 def main() -> None:
@@ -24,13 +28,46 @@ def main() -> None:
         asked = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            set_clock(asked.get("clock_seconds", 0.0))
             _run(retrain.main, asked["arguments"], asked["output"])
         print(json.dumps({"pid": pid}), flush=True)
-        _, status = os.waitpid(pid, 0)
-        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+        _, status, used = os.wait4(pid, 0)
+        ended = {"status": os.waitstatus_to_exitcode(status), "peak_mib": used.ru_maxrss / 1024}
+        print(json.dumps(ended), flush=True)
+
+
+def set_clock(seconds):  # type: ignore[no-untyped-def]
+    """Moves what this repository's modules take for the time: those that ask for it are imported here."""
+    if not seconds:
+        return
+    from components.example_gen import span_store, spans
+    from components.pusher import versions
+    from pipeline.running import beginning
+
+    ask = time.time
+
+    class Moved(datetime.datetime):
+        @classmethod
+        def now(cls, zone=None):  # type: ignore[no-untyped-def]
+            return datetime.datetime.fromtimestamp(ask() + seconds, zone)
+
+    class MovedModule:
+        datetime = Moved
+
+        def __getattr__(self, name):  # type: ignore[no-untyped-def]
+            return getattr(datetime, name)
+
+    time.time = lambda: ask() + seconds
+    for module in (span_store, versions, beginning):
+        module.datetime = Moved
+    spans.datetime = MovedModule()
 
 
 def _run(command, arguments, output):  # type: ignore[no-untyped-def]
+    from foundation.process import exit_at_once
+
+    # What this process shares with its parent is the parent's to close; its own is closed as a command closes it.
+    atexit._clear()
     status = 99
     try:
         os.setsid()
@@ -39,10 +76,7 @@ def _run(command, arguments, output):  # type: ignore[no-untyped-def]
             os.dup2(descriptor, target)
         status = command(arguments)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Not `sys.exit`: what this process shares with its parent is the parent's to close.
-        os._exit(status)
+        exit_at_once(status)
 
 
 if __name__ == "__main__":

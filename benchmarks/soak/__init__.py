@@ -1,0 +1,1 @@
+"""Many nights of retraining on which something goes wrong, and what must hold after each."""
