@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from foundation.arguments import Parser
+from foundation.process import exit_at_once
 from pipeline.config import ROOT
 from pipeline.engines.identity import METHOD, SERVICE, identify
 
@@ -109,4 +110,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Workers that are threads may still wait for an engine that is gone: they are not waited for.
+    exit_at_once(main())
