@@ -40,6 +40,7 @@ from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.tfma_files import write_evaluation
 from components.evaluator.verdict import Verdict, write_verdict
+from components.example_files import files_of
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
 from foundation import registry
@@ -115,7 +116,12 @@ class Executor(executor.Executor):
         if read := _schema(input_dict):
             evaluation = replace(evaluation, schema=schema_of(read, evaluation.columns, evaluation.features))
         with self._make_beam_pipeline() as pipeline:
-            evaluate(pipeline, _files(input_dict[EXAMPLES_KEY], split), evaluation, directory)
+            evaluate(
+                pipeline,
+                files_of(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]), split),
+                evaluation,
+                directory,
+            )
 
     def _explain(
         self, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], directory: Path
@@ -126,7 +132,7 @@ class Executor(executor.Executor):
             return
         (model,) = input_dict[MODEL_KEY]
         explanation = explain(
-            _files(input_dict[EXAMPLES_KEY], "eval"),
+            files_of(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]), "eval"),
             path_utils.serving_model_dir(model.uri),
             _schema(input_dict),
             rows,
@@ -151,7 +157,7 @@ class Executor(executor.Executor):
             model=path_utils.serving_model_dir(model.uri),
             live_model=path_utils.serving_model_dir(baselines[0].uri) if baselines else None,
             files={
-                split: _files([examples], split)
+                split: files_of(examples, split)
                 for split in artifact_utils.decode_split_names(examples.split_names)
             },
             log=read_log(json.loads(exec_properties[LOG]), "[log]"),
@@ -252,7 +258,3 @@ def _schema(input_dict: dict[str, list[types.Artifact]]) -> Any:
         return None
     schema = artifact_utils.get_single_instance(input_dict[SCHEMA_KEY])
     return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-
-
-def _files(examples: list[types.Artifact], split: str) -> list[str]:
-    return sorted(fileio.glob(f"{artifact_utils.get_split_uri(examples, split)}/*"))

@@ -19,12 +19,12 @@ from tfx_bsl.coders import example_coder
 from components.evaluator.arrays.reading import Model
 from components.evaluator.arrays.rows import Answers, Array, Batch, Place
 from components.evaluator.explanation import Erring, Explanation, Importance
+from components.example_files import read_batches
 from trainer_module.inputs.rows import has_label
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 from trainer_module.settings import LEARNER, Settings
 
 _REPEATS = 3
-_BATCH = 8192
 _LEAST = 1e-7
 """A probability is at least so much in a logarithm, as in Keras's losses."""
 
@@ -76,8 +76,7 @@ def sample(files: Sequence[str], rows: int) -> list[bytes]:
     random = np.random.default_rng(0)
     keys, kept = np.empty(0), np.empty(0, object)
     for path in files:
-        kind = "GZIP" if path.endswith(".gz") else ""
-        for batch in tf.data.TFRecordDataset(path, kind).batch(_BATCH).as_numpy_iterator():
+        for batch in read_batches(path).as_numpy_iterator():
             # Those with the least of random numbers, so that a split of any size takes no more memory.
             keys, kept = np.append(keys, random.random(len(batch))), np.append(kept, batch)
             least = np.sort(np.argpartition(keys, rows)[:rows]) if len(keys) > rows else np.arange(len(keys))

@@ -19,7 +19,7 @@ from rich.text import Text
 from components.run_report.text import clean
 from foundation.arguments import Parser
 from foundation.sections import ConfigurationError
-from pipeline.runs.comparison import compare, write_page
+from pipeline.runs.comparison import compare_stored, write_page
 from pipeline.runs.display import describe_stored
 from pipeline.runs.finding import choose, find_runs
 from pipeline.runs.run import StoredRun
@@ -78,9 +78,7 @@ def _show(stored: StoredRun) -> None:
 
 
 def _compare(first: StoredRun, second: StoredRun) -> None:
-    if (first.root, first.id) == (second.root, second.id):
-        raise ConfigurationError(f"Both are run {first.id}: give two runs.")
-    sections = compare(first.run, second.run)
+    sections = compare_stored(first, second)
     table = _table()
     table.add_column("")
     for column in (first.id, second.id, "change"):

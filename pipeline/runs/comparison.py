@@ -12,7 +12,7 @@ from components.run_report.rendering import Row, Side, render_comparison
 from components.run_report.text import better_or_worse, duration, number
 from components.run_report.training import TrainingCurve
 from foundation.replacing import replace_file
-from foundation.sections import read_section
+from foundation.sections import ConfigurationError, read_section
 from pipeline.runs.run import NodeRun, Run, StoredRun, TrainingSetup
 
 Sections = dict[str, list[Row]]
@@ -64,6 +64,17 @@ def compare(first: Run, second: Run) -> Sections:
             *(_time(node, *(step.get(node) for step in steps)) for node in {**steps[0], **steps[1]}),
         ],
     }
+
+
+def compare_stored(first: StoredRun, second: StoredRun) -> Sections:
+    """`compare` of two runs as they are stored.
+
+    Raises:
+      ConfigurationError: If both are one run.
+    """
+    if (first.root, first.id) == (second.root, second.id):
+        raise ConfigurationError(f"Both are run {first.id}: give two runs.")
+    return compare(first.run, second.run)
 
 
 def write_page(first: StoredRun, second: StoredRun, sections: Sections) -> Path:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from foundation.sections import ConfigurationError
-from pipeline.runs.comparison import Sections, compare, write_page
+from pipeline.runs.comparison import Sections, compare_stored, write_page
 from pipeline.runs.run import StoredRun
 from pipeline.session.page import Page
 
@@ -28,9 +27,7 @@ class Comparison:
         Raises:
           ConfigurationError: If both are one run.
         """
-        if (first.root, first.id) == (second.root, second.id):
-            raise ConfigurationError(f"Both are run {first.id}: give two runs.")
-        return cls(first, second, compare(first.run, second.run))
+        return cls(first, second, compare_stored(first, second))
 
     @property
     def frame(self) -> "pd.DataFrame":

@@ -4,6 +4,7 @@ import tf_keras as keras
 
 from trainer_module.models import Model
 from trainer_module.optimizers import Rule, load_rule, table_rule
+from trainer_module.optimizers.adam import Adam
 from trainer_module.training.settings import Training
 from trainer_module.training.updates import ByRow, Updates
 
@@ -50,7 +51,7 @@ def _by_row(training: Training, model: Model | None) -> ByRow:
     """A recommender's tables have a row for each item, of which a batch touches few: they go by row whatever their gradient."""
     if training.embedding_optimizer != "auto":
         return "never" if training.embedding_optimizer == "same" else "always"
-    if training.optimizer not in ("adam", "adamw", "lamb"):
+    if not isinstance(load_rule(training.optimizer), Adam):
         return "never"
     return "always" if model is not None and model.reads_log else "sparse"
 
