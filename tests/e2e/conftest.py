@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import ROOT
+from tests import preloaded
 
 PARTS = ("pipeline", "components", "trainer_module", "foundation", "datasets", "profiles", "local_runner.py")
 ROWS = 4000
@@ -54,15 +56,12 @@ class Project:
     def command(self, dataset: str, *arguments: str) -> list[str]:
         return [sys.executable, "local_runner.py", "--dataset", dataset, *arguments]
 
+    def execute(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        with tempfile.TemporaryDirectory() as scratch:
+            return preloaded.run(command, cwd=self.root, scratch=Path(scratch), timeout=400)
+
     def run(self, dataset: str, *arguments: str) -> Run:
-        answer = subprocess.run(
-            self.command(dataset, *arguments),
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
+        answer = self.execute(self.command(dataset, *arguments))
         path = self.root / "runs" / dataset / "run_summary.json"
         summary = json.loads(path.read_text()) if path.exists() else {}
         return Run(answer.returncode, answer.stdout, answer.stderr, summary)

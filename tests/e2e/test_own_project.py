@@ -41,6 +41,11 @@ class Installed(Project):
         quick = ["--set", "training.epochs=1", "--set", "gates.auc.min=0"]
         return [self.python, "local_runner.py", "--dataset", dataset, *quick, *arguments]
 
+    def execute(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command, cwd=self.root, capture_output=True, text=True, check=False, timeout=400
+        )
+
     def ask(self, *arguments: str, below: str = ".") -> str:
         """What a command says that must succeed, given in a folder of the project."""
         answer = subprocess.run(

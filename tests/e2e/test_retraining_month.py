@@ -315,8 +315,7 @@ def live_through(month: Month) -> None:
         month.expect(REFUSED, why="Span 2026-01-09, the newest, has no rows")
 
     month.deliver(12)
-    month.kill()
-    month.expect_after_kill([12])
+    month.expect(TRAINED, [12])
 
     vanished = "\n".join(line.partition(",")[2] for line in rows_of(13).splitlines()) + "\n"
     month.deliver(13, vanished)
@@ -363,8 +362,7 @@ def live_through(month: Month) -> None:
         month.expect(NOTHING)
 
     month.deliver(26)
-    month.kill()
-    month.expect_after_kill([26])
+    month.expect(TRAINED, [26])
 
     month.expect(NOTHING)  # The 27th never comes.
 

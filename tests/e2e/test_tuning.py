@@ -23,5 +23,3 @@ def test_within_its_budget_tuning_finds_a_better_model_and_the_trainer_trains_th
     assert best < as_configured - 0.05
     (loss,) = [curve for curve in trained["curves"] if curve["name"] == "loss"]
     assert abs(min(loss["eval"]) - best) < 0.02
-    again = project.run("small", *TUNED)
-    assert again.states["Tuner"] == again.states["Trainer"] == "cached"

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config import ROOT
+from tests import preloaded
 from tests.kubeflow import replacements
 from tests.kubeflow.object_store import Store
 
@@ -249,18 +249,14 @@ def _execute(
         **given,
     }
     log = root / "tmp" / "log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=root / "tmp", env=environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + seconds
-        try:
-            while process.poll() is None:
-                if should_end(root) or time.monotonic() > deadline:
-                    process.send_signal(signal.SIGKILL)
-                time.sleep(0.02)
-        finally:
-            if process.poll() is None:
+    process = preloaded.start(command, cwd=root / "tmp", env=environment, output=log, error=log)
+    deadline = time.monotonic() + seconds
+    try:
+        while process.poll() is None:
+            if should_end(root) or time.monotonic() > deadline:
                 process.kill()
-                process.wait()
-    return process.returncode, log.read_text(errors="replace")
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        status = process.wait()
+    return status, log.read_text(errors="replace")

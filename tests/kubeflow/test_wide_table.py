@@ -1,4 +1,7 @@
-"""A table of 2,000 columns whose names and values hold what a cluster replaces: compiled, and run step by step."""
+"""A wide table whose names and values hold what a cluster replaces: 2,000 columns compiled, 500 run step by step.
+
+The 500 have long names, so that their settings, too, are more than one argument of a process may hold (128 KiB).
+"""
 
 import csv
 import json
@@ -15,7 +18,8 @@ from tests.kubeflow.emulator import Cluster, Run
 from tests.kubeflow.object_store import Store
 
 pytestmark = pytest.mark.timeout(3000)
-COLUMNS, ROWS = 2_000, 60
+COLUMNS, LONG_COLUMNS, ROWS = 2_000, 500, 60
+LONG = "x" * 250
 WON = """{{won}} "$(HOME)" $$ \\ 赢"""
 NAMES = (
     "{{=1 + 1}} %d", "{{$.inputs.parameters['settings']}} %d", "{{workflow.name}} %d", "$(HOME) %d", "$$%d",
@@ -57,16 +61,24 @@ def toml(text: str) -> str:
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Site:
     made = Site(tmp_path_factory.mktemp("wide"), "wide")
-    write(made)
+    write(made, [NAMES[number % len(NAMES)] % number for number in range(COLUMNS - 1)])
     return made
 
 
-def write(site: Site) -> None:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    made = Site(tmp_path_factory.mktemp("long"), "wide")
+    # A vocabulary's file is named after its column, and a file's name has 255 bytes at most.
+    ends = ["" if kind_of(number) == "vocabulary" else LONG for number in range(LONG_COLUMNS - 1)]
+    write(made, [NAMES[number % len(NAMES)] % number + end for number, end in enumerate(ends)])
+    return made
+
+
+def write(site: Site, names: list[str]) -> None:
     """The table, the description of it, and a cluster's profile."""
     site.data.mkdir(parents=True)
     site.write_profile()
-    names = [NAMES[number % len(NAMES)] % number for number in range(COLUMNS - 1)]
-    kinds = [kind_of(number) for number in range(COLUMNS - 1)]
+    kinds = [kind_of(number) for number in range(len(names))]
     chance = random.Random(1)
     with (site.data / "rows.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -157,30 +169,30 @@ def test_a_change_of_one_column_of_2000_is_a_change_of_the_steps_that_read_it(
 
 
 @pytest.fixture(scope="module")
-def wide_run(wide: Site, store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, Run]:
+def long_run(long: Site, store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cluster, Run]:
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), store, step_seconds=1800)
-    return cluster, cluster.run(compile_with(wide, "apps.yaml", *EXTRA))
+    return cluster, cluster.run(compile_with(long, "apps.yaml", *EXTRA))
 
 
-def test_every_step_gets_its_settings_as_they_are(wide: Site, wide_run: tuple[Cluster, Run]) -> None:
-    _, run = wide_run
+def test_every_step_gets_its_settings_as_they_are(long: Site, long_run: tuple[Cluster, Run]) -> None:
+    _, run = long_run
     assert set(run.outputs) == {*GRAPH, "AppExporter"}
     assert run.outputs["Evaluator"]["blessing"].metadata["blessed"] == 1
-    (version,) = wide.versions()
-    learner = json.loads((wide.serving / version / "assets.extra" / "learner.json").read_text())
-    given = wide.load().settings.to_json()
+    (version,) = long.versions()
+    learner = json.loads((long.serving / version / "assets.extra" / "learner.json").read_text())
+    given = long.load().settings.to_json()
     assert learner["settings"] == {key: given[key] for key in ("features", "label", "model")}
-    assert len(given["features"]) == COLUMNS - 1
+    assert len(given["features"]) == LONG_COLUMNS - 1 and len(json.dumps(given)) > 128 * 1024
 
 
-def test_a_reviewed_schema_of_2000_columns_arrives_as_it_is(
-    wide: Site, wide_run: tuple[Cluster, Run]
+def test_a_reviewed_schema_of_many_columns_arrives_as_it_is(
+    long: Site, long_run: tuple[Cluster, Run]
 ) -> None:
-    cluster, run = wide_run
+    cluster, run = long_run
     inferred = cluster.store.directory(run.outputs["SchemaGen"]["schema"].uri) / "schema.pbtxt"
-    reviewed = wide.directory / "wide.schema.pbtxt"
+    reviewed = long.directory / "wide.schema.pbtxt"
     reviewed.write_text("# Reviewed: {{x}} $(HOME) $$ ¦ 收入\n" + inferred.read_text())
-    package = compile_with(wide, "reviewed.yaml", "source.schema='wide.schema.pbtxt'")
+    package = compile_with(long, "reviewed.yaml", "source.schema='wide.schema.pbtxt'")
     again = cluster.run(package, tasks=["ExampleGen", "SchemaGen"])
     arrived = cluster.store.directory(again.outputs["SchemaGen"]["schema"].uri) / "schema.pbtxt"
     assert arrived.read_text() == reviewed.read_text()

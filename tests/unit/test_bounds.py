@@ -50,7 +50,7 @@ def as_toml(value: Any) -> str:
     return repr(value) if isinstance(value, float) else json.dumps(value)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(key=st.sampled_from(KEYS), value=VALUES)
 def test_any_value_of_any_setting_is_taken_or_refused_in_one_short_sentence(key: str, value: Any) -> None:
     said = io.StringIO()

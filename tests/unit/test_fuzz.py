@@ -25,7 +25,7 @@ from pipeline.runs import __main__ as runs
 from .records import make_record
 
 Main = Callable[[list[str]], int]
-bounded = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 WORDS = st.one_of(
     st.text(max_size=20),
