@@ -71,7 +71,7 @@ def test_a_changed_pipeline_replaces_its_schedule(
     api: Api, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("--schedule", "0 3 * * *")
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE + "# changed\n")
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded, scores: PACKAGE + "# changed\n")
     assert "replaced" in command("--schedule", "0 3 * * *")[1]
     (schedule,) = api.schedules
     assert schedule["pipeline_version_reference"]["pipeline_version_id"] == "version-1"

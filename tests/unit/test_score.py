@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import score
+from pipeline import config, score
+from trainer_module.settings import LEARNER
 
 HEADER = (
     "trip_miles,fare,trip_seconds,pickup_latitude,pickup_longitude,dropoff_latitude,dropoff_longitude,payment_type,"
@@ -19,6 +20,10 @@ def workdir(tmp_path: Path) -> Path:
     model = tmp_path / "runs" / "taxi" / "serving" / "taxi" / "17"
     model.mkdir(parents=True)
     (model / "saved_model.pb").write_bytes(b"model")
+    # What a version says of itself decides, and not what the dataset file says now.
+    tables = config.load("taxi", "laptop").settings.to_json()
+    (model / LEARNER).parent.mkdir()
+    (model / LEARNER).write_text(json.dumps({"settings": {**tables, "training": {}}}))
     (tmp_path / "trips.csv").write_text(f"{HEADER}\n{','.join('1' * (HEADER.count(',') + 1))}\n")
     return tmp_path
 
