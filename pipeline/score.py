@@ -13,6 +13,7 @@ Exit status: 0 done, 1 failed, 2 wrong arguments or configuration, 130 and 143 t
 import argparse
 import contextlib
 import hashlib
+import os
 import signal
 import sys
 import traceback
@@ -28,6 +29,7 @@ from components.scoring.request import (
     find_model,
     reading_of,
 )
+from foundation import project
 from foundation.arguments import Parser
 from foundation.process import exit_at_once
 from foundation.sections import ConfigurationError
@@ -128,6 +130,9 @@ def _run(request: Request, loaded: config.Config, stream: TextIO) -> str:
     from components.scoring.job import predict
 
     shown = _Shown(stream)
+    if project.OWN is not None:
+        # Beam's own processes import the project's modules too, from whatever directory this was started in.
+        os.environ["PYTHONPATH"] = project.python_path(os.environ)
     # The same for the same call: where an earlier one was killed, its job is cancelled first.
     call = hashlib.sha256(f"{request.output} {request.state}".encode()).hexdigest()[:12]
     job = f"{loaded.name}-score-{call}"
