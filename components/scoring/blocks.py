@@ -6,7 +6,7 @@ predicted exactly once however often the command is given.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import add_counts, find_typed_blocks
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import Block, source_format
+from components.scoring.examples import decode_rows
 from components.scoring.fitting import Fitted, fit_columns
 from components.scoring.model import ServedModel
 from components.scoring.request_log import RequestLog
@@ -65,18 +66,17 @@ class BlockScorer:
             return counts + Counter({BEFORE: counts[PREDICTED]})
         parts, rejects, logged = [], [], []
         chance = np.random.default_rng((block.file_number, block.number))
-        pieces = source_format(self.file_format, self.reading).read_columns(block, types)
-        for columns in pieces or ():
+        for columns in self._read(block, types):
             fitted = fit_columns(columns, self.model.types, self.reading.dialect)
             part, rejected = self._score(columns, fitted)
             parts.append(part)
             rejects.append(rejected)
             if self.log:
                 chosen = pc.and_(fitted.fits, self.log.choose(chance, len(fitted.fits)))
-                logged.append({each: column.filter(chosen) for each, column in fitted.columns.items()})
+                logged.append(_filter(fitted.columns, chosen))
         if not parts:
             return Counter()
-        table, left_out = pa.Table.from_batches(parts), pa.Table.from_batches(rejects)
+        table, left_out = _join(parts), _join(rejects)
         _write(table, Path(self.destination, f"part-{name}.{self.form}"), self.form)
         if left_out.num_rows:
             _write(left_out, Path(self.destination, f"rejected-{name}.csv"), "csv")
@@ -87,22 +87,33 @@ class BlockScorer:
         replace_file(done, json.dumps(counts))
         return counts
 
+    def _read(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, pa.Array]]:
+        """The block's columns, some ten thousand rows at a time."""
+        source = source_format(self.file_format, self.reading)
+        pieces = source.read_columns(block, types)
+        if pieces is not None:
+            yield from pieces
+            return
+        lists = self.model.types.keys() - self.model.scalars.keys()
+        for rows in source.read_examples(block, types):
+            yield decode_rows(block.file, rows, (*self.model.types, *self.keys), lists)
+
     def _score(
         self, columns: Mapping[str, pa.Array], fitted: Fitted
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Predictions of the rows that fit, and the others with the reason."""
         fits = fitted.fits
         rows = fits.true_count
-        read = {name: column.filter(fits) for name, column in fitted.columns.items()}
+        read = fitted.columns if rows == len(fits) else _filter(fitted.columns, fits)
         # As ExampleGen writes a table's examples: a missing value has its column's kind in CSV only.
         typed = self.file_format == "csv"
         predictions = self.model.predict(read, typed) if rows else _nothing(self.model)
         keys = {key: _readable(columns[key]) for key in self.keys}
         version = pa.repeat(pa.scalar(self.version), rows)
-        kept = {key: column.filter(fits) for key, column in keys.items()}
+        kept = _filter(keys, fits)
         part = pa.RecordBatch.from_pydict({**kept, **predictions, VERSION_COLUMN: version})
         is_left_out = pc.invert(fits)
-        left_out = {key: column.filter(is_left_out) for key, column in keys.items()}
+        left_out = _filter(keys, is_left_out)
         reasons = fitted.reasons.filter(is_left_out)
         return part, pa.RecordBatch.from_pydict({**left_out, "reason": reasons})
 
@@ -123,6 +134,16 @@ def score(pipeline: beam.Pipeline, files: Sequence[str], scorer: BlockScorer, su
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteCounts" >> beam.Map(lambda counts: replace_file(Path(summary), json.dumps(counts)))
     )
+
+
+def _filter(columns: Mapping[str, pa.Array], mask: pa.Array) -> dict[str, pa.Array]:
+    return {name: column.filter(mask) for name, column in columns.items()}
+
+
+def _join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One table; a key that one part has no value of is of the type that it has in another."""
+    schema = pa.unify_schemas([part.schema for part in parts])
+    return pa.concat_tables([pa.Table.from_batches([part]).cast(schema) for part in parts])
 
 
 def _write(table: pa.Table, path: Path, form: Form) -> None:

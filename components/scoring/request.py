@@ -159,11 +159,6 @@ def reading_of(
     Raises:
       ConfigurationError: If they cannot be, or lack a column that is needed.
     """
-    if file_format == "tfrecord":
-        raise ConfigurationError(
-            "Only CSV and Parquet can be predicted: write the records' features as one of these, and give "
-            "--set 'source.format=\"parquet\"'."
-        )
     needed = {**dict.fromkeys(keys, "--keys names"), **dict.fromkeys(features, "the model reads")}
     reading = Reading(read.dialect, needed, read.exact, read.codes, read.times)
     source = source_format(file_format, reading)

@@ -53,8 +53,8 @@ class RequestLog:
                 str(unfinished), tf.io.TFRecordOptions("GZIP", compression_level=1)
             ) as writer:
                 for part in examples:
-                    for example in part:
-                        writer.write(example.as_buffer().to_pybytes())
+                    for example in part.to_pylist():
+                        writer.write(example)
             reveal(unfinished, path)
         except BaseException:
             unfinished.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from components.data_gate.merged_statistics import name_of
 from components.data_gate.serving_logs import serving_statistics
 from components.example_gen.column_types import ColumnType
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.source_format import ConversionError
 from components.scoring import blocks
 from components.scoring.blocks import BlockScorer, score
 from components.scoring.component import Scorer
@@ -25,6 +26,7 @@ from components.scoring.fitting import fit_columns
 from components.scoring.model import ServedModel, read_model
 from components.scoring.request_log import RequestLog
 from components.scoring.settings import Scoring
+from components.serving_check.requests import serialize
 from tests.field.signatures import Exported
 from trainer_module.export import export_model
 from trainer_module.model import build_model
@@ -116,6 +118,25 @@ def test_odd_values_mean_to_a_batch_what_they_mean_to_a_server(
 
     served = exported.predict([as_row(row) for row in rows])[:, 0]
     assert pq.read_table(part)["prediction"].to_pylist() == pytest.approx(served.tolist(), abs=1e-6)
+
+
+def test_records_are_predicted_as_tables_are(exported: Exported, orders: Transformed, tmp_path: Path) -> None:
+    """A key that the first ten thousand rows lack has its type all the same."""
+    file = tmp_path / "orders.tfrecord"
+    rows = [{name: row[name] for name in FEATURES} for row in orders.raw[:50]]
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for number, row in enumerate(rows * 201):
+            writer.write(serialize({**row, "id": [number] if number >= 10_000 else []}))
+    assert predict(exported.model, file, tmp_path / "out") == {"predicted": 10_050}
+    predicted = pq.read_table(tmp_path / "out" / "part-00000-00000.parquet")
+    assert predicted["id"].to_pylist() == [None] * 10_000 + list(range(10_000, 10_050))
+    served = exported.predict(rows)[:, 0]
+    assert predicted["prediction"][-50:].to_pylist() == pytest.approx(served.tolist(), abs=1e-6)
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        writer.write(serialize({**rows[0], "id": [0]}))
+        writer.write(serialize({**rows[0], "id": [b"one"]}))
+    with pytest.raises(ConversionError, match="has records that do not go together"):
+        predict(exported.model, file, tmp_path / "mixed")
 
 
 def test_predicted_rows_are_requests_to_the_data_gate(

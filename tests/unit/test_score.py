@@ -64,7 +64,6 @@ def test_a_dry_run_says_what_would_be_predicted(workdir: Path, capsys: pytest.Ca
         ((), "runs", "has no file like '*.csv'"),
         (("--keys", "order"), "trips.csv", "has no column 'order', which --keys names"),
         (("--dataset", "shop"), "trips.csv", "its model recommends"),
-        (("--set", "source.format='tfrecord'"), "trips.csv", "Only CSV and Parquet"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_at_once(
