@@ -37,10 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.schedule:
             given.parse_schedule(options.schedule)
         given.parse_parameters(options.parameter, compile.run_parameters(loaded, scores=scores))
-        output, name = Path(options.output), compile.pipeline_name(loaded, scores=scores)
+        output = Path(options.output or ("scoring.yaml" if scores else "pipeline.yaml"))
+        name = compile.pipeline_name(loaded, scores=scores)
         compile.check_output(output)
         if options.dry_run:
-            print(f"Would compile {name} with the profile {loaded.profile} to {options.output}")
+            print(f"Would compile {name} with the profile {loaded.profile} to {output}")
             return 0
         session.compile(output, verbose=options.verbose, scores=scores)
         print(f"Compiled {name} to {output} ({output.stat().st_size // 1024} KiB)")
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="cluster", help="name in profiles/, or a TOML file (%(default)s)")
-    add("--output", default="pipeline.yaml", help="what to write (%(default)s)")
+    add("--output", help="what to write (pipeline.yaml, or scoring.yaml with --score)")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
     add("--score", action="store_true", help="the pipeline that predicts a table, as [scoring] says")
     add("--submit", action="store_true", help="upload the pipeline and start a run")

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from components.example_gen.reading.dialect import Reading
@@ -52,9 +53,9 @@ class Request:
     serving_logs: Path | None
     logged_share: float
 
-    @property
+    @cached_property
     def state(self) -> str:
-        """The same for the same predictions of the same files, wherever they go."""
+        """The same for the same predictions of the same files, wherever they go; all of the model is read for it."""
         stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
         asked = [identity(self.model), stats, self.keys, self.form, self.reading.decisive, self.logged_share]
         return hashlib.sha256(repr(asked).encode()).hexdigest()
