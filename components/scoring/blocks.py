@@ -103,7 +103,8 @@ class BlockScorer:
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Predictions of the rows that fit, and the others with the reason."""
         fits = fitted.fits
-        rows = fits.true_count
+        # Not `true_count`, with which pyarrow 10 crashes where nothing is null.
+        rows = pc.sum(fits).as_py() or 0
         read = fitted.columns if rows == len(fits) else _filter(fitted.columns, fits)
         # As ExampleGen writes a table's examples: a missing value has its column's kind in CSV only.
         typed = self.file_format == "csv"
