@@ -4,7 +4,9 @@
     python kubeflow_runner.py --set kubeflow.image=registry.example.com/tfx-pipeline@sha256:...
     python kubeflow_runner.py --host http://localhost:8080 --submit                  # and start a run
     python kubeflow_runner.py --host http://localhost:8080 --schedule "0 3 * * *"    # every night
+    python kubeflow_runner.py --score --host http://localhost:8080 --schedule "0 6 * * *"
 
+With --score it is a pipeline of its own, which predicts a table with the live model, as [scoring] says.
 Exit status: 0 done, 1 the server refused or did not answer, 2 wrong arguments or configuration.
 """
 
@@ -28,23 +30,29 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     try:
         session = load(options.dataset, options.profile, settings=options.set)
-        loaded = session.config
-        compile.require_cluster(loaded)
+        loaded, scores = session.config, options.score
+        compile.require_cluster(loaded, scores=scores)
         server = _server(options)
         # Before seconds are spent on what is then not submitted.
         if options.schedule:
             given.parse_schedule(options.schedule)
-        given.parse_parameters(options.parameter, compile.run_parameters(loaded))
-        output = Path(options.output)
+        given.parse_parameters(options.parameter, compile.run_parameters(loaded, scores=scores))
+        output = Path(options.output or ("scoring.yaml" if scores else "pipeline.yaml"))
+        name = compile.pipeline_name(loaded, scores=scores)
         compile.check_output(output)
         if options.dry_run:
-            print(f"Would compile {loaded.name} with the profile {loaded.profile} to {options.output}")
+            print(f"Would compile {name} with the profile {loaded.profile} to {output}")
             return 0
-        session.compile(output, verbose=options.verbose)
-        print(f"Compiled {loaded.name} to {output} ({output.stat().st_size // 1024} KiB)")
+        session.compile(output, verbose=options.verbose, scores=scores)
+        print(f"Compiled {name} to {output} ({output.stat().st_size // 1024} KiB)")
         if server is not None:
             session.submit(
-                server, output, options.parameter, start=options.submit, cron=options.schedule or None
+                server,
+                output,
+                options.parameter,
+                start=options.submit,
+                cron=options.schedule or None,
+                scores=scores,
             )
     except (ConfigurationError, ServerError) as error:
         print(error, file=sys.stderr)
@@ -74,8 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="cluster", help="name in profiles/, or a TOML file (%(default)s)")
-    add("--output", default="pipeline.yaml", help="what to write (%(default)s)")
+    add("--output", help="what to write (pipeline.yaml, or scoring.yaml with --score)")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")
+    add("--score", action="store_true", help="the pipeline that predicts a table, as [scoring] says")
     add("--submit", action="store_true", help="upload the pipeline and start a run")
     add("--schedule", metavar="CRON", help='upload, and run at these times: "0 3 * * *", in UTC')
     add("--host", metavar="URL", help="where Kubeflow Pipelines answers")

@@ -27,6 +27,7 @@ QUESTIONS = (
     "input_pipeline",
     "training_step",
     "exported_model",
+    "scoring",
     "growth",
     "real_tables",
     "evaluation",

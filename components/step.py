@@ -21,6 +21,7 @@ class Step:
       named_files: Setting → path of a file or directory outside the artifact store that it names and the code reads.
         What lies there is part of the fingerprint of the code, and on a cluster the step is never cached.
       is_wanted: Whether the run's graph has the step.
+      scores: Whether it is the step of the pipeline that predicts with the live model, and no step of the graph.
       on_cluster_only: Whether it is a step on Kubeflow Pipelines alone, after all others.
       never_cached: Whether it looks at directories: what lies in them is not in KFP's cache key.
       optional_inputs: Those that may hold nothing.
@@ -35,6 +36,7 @@ class Step:
     files: tuple[str, ...] = ()
     named_files: Callable[[Any], Mapping[str, str]] = lambda _: {}
     is_wanted: Callable[[Any], bool] = lambda _: True
+    scores: bool = False
     on_cluster_only: bool = False
     never_cached: bool = False
     optional_inputs: tuple[str, ...] = ()
@@ -46,3 +48,4 @@ DATA = "data_directory"
 MODELS = "models_directory"
 TRAINING = "training_directory"
 SERVING_LOGS = "serving_logs of [drift]"
+TO_SCORE, SCORED = "input of [scoring]", "output of [scoring]"

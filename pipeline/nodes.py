@@ -40,6 +40,8 @@ def _in_order(steps: Iterable[Step]) -> dict[str, Step]:
 STEPS = _in_order(_declared())
 """Id → declaration, in the order the steps run."""
 
-NODES = tuple(step.id for step in STEPS.values() if not step.on_cluster_only)
+NODES = tuple(step.id for step in STEPS.values() if not step.on_cluster_only and not step.scores)
 CLUSTER_NODES = tuple(step.id for step in STEPS.values() if step.on_cluster_only)
 """Nodes that the graph has on Kubeflow Pipelines alone, after all others."""
+SCORING_NODES = tuple(step.id for step in STEPS.values() if step.scores)
+"""Nodes of the other pipeline that there is on Kubeflow Pipelines: it predicts with the live model."""

@@ -6,32 +6,35 @@ predicted exactly once however often the command is given.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import add_counts, find_typed_blocks
-from components.example_gen.encoding import encode_rows
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.source_format import Block, source_format
-from components.scoring.fitting import fit_columns
+from components.scoring.examples import decode_rows
+from components.scoring.fitting import Fitted, fit_columns
 from components.scoring.model import ServedModel
+from components.scoring.request_log import RequestLog
+from components.scoring.settings import Form
 from foundation.replacing import replace_file
 
-Form = Literal["parquet", "csv"]
 PREDICTED, REJECTED, BEFORE = "predicted", "rejected", "predicted before"
 VERSION_COLUMN = "model_version"
 
 
 @dataclass(frozen=True)
-class Scoring:
+class BlockScorer:
     """What each worker needs to know.
 
     Attributes:
@@ -42,6 +45,7 @@ class Scoring:
       version: Of the model, written as `VERSION_COLUMN`.
       destination: Gets ``part-<file>-<block>.<form>`` and, where rows were rejected, ``rejected-<file>-<block>.csv``.
       form: Of the parts.
+      log: Gets some of the rows as requests; None for no log.
     """
 
     model: ServedModel
@@ -51,6 +55,7 @@ class Scoring:
     version: str
     destination: str
     form: Form
+    log: RequestLog | None = None
 
     def score_block(self, block: Block, types: Mapping[str, ColumnType]) -> Counter[str]:
         """Predicts a block's rows; returns how many were, by what became of them."""
@@ -59,60 +64,87 @@ class Scoring:
         if done.is_file():
             counts: Counter[str] = Counter(json.loads(done.read_text()))
             return counts + Counter({BEFORE: counts[PREDICTED]})
-        parts, rejects = [], []
-        pieces = source_format(self.file_format, self.reading).read_columns(block, types)
-        for columns in pieces or ():
-            part, rejected = self._score(columns)
+        parts, rejects, logged = [], [], []
+        chance = np.random.default_rng((block.file_number, block.number))
+        for columns in self._read(block, types):
+            fitted = fit_columns(columns, self.model.types, self.reading.dialect)
+            part, rejected = self._score(columns, fitted)
             parts.append(part)
             rejects.append(rejected)
+            if self.log:
+                chosen = pc.and_(fitted.fits, self.log.choose(chance, len(fitted.fits)))
+                logged.append(_filter(fitted.columns, chosen))
         if not parts:
             return Counter()
-        table, left_out = pa.Table.from_batches(parts), pa.Table.from_batches(rejects)
+        table, left_out = _join(parts), _join(rejects)
         _write(table, Path(self.destination, f"part-{name}.{self.form}"), self.form)
         if left_out.num_rows:
             _write(left_out, Path(self.destination, f"rejected-{name}.csv"), "csv")
+        if self.log:
+            self.log.write(name, logged)
         counts = Counter({PREDICTED: table.num_rows, REJECTED: left_out.num_rows})
         # Last of all: with it the block is done.
         replace_file(done, json.dumps(counts))
         return counts
 
-    def _score(self, columns: Mapping[str, pa.Array]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def _read(self, block: Block, types: Mapping[str, ColumnType]) -> Iterator[Mapping[str, pa.Array]]:
+        """The block's columns, some ten thousand rows at a time."""
+        source = source_format(self.file_format, self.reading)
+        pieces = source.read_columns(block, types)
+        if pieces is not None:
+            yield from pieces
+            return
+        lists = self.model.types.keys() - self.model.scalars.keys()
+        for rows in source.read_examples(block, types):
+            yield decode_rows(block.file, rows, (*self.model.types, *self.keys), lists)
+
+    def _score(
+        self, columns: Mapping[str, pa.Array], fitted: Fitted
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Predictions of the rows that fit, and the others with the reason."""
-        fitted = fit_columns(columns, self.model.types, self.reading.dialect)
         fits = fitted.fits
+        # Not `true_count`, with which pyarrow 10 crashes where nothing is null.
+        rows = pc.sum(fits).as_py() or 0
+        read = fitted.columns if rows == len(fits) else _filter(fitted.columns, fits)
         # As ExampleGen writes a table's examples: a missing value has its column's kind in CSV only.
-        examples = encode_rows(
-            {name: column.filter(fits) for name, column in fitted.columns.items()},
-            typed_when_missing=self.file_format == "csv",
-        )
+        typed = self.file_format == "csv"
+        predictions = self.model.predict(read, typed) if rows else _nothing(self.model)
         keys = {key: _readable(columns[key]) for key in self.keys}
-        predictions = self.model.predict(examples) if len(examples) else _nothing(self.model)
-        rows = len(examples)
         version = pa.repeat(pa.scalar(self.version), rows)
-        kept = {key: column.filter(fits) for key, column in keys.items()}
+        kept = _filter(keys, fits)
         part = pa.RecordBatch.from_pydict({**kept, **predictions, VERSION_COLUMN: version})
-        is_left_out = pa.compute.invert(fits)
-        left_out = {key: column.filter(is_left_out) for key, column in keys.items()}
+        is_left_out = pc.invert(fits)
+        left_out = _filter(keys, is_left_out)
         reasons = fitted.reasons.filter(is_left_out)
         return part, pa.RecordBatch.from_pydict({**left_out, "reason": reasons})
 
 
-def score(pipeline: beam.Pipeline, files: Sequence[str], scoring: Scoring, summary: str) -> None:
-    """Adds the prediction of `files` to a Beam pipeline; the counts of `Scoring.score_block` go to the file `summary`.
+def score(pipeline: beam.Pipeline, files: Sequence[str], scorer: BlockScorer, summary: str) -> None:
+    """Adds the prediction of `files` to a Beam pipeline; the counts of `BlockScorer.score_block` go to the file `summary`.
 
     Raises:
       ConversionError: When the pipeline runs, if the files cannot be read.
     """
     # At least the types that the model takes: a column without any value is missing in every row, and of its type.
     blocks, types = find_typed_blocks(
-        pipeline, "", files, scoring.file_format, scoring.reading, scoring.model.types
+        pipeline, "", files, scorer.file_format, scorer.reading, scorer.model.types
     )
     _ = (
         blocks
-        | "ScoreBlocks" >> beam.Map(scoring.score_block, beam.pvalue.AsSingleton(types))
+        | "ScoreBlocks" >> beam.Map(scorer.score_block, beam.pvalue.AsSingleton(types))
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteCounts" >> beam.Map(lambda counts: replace_file(Path(summary), json.dumps(counts)))
     )
+
+
+def _filter(columns: Mapping[str, pa.Array], mask: pa.Array) -> dict[str, pa.Array]:
+    return {name: column.filter(mask) for name, column in columns.items()}
+
+
+def _join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One table; a key that one part has no value of is of the type that it has in another."""
+    schema = pa.unify_schemas([part.schema for part in parts])
+    return pa.concat_tables([pa.Table.from_batches([part]).cast(schema) for part in parts])
 
 
 def _write(table: pa.Table, path: Path, form: Form) -> None:

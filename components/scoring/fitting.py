@@ -45,7 +45,7 @@ def fit_columns(
     """
     fitted: dict[str, pa.Array] = {}
     rows = max((len(column) for column in columns.values()), default=0)
-    reasons = pa.array([""] * rows, pa.string())
+    reasons = pa.repeat("", rows)
     for name, kind in types.items():
         column = columns[name]
         if _type_of(column) == ARROW_TYPES[kind] or pa.types.is_null(_type_of(column)):

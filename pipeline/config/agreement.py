@@ -37,6 +37,11 @@ def check_agreement(config: "Config", where: str) -> None:
     of_model = config.settings.model.metric_names(config.settings.log)
     names = (*rules.metric_names(config.metrics), *of_model)
     check_doubled(names, where)
+    if config.scoring.logged_share and config.request_log is None:
+        raise ConfigurationError(
+            f"{where} [scoring] logged_share is {config.scoring.logged_share}, and [drift] has no serving_logs: name the "
+            "directory that the data gate reads, or remove it."
+        )
     if not config.gates and not rules.gates:
         raise ConfigurationError(
             f"{where} [gates] is empty: without a gate any model would be pushed; add one, for "

@@ -17,6 +17,7 @@ from components.example_gen.behaviour_log.reading import LogReading
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import TRAIN, Splits
 from components.pusher.settings import Card
+from components.scoring.settings import Scoring
 from components.serving_check.settings import Serving
 from foundation import project
 from foundation.sections import (
@@ -96,6 +97,7 @@ class Config:
     gates: dict[str, Gate] = field(metadata={"gates": Table((DATASET,), ("Evaluator",), _read_gates)})
     card: Card = field(metadata={"card": Table((DATASET,), ("Pusher",), Card)})
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
+    scoring: Scoring = field(metadata={"scoring": Table((DATASET, PROFILE), (), Scoring)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), (), Beam)})
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
     app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
@@ -152,9 +154,12 @@ class Config:
     @property
     def serving_logs(self) -> Path | None:
         """The directory of logged requests that the newest data is compared with."""
-        if self.drift.serving_logs is None or self.drift.action == "off":
-            return None
-        return self.dataset_file.parent / self.drift.serving_logs
+        return None if self.drift.action == "off" else self.request_log
+
+    @property
+    def request_log(self) -> Path | None:
+        """The same directory, also while nothing is compared with it."""
+        return self.dataset_file.parent / self.drift.serving_logs if self.drift.serving_logs else None
 
 
 _TABLES: dict[str, Table] = {

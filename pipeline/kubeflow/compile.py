@@ -8,13 +8,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from foundation import project
 from foundation.replacing import replace_file
 from foundation.sections import ConfigurationError
+from pipeline import scoring_graph
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import fingerprint, step_fingerprint
 from pipeline.kubeflow import lint, pods, specification
@@ -29,8 +30,8 @@ WINDOW_END = "window_end"
 """The run parameter that names the newest span to train on; only of datasets with spans."""
 
 
-def require_cluster(config: Config) -> Kubeflow:
-    """The profile's `[kubeflow]` section.
+def require_cluster(config: Config, *, scores: bool = False) -> Kubeflow:
+    """The profile's `[kubeflow]` section; `scores` asks for the pipeline that predicts, not for the graph.
 
     Raises:
       ConfigurationError: If it has none, or what cannot be done there.
@@ -46,13 +47,23 @@ def require_cluster(config: Config) -> Kubeflow:
             "worker elsewhere sees them: use DirectRunner there, or Flink from local_runner.py or pipeline.retrain."
         )
     # Checked here as well, so that a mistake is reported before TFX is imported.
-    pods.worker_pods(config, config.kubeflow)
-    pods.platform(config, config.kubeflow)
+    if scores:
+        scoring_graph.run_parameters(config)
+    else:
+        pods.worker_pods(config, config.kubeflow)
+    pods.platform(config, config.kubeflow, scores=scores)
     return config.kubeflow
 
 
-def run_parameters(config: Config) -> dict[str, dict[str, str]]:
+def pipeline_name(config: Config, *, scores: bool = False) -> str:
+    """What the pipeline is called on the server."""
+    return scoring_graph.name_of(config) if scores else config.name
+
+
+def run_parameters(config: Config, *, scores: bool = False) -> dict[str, dict[str, str]]:
     """The parameters of a run, as `root.inputDefinitions.parameters` of the specification."""
+    if scores:
+        return scoring_graph.run_parameters(config)
     parameters = {
         DATA_DIRECTORY: {
             "parameterType": "STRING",
@@ -70,19 +81,28 @@ def run_parameters(config: Config) -> dict[str, dict[str, str]]:
     return parameters
 
 
-def compile_pipeline(config: Config) -> str:
+def compile_pipeline(config: Config, *, scores: bool = False) -> str:
     """The YAML that Kubeflow Pipelines accepts: the PipelineSpec and the Kubernetes platform document.
+
+    Args:
+      config: What the pipeline does.
+      scores: Whether it is the one that predicts with the live model, and not the graph.
 
     Raises:
       ConfigurationError: If a cluster would refuse it; one sentence a line.
     """
-    kubeflow = require_cluster(config)
-    parameters = run_parameters(config)
-    compiled = _compile(config, kubeflow, parameters)
+    kubeflow = require_cluster(config, scores=scores)
+    parameters = run_parameters(config, scores=scores)
+    compiled = _compile(config, kubeflow, parameters, scores)
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
-    platform = pods.platform(config, kubeflow)
+    platform = pods.platform(config, kubeflow, scores=scores)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), str(project.ROOT), sys.prefix])
-    return _to_yaml(config, spec, platform, parameters)
+    does = "Predicts with the live model of" if scores else "Trains, evaluates and pushes a model on"
+    header = [
+        f"# Name: {pipeline_name(config, scores=scores)}",
+        f"# Description: {does} {config.name}, with the profile {config.profile}.",
+    ]
+    return _to_yaml(header, spec, platform, parameters)
 
 
 def check_output(output: Path) -> None:
@@ -110,7 +130,9 @@ def write(text: str, output: Path) -> None:
         ) from error
 
 
-def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _compile(
+    config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any], scores: bool
+) -> dict[str, Any]:
     # Here and not above: importing TFX takes seconds, and a wrong configuration is answered at once.
     from tfx.orchestration.data_types import RuntimeParameter
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
@@ -124,13 +146,17 @@ def _compile(config: Config, kubeflow: Kubeflow, parameters: Mapping[str, Any]) 
         name: RuntimeParameter(name, str, default=declared["defaultValue"])
         for name, declared in parameters.items()
     }
-    pipeline = build(
-        config,
-        workspace_of(kubeflow.models_directory, config.name),
-        Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
-        worker_pods=pods.worker_pods(config, kubeflow),
-        report=True,
-    )
+    workspace = workspace_of(kubeflow.models_directory, config.name)
+    if scores:
+        pipeline = scoring_graph.build(config, workspace, given)
+    else:
+        pipeline = build(
+            config,
+            workspace,
+            Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
+            worker_pods=pods.worker_pods(config, kubeflow),
+            report=True,
+        )
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
             default_image=kubeflow.image,
@@ -153,15 +179,14 @@ def _code_versions(compiled: Mapping[str, Any], config: Config) -> dict[str, str
 
 
 def _to_yaml(
-    config: Config, spec: dict[str, Any], platform: dict[str, Any], parameters: Mapping[str, Any]
+    named: Sequence[str], spec: dict[str, Any], platform: dict[str, Any], parameters: Mapping[str, Any]
 ) -> str:
     import yaml
 
     # The KFP SDK and UI read name, description and inputs from these comments.
     header = [
         "# PIPELINE DEFINITION",
-        f"# Name: {config.name}",
-        f"# Description: Trains, evaluates and pushes a model on {config.name}, with the profile {config.profile}.",
+        *named,
         "# Inputs:",
         *(f"#    {name}: str [Default: {value['defaultValue']!r}]" for name, value in parameters.items()),
     ]

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from components.step import DATA, MODELS, SERVING_LOGS, TRAINING
+from components.step import DATA, MODELS, SCORED, SERVING_LOGS, TO_SCORE, TRAINING
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.kubeflow.documents import Document, constant, executor_label
 from pipeline.kubeflow.settings import Kubeflow, Step
-from pipeline.nodes import CLUSTER_NODES, STEPS
+from pipeline.nodes import CLUSTER_NODES, SCORING_NODES, STEPS
 
 # The keys of `[steps.Trainer]` that are about the workers alone, where there are several.
 _OF_WORKERS = ("cpu", "memory", "gpus", "shared_memory", "node_selector", "tolerations")
@@ -21,7 +21,7 @@ def steps(config: Config) -> dict[str, Step]:
     Where a training has several workers, `[steps.Trainer]` is about them; the step that starts and
     watches them needs no more than any other.
     """
-    asked = {node: config.steps[node] for node in (*config.nodes, *CLUSTER_NODES)}
+    asked = {node: config.steps[node] for node in (*config.nodes, *CLUSTER_NODES, *SCORING_NODES)}
     if config.settings.training.workers > 1:
         asked["Trainer"] = dataclasses.replace(
             asked["Trainer"],
@@ -55,8 +55,8 @@ def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
     }
 
 
-def platform(config: Config, kubeflow: Kubeflow) -> Document:
-    """The Kubernetes platform document: what a pod needs beyond its container.
+def platform(config: Config, kubeflow: Kubeflow, *, scores: bool = False) -> Document:
+    """The Kubernetes platform document: what a pod needs beyond its container; of the graph's steps, or of those that score.
 
     Raises:
       ConfigurationError: If a step uses a directory that is on no volume.
@@ -64,6 +64,7 @@ def platform(config: Config, kubeflow: Kubeflow) -> Document:
     executors = {
         executor_label(node): pod
         for node, step in steps(config).items()
+        if (node in SCORING_NODES) == scores
         if (pod := _pod(step, kubeflow, _directories(node, config, kubeflow)))
     }
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
@@ -75,7 +76,10 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
         DATA: kubeflow.data_directory,
         MODELS: kubeflow.models_directory,
         TRAINING: kubeflow.training_directory or "",
-        SERVING_LOGS: str(config.serving_logs or ""),
+        # The graph's steps read it only where the data gate compares it with anything.
+        SERVING_LOGS: str(config.request_log or ""),
+        TO_SCORE: config.scoring.input,
+        SCORED: config.scoring.output,
     }
     named = {setting: known[setting] for setting in STEPS[node].directories(config)}
     return {**named, **STEPS[node].named_files(config)}

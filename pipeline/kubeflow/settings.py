@@ -14,7 +14,7 @@ from foundation.sections import (
     refuse_unknown_keys,
     require,
 )
-from pipeline.nodes import CLUSTER_NODES, NODES
+from pipeline.nodes import CLUSTER_NODES, NODES, SCORING_NODES
 
 DEFAULT_STEP = "default"
 """`[steps.default]` holds for every step, under what the step's own section says."""
@@ -148,7 +148,7 @@ def read_steps(table: Any, where: str) -> dict[str, Step]:
     default = table.get(DEFAULT_STEP, {})
     return {
         node: read_section(Step, {**default, **table.get(node, {})}, inside(where, node))
-        for node in (*NODES, *CLUSTER_NODES)
+        for node in (*NODES, *CLUSTER_NODES, *SCORING_NODES)
     }
 
 
@@ -160,7 +160,7 @@ def check_steps(table: Any, lower: Tables, where: str) -> None:
     """
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{where} must hold sections such as [steps.Trainer].")
-    refuse_unknown_keys(table, {*NODES, *CLUSTER_NODES, DEFAULT_STEP}, where)
+    refuse_unknown_keys(table, {*NODES, *CLUSTER_NODES, *SCORING_NODES, DEFAULT_STEP}, where)
     for node, step in table.items():
         check_keys(Step, step, inside(where, node))
 

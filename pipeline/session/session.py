@@ -169,8 +169,12 @@ class Session:
         """TensorBoard on the logs of this pipeline's trainings, and of what else writes below `workspace.logs`."""
         return serve_logs(self.workspace.logs)
 
-    def compile(self, output: str | Path = "pipeline.yaml", *, verbose: bool = False) -> Path:
+    def compile(
+        self, output: str | Path = "pipeline.yaml", *, verbose: bool = False, scores: bool = False
+    ) -> Path:
         """Compiles the graph for Kubeflow Pipelines; returns `output`, which appears whole or not at all.
+
+        With `scores` it is the pipeline that predicts a table with the live model, as ``[scoring]`` says.
 
         The same configuration and code give the same bytes.
 
@@ -179,7 +183,7 @@ class Session:
         """
         from pipeline.kubeflow import compile as compiling
 
-        compiling.require_cluster(self.config)
+        compiling.require_cluster(self.config, scores=scores)
         path = Path(output)
         compiling.check_output(path)
         # What libraries say of themselves. TensorFlow 2.21 writes it to the file descriptor, whatever
@@ -188,7 +192,7 @@ class Session:
         with edits.unedited(), said, warnings.catch_warnings():
             if not verbose:
                 warnings.simplefilter("ignore")
-            compiled = compiling.compile_pipeline(self.config)
+            compiled = compiling.compile_pipeline(self.config, scores=scores)
         compiling.write(compiled, path)
         return path
 
@@ -201,6 +205,7 @@ class Session:
         start: bool = True,
         cron: str | None = None,
         tell: Callable[[str], object] = print,
+        scores: bool = False,
     ) -> "Submitted":
         """Uploads a compiled package, unless it is there already; starts a run of it, and schedules runs.
 
@@ -211,6 +216,7 @@ class Session:
           start: Whether to start a run.
           cron: When to run, from now on and in place of any schedule before: ``"0 3 * * *"``, in UTC; None for none.
           tell: Called with a line for each thing, once it is done.
+          scores: Whether `package` was compiled so.
 
         Raises:
           ConfigurationError: On a parameter that there is not, or a time that never comes.
@@ -218,7 +224,7 @@ class Session:
         """
         from pipeline.session.submission import submit
 
-        return submit(self.config, server, package, parameters, start, cron, tell)
+        return submit(self.config, server, package, parameters, start, cron, tell, scores)
 
 
 def load(

@@ -27,18 +27,18 @@ def submit(
     start: bool,
     cron: str | None,
     tell: Callable[[str], object],
+    scores: bool = False,
 ) -> Submitted:
     """See `pipeline.session.Session.submit`."""
-    values = arguments.parse_parameters(parameters, compiling.run_parameters(config))
+    values = arguments.parse_parameters(parameters, compiling.run_parameters(config, scores=scores))
     times = arguments.parse_schedule(cron) if cron is not None else None
     # Here and not above: the client takes a second to import.
     from pipeline.kubeflow.submit import Submission
 
-    submission = Submission(server, compiling.require_cluster(config), config.name)
+    name = compiling.pipeline_name(config, scores=scores)
+    submission = Submission(server, compiling.require_cluster(config, scores=scores), name)
     version = submission.upload(package)
-    tell(
-        f"Version {version.version_id} of {config.name}: {'uploaded' if version.is_new else 'already there'}"
-    )
+    tell(f"Version {version.version_id} of {name}: {'uploaded' if version.is_new else 'already there'}")
     run = submission.start(version, values) if start else ""
     if run:
         tell(f"Run {run}: {server.host.rstrip('/')}/#/runs/details/{run}")

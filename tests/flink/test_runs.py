@@ -11,18 +11,23 @@ from typing import Any
 
 import pytest
 
+from pipeline import config
 from pipeline.config import ROOT
 from pipeline.engines.flink import Flink
+from pipeline.running import preflight
 
 from .conftest import Started
 
 
-def command(whole: Started, workdir: Path, *arguments: str) -> list[str]:
+def setting(whole: Started) -> str:
     options = [
         f"--flink_master={whole.address}", "--flink_version=1.19", "--environment_type=EXTERNAL",
         f"--environment_config=localhost:{whole.pool}", "--environment_cache_millis=30000", "--parallelism=2",
     ]  # fmt: skip
-    setting = f"beam.options={json.dumps(options)}"
+    return f"beam.options={json.dumps(options)}"
+
+
+def command(whole: Started, workdir: Path, *arguments: str) -> list[str]:
     return [
         sys.executable,
         "local_runner.py",
@@ -31,7 +36,7 @@ def command(whole: Started, workdir: Path, *arguments: str) -> list[str]:
         "--workdir",
         str(workdir),
         "--set",
-        setting,
+        setting(whole),
         *arguments,
     ]
 
@@ -49,8 +54,17 @@ def run(whole: Started, workdir: Path, *arguments: str) -> dict[str, Any]:
     return json.loads((workdir / "taxi" / "run_summary.json").read_text())
 
 
-def test_taxi_runs_whole_and_each_of_its_jobs_finishes(whole: Started, tmp_path: Path) -> None:
-    summary = run(whole, tmp_path)
+@pytest.fixture(scope="module")
+def pushed(whole: Started, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The work directory and the summary of a run."""
+    workdir = tmp_path_factory.mktemp("pushed")
+    return workdir, run(whole, workdir)
+
+
+def test_taxi_runs_whole_and_each_of_its_jobs_finishes(
+    whole: Started, pushed: tuple[Path, dict[str, Any]]
+) -> None:
+    summary = pushed[1]
     assert summary["blessed"] and summary["metrics"]["auc"] > 0.93
     jobs = Flink(whole.address).jobs(f"taxi-{summary['run_id']}")
     # ExampleGen, StatisticsGen, Transform, Evaluator.
@@ -69,6 +83,25 @@ def test_an_interrupted_run_leaves_no_job(whole: Started, tmp_path: Path) -> Non
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 143 and "was cancelled" in said
     assert all(job.has_ended for job in Flink(whole.address).jobs("taxi-"))
+
+
+def test_an_interrupted_prediction_leaves_no_job_and_goes_on(
+    whole: Started, pushed: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    table = preflight.find_source(config.load("taxi", "flink"))
+    ask = [sys.executable, "-m", "pipeline.score", "--profile", "flink", "--workdir", str(pushed[0]), "--input",
+           str(table), "--output", str(tmp_path / "out"), "--set", setting(whole)]  # fmt: skip
+    process = subprocess.Popen(ask, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if "Flink job taxi-score-" in line:
+            break
+    os.kill(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143 and "was cancelled" in said, said
+    assert [job.state for job in Flink(whole.address).jobs("taxi-score-")] == ["CANCELED"]
+    done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and "15,002 predicted" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the task manager in /proc")

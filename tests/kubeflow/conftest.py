@@ -190,7 +190,7 @@ def command(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs kubeflow_runner.py in this process; compiling is another test's business."""
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE)
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded, scores: PACKAGE)
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def run(*flags: str, host: str = api.url) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,12 +64,12 @@ volumes = {{ data = "{volumes}/data", models = "{volumes}/models" }}
         return config.load(str(self.dataset), str(self.profile), overrides)
 
     def compile(
-        self, output: Path, *overrides: str, hash_seed: str = "0"
+        self, output: Path, *overrides: str, hash_seed: str = "0", flags: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
         """Runs kubeflow_runner.py, from a directory that is not the repository."""
         command = [
             sys.executable, ROOT / "kubeflow_runner.py", "--dataset", self.dataset, "--profile", self.profile,
-            "--output", output, *(part for text in overrides for part in ("--set", text)),
+            "--output", output, *flags, *(part for text in overrides for part in ("--set", text)),
         ]  # fmt: skip
         environment = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": hash_seed, "HOME": str(self.directory)}
         return subprocess.run(

@@ -67,11 +67,28 @@ def test_a_changed_schedule_replaces_the_one_there_was(
     assert asked[-2:] == ["POST", "DELETE"], "the new one before the old one goes"
 
 
+def test_predictions_have_a_schedule_of_their_own(api: Api, command: Command) -> None:
+    where = ("--set", "scoring.input=/mnt/data/new", "--set", "scoring.output=/mnt/models/scored")
+    scored = ("--score", *where, "--parameter", "model_version=17", "--schedule", "0 6 * * *")
+    command("--schedule", "0 3 * * *")
+    status, said = command(*scored)
+    assert (status, "(0 0 6 * * *): created" in said) == (0, True), said
+    assert "of taxi-scoring: uploaded" in said
+    assert "unchanged" in command(*scored)[1]
+    assert [made["trigger"]["cron_schedule"]["cron"] for made in api.schedules] == [
+        "0 0 3 * * *",
+        "0 0 6 * * *",
+    ]
+    assert api.schedules[1]["runtime_config"]["parameters"] == {"model_version": "17"}
+    status, said = command("--score", *where, "--parameter", "data_directory=/x")
+    assert (status, "input, model_version, output" in said) == (2, True), said
+
+
 def test_a_changed_pipeline_replaces_its_schedule(
     api: Api, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("--schedule", "0 3 * * *")
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE + "# changed\n")
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded, scores: PACKAGE + "# changed\n")
     assert "replaced" in command("--schedule", "0 3 * * *")[1]
     (schedule,) = api.schedules
     assert schedule["pipeline_version_reference"]["pipeline_version_id"] == "version-1"

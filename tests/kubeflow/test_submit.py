@@ -35,7 +35,7 @@ def test_the_same_file_is_uploaded_once_and_a_changed_one_is_a_new_version(
 ) -> None:
     assert command("--submit")[0] == 0
     assert "already there" in command("--submit")[1]
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: PACKAGE + "# changed\n")
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded, scores: PACKAGE + "# changed\n")
     assert "Version version-1 of taxi: uploaded" in command("--submit")[1]
     assert "already there" in command("--submit")[1]
     assert [v["pipeline_version_id"] for v in api.versions] == ["version-0", "version-1"]
@@ -50,7 +50,7 @@ def test_the_server_drops_a_platform_document_that_it_cannot_read(
 ) -> None:
     """Keeps the emulator honest: only our own lint can refuse such a document."""
     damaged = PACKAGE.replace("deploymentSpec:", "deploymentSpecs:")
-    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded: damaged)
+    monkeypatch.setattr(compile, "compile_pipeline", lambda loaded, scores: damaged)
     assert command("--submit")[0] == 0
     assert set(api.versions[0]["pipeline_spec"]) == {"pipeline_spec"}
 

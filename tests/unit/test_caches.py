@@ -35,14 +35,14 @@ EDITED = {
     "components/evaluator/ranking/measures.py": "",
     "components/example_gen/behaviour_log/sequences.py": f"ExampleGen, {TRAINS}",
     "components/example_gen/component.py": f"ExampleGen, {TRAINS}",
-    "components/example_gen/reading/records.py": f"ExampleGen, {TRAINS}",
-    "components/example_gen/sources/csv.py": f"ExampleGen, {TRAINS}",
+    "components/example_gen/reading/records.py": f"ExampleGen, Scorer, {TRAINS}",
+    "components/example_gen/sources/csv.py": f"ExampleGen, Scorer, {TRAINS}",
     "components/pusher/component.py": f"Pusher, {TRAINS}",
     "components/pusher/templates/model_card.md.jinja": f"Pusher, {TRAINS}",
     "components/run_report/charts.py": "RunReport",
     "components/run_report/templates/report.html.jinja": "RunReport",
     "components/schema/reviewed_schema.py": f"SchemaGen, {TRAINS}",
-    "components/scoring/blocks.py": "",
+    "components/scoring/blocks.py": "Scorer",
     "components/serving_check/answers.py": f"ServingCheck, RunReport, {TRAINS}",
     "components/statistics_gen/component.py": f"StatisticsGen, {TRAINS}",
     "components/trainer_pods/worker_pods.py": "",
@@ -79,7 +79,8 @@ EDITED = {
     "trainer_module/tuning/search.py": "Tuner",
     "trainer_module/warm_start/carry_over.py": f"Tuner, Trainer, {TRAINS}",
 }
-"""A file of each folder → the steps whose code it is, in their order; on a laptop, with an export for apps."""
+"""A file of each folder → the steps whose code it is, in their order; on a laptop, with an export for apps. `Scorer` is in
+no run of the graph: its code is in the cluster's file alone."""
 # fmt: on
 
 

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[Main, tuple[str, ...], tuple[str, ...]]] = {
     "kubeflow_runner": (
         kubeflow_runner.main, ("--dry-run",),
         ("--dataset", "--profile", "--set", "--schedule", "--host", "--parameter", "--timeout", "--token-file",
-         "--namespace", "--output", "--submit"),
+         "--namespace", "--output", "--submit", "--score"),
     ),
     "models": (models.main, (), ("--dataset", "--workdir", "rollback", "prune", "--keep", "config", "--canary")),
     "runs": (runs.main, (), ("--dataset", "--workdir", "show", "compare", "list")),

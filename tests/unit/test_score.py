@@ -1,11 +1,22 @@
 """Predicting a table: what is refused at once, in one sentence and with status 2, and leaves nothing."""
 
 import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from pipeline import score
+from components.scoring.request import Request
+from pipeline import config, score
+from tests.flink_stand_in import Answers
+from trainer_module.settings import LEARNER
 
 HEADER = (
     "trip_miles,fare,trip_seconds,pickup_latitude,pickup_longitude,dropoff_latitude,dropoff_longitude,payment_type,"
@@ -19,6 +30,10 @@ def workdir(tmp_path: Path) -> Path:
     model = tmp_path / "runs" / "taxi" / "serving" / "taxi" / "17"
     model.mkdir(parents=True)
     (model / "saved_model.pb").write_bytes(b"model")
+    # What a version says of itself decides, and not what the dataset file says now.
+    tables = config.load("taxi", "laptop").settings.to_json()
+    (model / LEARNER).parent.mkdir()
+    (model / LEARNER).write_text(json.dumps({"settings": {**tables, "training": {}}}))
     (tmp_path / "trips.csv").write_text(f"{HEADER}\n{','.join('1' * (HEADER.count(',') + 1))}\n")
     return tmp_path
 
@@ -49,7 +64,6 @@ def test_a_dry_run_says_what_would_be_predicted(workdir: Path, capsys: pytest.Ca
         ((), "runs", "has no file like '*.csv'"),
         (("--keys", "order"), "trips.csv", "has no column 'order', which --keys names"),
         (("--dataset", "shop"), "trips.csv", "its model recommends"),
-        (("--set", "source.format='tfrecord'"), "trips.csv", "Only CSV and Parquet"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_at_once(
@@ -58,6 +72,74 @@ def test_what_cannot_be_predicted_is_refused_at_once(
     assert ask(workdir, *more, file=file) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
+
+
+def test_what_is_not_given_is_as_the_dataset_file_says(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--workdir", str(workdir / "runs"), "--dry-run"]
+    for key, place in (("input", workdir / "trips.csv"), ("output", workdir / "out")):
+        assert score.main(given) == 2
+        assert f"There is no {key}: give --{key}, or set {key} in [scoring]." in capsys.readouterr().err
+        given += ["--set", f"scoring.{key}='{place}'"]
+    assert score.main(given) == 0
+    assert score.main([*given, "--set", "scoring.keys=['order']"]) == 2
+    assert "no column 'order'" in capsys.readouterr().err
+
+
+def test_rows_are_logged_only_where_the_data_gate_finds_and_can_read_them(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged = ("--set", "scoring.logged_share=0.1")
+    assert ask(workdir, *logged) == 2
+    assert "[drift] has no serving_logs" in capsys.readouterr().err
+    (workdir / "logs").mkdir()
+    logged = (*logged, "--set", f"drift.serving_logs='{workdir / 'logs'}'")
+    assert ask(workdir, *logged) == 0
+    (workdir / "logs" / "today.csv").touch()
+    assert ask(workdir, *logged) == 2
+    assert "has CSV files (today.csv), and [scoring] logged_share adds TFRecords" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_call_leaves_no_job_on_the_engine_and_one_after_a_killed_call_cancels_its(
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    status: int,
+) -> None:
+    flink, names = Answers(), []
+
+    def begin(request: Request, make_pipeline: Callable[[], Any], tell: Any) -> None:
+        """As a job is begun, and then the user, or the machine, has enough."""
+        (job_name,) = [text for text in make_pipeline() if text.startswith("--job_name=")]
+        names.append(job_name.partition("=")[2])
+        flink.jobs.append(
+            {"jid": f"job-{len(names)}", "name": names[-1], "state": "RUNNING", "tasks": {"total": 9}}
+        )
+        os.kill(os.getpid(), number)
+        time.sleep(9)
+
+    # Beam takes seconds to import, and is not what is tested.
+    spec = find_spec("apache_beam")
+    beam = SimpleNamespace(__spec__=spec, Pipeline=lambda argv: argv)
+    monkeypatch.setitem(sys.modules, "apache_beam", beam)
+    monkeypatch.setitem(sys.modules, "components.scoring.job", SimpleNamespace(predict=begin))
+    monkeypatch.setattr(score, "check_engine", lambda beam, files: None)
+    options = json.dumps([f"--flink_master={flink.address}", "--environment_type=EXTERNAL"])
+    given = ["--workdir", str(workdir / "runs"), "--input", str(workdir / "trips.csv"), "--output", str(workdir / "out"),
+             "--profile", "flink", "--set", f"beam.options={options}"]  # fmt: skip
+    assert score.main(given) == status
+    said = capfd.readouterr()
+    assert "the same command goes on where this one stopped" in said.err
+    assert f"the Flink job {names[0]} was cancelled" in said.out
+    assert flink.cancelled == ["job-1"] and flink.jobs[0]["state"] == "CANCELED"
+
+    flink.jobs[0]["state"] = "RUNNING"
+    assert score.main(given) == status
+    assert names[0] == names[1] and flink.cancelled == ["job-1", "job-1", "job-2"]
+    flink.close()
 
 
 def test_without_a_pushed_model_it_says_how_to_make_one(
