@@ -11,7 +11,6 @@ Exit status: 0 done, 1 failed, 2 wrong arguments or configuration.
 
 import argparse
 import contextlib
-import fnmatch
 import hashlib
 import json
 import re
@@ -82,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         # What libraries say of themselves goes to the log.
         with contextlib.nullcontext(sys.stdout) if options.verbose else quiet(task.output / _LOG) as stream:
             summary = _run(task, stream)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         print(explain(error), file=sys.stderr)
         if options.verbose:
             raise
@@ -101,9 +100,10 @@ def _check(options: argparse.Namespace) -> _Task:
     version, model = _find_model(loaded, options)
     files = _find_files(loaded, Path(options.input))
     keys = tuple(filter(None, options.keys.split(",")))
-    reading = _read_as(loaded, files, keys)
+    if len({*keys}) < len(keys):
+        raise ConfigurationError(f"--keys {options.keys} names a column twice: remove one.")
     output = Path(options.output).absolute()
-    task = _Task(loaded, version, model, files, reading, keys, output, options.format)
+    task = _Task(loaded, version, model, files, _read_as(loaded, files, keys), keys, output, options.format)
     _check_output(output, task.state)
     check_engine(loaded.beam, files=files[:1])
     return task
@@ -127,7 +127,7 @@ def _find_files(loaded: config.Config, given: Path) -> list[Path]:
     if not given.is_dir():
         raise ConfigurationError(f"--input {given} does not exist: give a file or a directory.")
     pattern = re.sub(r"\{[^{}]*\}", "*", Path(loaded.source.files).name)
-    files = sorted(path.absolute() for path in given.rglob("*") if fnmatch.fnmatch(path.name, pattern))
+    files = sorted(path.absolute() for path in given.rglob(pattern))
     files = [path for path in files if path.is_file() and not path.name.startswith(".")]
     if not files:
         raise ConfigurationError(
