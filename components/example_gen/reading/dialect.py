@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from foundation.sections import require, require_distinct
 
-_LINE = 'a,"1.5"\\u0041\r\n'
+_LINE = "a" * 64 + ',"1.5"\\u0041\r\n'
+"""Of a table; longer than a part of a host's name may be, with a dot, a backslash and a line end."""
 
 
 def _is_text_encoding(name: str) -> bool:
