@@ -33,7 +33,7 @@ from foundation.sections import ConfigurationError
 from pipeline import config
 from pipeline.engines.readiness import check_engine
 from pipeline.running.console import quiet
-from pipeline.running.failure import explain
+from pipeline.running.failure import explain, remove_abandoned
 from pipeline.workspace import workspace_of
 
 _STATE, _SUMMARY, _LOG = ".scoring.json", "summary.json", ".log"
@@ -82,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         with contextlib.nullcontext(sys.stdout) if options.verbose else quiet(task.output / _LOG) as stream:
             summary = _run(task, stream)
     except (Exception, KeyboardInterrupt) as error:
+        remove_abandoned(error)
         print(explain(error), file=sys.stderr)
         if options.verbose:
             raise
@@ -161,9 +162,7 @@ def _read_as(loaded: config.Config, files: list[Path], keys: tuple[str, ...]) ->
 def _check_output(output: Path, state: str) -> None:
     if output.is_file():
         raise ConfigurationError(f"--output {output} is a file: give a directory.")
-    if output.is_dir() and _state_of(output) == state:
-        return
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and _state_of(output) != state and any(output.iterdir()):
         raise ConfigurationError(
             f"--output {output} holds other files, or predictions of another input or model: give an empty directory."
         )

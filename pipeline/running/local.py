@@ -18,7 +18,7 @@ from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
 from pipeline.running.beginning import begin_run, recording_refusal
-from pipeline.running.failure import drift_of, explain, is_interruption
+from pipeline.running.failure import drift_of, explain, is_interruption, remove_abandoned
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
@@ -115,6 +115,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             # Whoever is impatient presses Ctrl-C twice.
             asked.is_held = True
             log_traceback()
+            remove_abandoned(error)
             interrupted = is_interruption(error)
             ended = dataclasses.replace(
                 begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
