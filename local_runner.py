@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verbose:
             raise
         return 2
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         # Whatever it is: a person gets a sentence, and the traceback where they ask for it.
         print(explain(error), file=sys.stderr)
         if options.verbose:

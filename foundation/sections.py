@@ -111,6 +111,14 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_distinct(names: Iterable[Any], key: str) -> None:
+    """Raises ValueError where `names`, the list that `key` gives, has one twice; for ``__post_init__`` checks."""
+    seen = set()
+    for name in names:
+        require(name not in seen, f"{key} names {name!r} twice: remove one.")
+        seen.add(name)
+
+
 def read_toml(path: Path, shown: str = "") -> Tables:
     """The tables of a TOML file, called `shown` in errors.
 

@@ -34,7 +34,7 @@ from pipeline.engines.unavailable import EngineUnavailable
 from pipeline.notify.announcement import announce
 from pipeline.running import inputs, local, preflight
 from pipeline.running.beginning import recording_refusal
-from pipeline.running.failure import explain
+from pipeline.running.failure import explain, is_interruption
 from pipeline.running.request import Request, command_of
 from pipeline.runs.run import SUCCEEDED, Run, last_success, read_runs
 from pipeline.workspace import Workspace, workspace_of
@@ -79,11 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
             if isinstance(error, refused)
             else MISCONFIGURED
         )
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         print(explain(error), file=sys.stderr)
         if options.verbose:
             raise
-        return STEP_FAILED
+        return TRY_LATER if is_interruption(error) else STEP_FAILED
 
 
 def find_reason(loaded: config.Config, workspace: Workspace, source: Path) -> str:

@@ -37,7 +37,7 @@ from pipeline import config
 from pipeline.engines.readiness import check_engine, flink_of
 from pipeline.engines.watch import following
 from pipeline.running.console import quiet
-from pipeline.running.failure import explain, is_interruption
+from pipeline.running.failure import explain, is_interruption, remove_abandoned
 from pipeline.running.interruption import Asked, interruptible
 from pipeline.workspace import workspace_of
 
@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         with interruptible() as asked, log as stream:
             said = _run(request, loaded, stream)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
+        remove_abandoned(error)
         if is_interruption(error):
             print("interrupted; the same command goes on where this one stopped.", file=sys.stderr)
             return 128 + (asked.signal or signal.SIGINT)
@@ -87,6 +88,8 @@ def _check(loaded: config.Config, options: argparse.Namespace) -> Request:
     given = _place("input", options.input, asked.input, beside)
     output = _place("output", options.output, asked.output, beside)
     keys = asked.keys if options.keys is None else tuple(filter(None, options.keys.split(",")))
+    if len({*keys}) < len(keys):
+        raise ConfigurationError(f"--keys {options.keys} names a column twice: remove one.")
     files, file_format = find_files(given, loaded.source.files), loaded.source.format
     request = Request(
         loaded.name, version, model, files, file_format,

@@ -57,6 +57,11 @@ class Workspace:
         return self.root / "run_summary.json"
 
     @property
+    def room(self) -> Path:
+        """What a run keeps of the disk for its end (`pipeline.running.room`)."""
+        return self.root / ".room"
+
+    @property
     def runs(self) -> Path:
         """What every run did: `<run id>.json`, each as `summary` was after that run."""
         return self.root / "runs"

@@ -123,7 +123,8 @@ def _parse(text: str) -> ast.expr:
     return node
 
 
-def _check(node: ast.expr, text: str, depth: int = 1) -> None:
+def _check(node: ast.expr, text: str, depth: int = 1) -> float | None:
+    """Refuses what is no part of the language; returns the number that `node` is in every row, if it is one."""
     if depth > _DEEPEST:
         raise ValueError(f"expression {text[:60]!r}… is nested more than {_DEEPEST} deep: write it flatter")
     match node:
@@ -145,8 +146,25 @@ def _check(node: ast.expr, text: str, depth: int = 1) -> None:
                 f"expression {text!r} uses {part!r}; only column names, numbers, texts, "
                 "+ - * /, one comparison at a time, and/or/not are allowed"
             )
-    for child in _children(node):
-        _check(child, text, depth + 1)
+    numbers = [_check(child, text, depth + 1) for child in _children(node)]
+    match node, numbers:
+        case ast.Constant(value=int() | float() as value), _:
+            return value
+        case ast.UnaryOp(op=ast.USub()), [int() | float() as number]:
+            return -number
+        case ast.BinOp(op=ast.Div()), [_, 0]:
+            raise ValueError(
+                f"expression {text[:60]!r} divides by zero in {ast.unparse(node)[:60]!r}, which has no value in any row: "
+                "correct it"
+            )
+        case ast.BinOp(op=op), [int() | float() as first, int() | float() as second]:
+            if not abs(found := _BINARY[type(op)](first, second)) < 2**63:
+                raise ValueError(
+                    f"expression {text[:60]!r} has a number that is too large, {ast.unparse(node)[:60]!r}: use one below "
+                    "2^63"
+                )
+            return found
+    return None
 
 
 def _type_of(node: ast.expr, texts: Collection[str], whole: str) -> str:

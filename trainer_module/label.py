@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foundation.sections import ConfigurationError, require
+from foundation.sections import ConfigurationError, require, require_distinct
 from trainer_module import expression
 from trainer_module.tasks import Task, find_task
 
@@ -106,6 +106,7 @@ class Label:
             for name, weight in self.class_weights.items():
                 require(weight >= 0, f"class_weights of '{name}' is {weight:g}; it must be 0 or more.")
         require(not self.classes or task.has_names, f"classes are of multiclass labels, not of {self.task}.")
+        require_distinct(self.classes, "classes")
         if self.expression is not None:
             require(
                 self.positive is None or not expression.is_comparison(self.expression),

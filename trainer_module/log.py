@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from foundation.sections import read_section, require
+from foundation.sections import read_section, require, require_distinct
 from trainer_module import expression
 
 USER, ITEM, TIME, BASKET, FIRST_TARGET = "user", "item", "time", "basket", "first_target"
@@ -51,6 +51,7 @@ class EventKinds:
             max(self.weights.values(), default=0) > 0 and min(self.weights.values()) >= 0,
             f"weights is {self.weights}; give each kind of event a number of at least 0, and one of them more.",
         )
+        require_distinct(self.target, "target")
         for kind in self.target:
             require(
                 self.weights.get(kind, 0) > 0,
@@ -120,6 +121,12 @@ class Log:
             len({self.user, self.item, self.time}) == 3,
             "user, item and time must be three columns.",
         )
+        require(
+            self.events is None or self.events.column not in (self.user, self.item, self.time),
+            "events.column must be another column than user, item and time.",
+        )
+        for column, values in self.exclude.items():
+            require_distinct(values, f"exclude.{column}")
         require(1 <= self.history <= 10_000, f"history is {self.history}; it must be from 1 to 10,000.")
         require(
             bool(self.items) or not self.exclude,
@@ -140,6 +147,10 @@ class Log:
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
         require(is_comparison, f"{key} is {getattr(self, key)!r}; it must be {wanted}.")
+        require(
+            not condition or bool(expression.columns_of(condition)),
+            f"{key} is {getattr(self, key)!r}, which reads no column and is the same everywhere: remove it.",
+        )
 
     def to_table(self) -> dict[str, Any]:
         """The table that `read_log` reads."""

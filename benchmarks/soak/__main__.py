@@ -1,7 +1,7 @@
 """Nights of retraining on which something goes wrong, drawn by a seed, and what must hold after each.
 
     unshare --map-root-user --mount .venv/bin/python -m benchmarks.soak               # thirty nights
-    unshare --map-root-user --mount .venv/bin/python -m benchmarks.soak --nights 3 --seed 7
+    unshare --map-root-user --mount .venv/bin/python -m benchmarks.soak --nights 3 --seed 7 --only "full disk"
 
 Every run is the real `pipeline.retrain` in a process of its own. Each trouble comes once before any comes again;
 in the morning it is repaired, and the day is trained. The workspace is on a disk of its own, which is really full
@@ -36,6 +36,12 @@ def main() -> int:
     parser.add_argument("--nights", type=int, default=30, help="from 1 on (%(default)s)")
     parser.add_argument("--seed", type=int, default=19, help="which troubles, and when (%(default)s)")
     parser.add_argument(
+        "--only",
+        choices=[*TROUBLES],
+        metavar="TROUBLE",
+        help="this trouble each night, instead of drawn ones",
+    )
+    parser.add_argument(
         "--results", type=Path, default=Path("results/soak.json"), help="figures (%(default)s)"
     )
     options = parser.parse_args()
@@ -45,7 +51,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as root:
         try:
             with opened(Path(root), options.seed, _DISK_MIB) as scheduler:
-                figures = live_through(scheduler, draw(options.nights, options.seed))
+                troubles = (
+                    [options.only] * options.nights if options.only else draw(options.nights, options.seed)
+                )
+                figures = live_through(scheduler, troubles)
         except subprocess.CalledProcessError as error:
             print(
                 f"No disk can be mounted ({error.stderr.strip()}): begin with unshare -rm.", file=sys.stderr

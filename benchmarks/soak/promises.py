@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.soak import supply
-from benchmarks.soak.scheduler import Scheduler
+from benchmarks.soak.scheduler import KEPT_VERSIONS, Scheduler
 from components.example_gen import span_store
 from components.pusher.versions import list_versions
 from foundation.saved_model import identity
@@ -54,9 +54,7 @@ def check_settled(scheduler: Scheduler, days: dict[int, bytes]) -> None:
 
 def _check_versions(scheduler: Scheduler, good: set[str]) -> None:
     versions = list_versions(scheduler.workspace.serving)
-    promise(
-        len(versions) <= supply.KEPT_VERSIONS, f"{len(versions)} versions are kept: {[*map(str, versions)]}"
-    )
+    promise(len(versions) <= KEPT_VERSIONS, f"{len(versions)} versions are kept: {[*map(str, versions)]}")
     for version in versions:
         promise(
             version.notes.get("identity") == identity(version.path), f"version {version.number} is not whole"
@@ -88,7 +86,14 @@ def _check_history(scheduler: Scheduler) -> None:
     }
     bad |= {run.run_id: "not_blessed" for run in runs if run.status == SUCCEEDED and not run.blessed}
     told = Counter((body["run_id"], body["event"]) for body in scheduler.listener.bodies)
-    promise(told == Counter(bad.items()), f"messages and records differ: {told} and {bad}")
+    # A record that finds no room at the beginning of a run is in no history; then the run says so.
+    recorded = {run.run_id for run in runs}
+    unwritten = [each for each in told.elements() if each[0] not in recorded]
+    allowed = sum("the record is not written" in night.said for night in scheduler.nights)
+    promise(
+        len(unwritten) <= allowed and told - Counter(unwritten) == Counter(bad.items()),
+        f"messages and records differ: {told} and {bad}",
+    )
     text = (scheduler.metrics / "tfx_pipeline_soak.prom").read_text()
     counted = {
         found[1]: float(found[2]) for found in re.finditer(r'runs_total\{.*status="(\w+)"\} (\S+)', text)

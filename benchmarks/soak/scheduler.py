@@ -18,6 +18,7 @@ from benchmarks.soak import supply
 from pipeline.workspace import workspace_of
 from tests.listener import Listener
 
+KEPT_VERSIONS = 3
 _FREE_BYTES = 200_000
 """That a full disk has left at most: less than a run's smallest artifacts take together."""
 
@@ -48,10 +49,8 @@ class Scheduler:
         self.data, self.metrics, self.temporary = root / "data", root / "metrics", root / "temporary"
         self.nights: list[Night] = []
         self._seconds = 15.0
-        for directory in (self.data, self.metrics):
-            directory.mkdir()
-        (root / "soak.toml").write_text(supply.DATASET)
-        (root / "soak.pbtxt").write_text(supply.SCHEMA)
+        self.metrics.mkdir()
+        self._dataset = supply.describe(root, "soak")
 
     def run(
         self, meanwhile: Callable[[int, float], None] = lambda pid, seconds: None, clock_seconds: float = 0
@@ -101,12 +100,14 @@ class Scheduler:
     @property
     def _arguments(self) -> list[str]:
         settings = [
-            f"serving.keep_versions={supply.KEPT_VERSIONS}",
+            f"serving.keep_versions={KEPT_VERSIONS}",
+            "retention.spans=4",
+            "retention.runs=3",
             f"notify.textfile_directory={self.metrics}",
             f"notify.webhook={self.listener.url}",
         ]
         return [
-            *("--dataset", str(self.root / "soak.toml"), "--workdir", str(self.root / "disk")),
+            *("--dataset", str(self._dataset), "--workdir", str(self.root / "disk")),
             *(word for setting in settings for word in ("--set", setting)),
         ]
 

@@ -1,35 +1,32 @@
-"""The small dataset of the soak, and the ways in which a day of it can be bad."""
+"""A small dataset that is retrained on night after night, and the ways in which a day of it can be bad."""
 
 import os
 import random
+import string
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-ROWS = 200
+ROWS = 240
 """Of each day."""
 FIRST = date(2026, 1, 1)
 WINDOW = 3
-KEPT_VERSIONS = 3
-DATASET = f"""
-name = "soak"
+_DATASET = string.Template("""
+name = "$name"
 [source]
 format = "csv"
 path = "data"
-schema = "soak.pbtxt"
-pattern = "{{YYYY}}-{{MM}}-{{DD}}.csv"
+schema = "$name.pbtxt"
+pattern = "{YYYY}-{MM}-{DD}.csv"
 [window]
-spans = {WINDOW}
+spans = $window
 missing = "warn"
-[retention]
-spans = 4
-runs = 3
 [label]
 task = "binary"
 column = "paid"
 [features]
-price = {{ kind = "numeric" }}
-brand = {{ kind = "vocabulary", size = 10 }}
+price = { kind = "numeric" }
+brand = { kind = "vocabulary", size = 10 }
 [model]
 embedding_dim = 2
 hidden_units = [4]
@@ -41,12 +38,23 @@ learning_rate = 0.05
 label_shift = 0.3
 [gates.auc]
 min = 0.7
-"""
-SCHEMA = """
-feature { name: "price" type: FLOAT presence { min_fraction: 1 } }
-feature { name: "brand" type: BYTES presence { min_fraction: 1 } }
+""")
+_SCHEMA = """
+feature { name: "price" type: FLOAT presence { min_fraction: 1 }
+  drift_comparator { jensen_shannon_divergence { threshold: 0.2 } } }
+feature { name: "brand" type: BYTES presence { min_fraction: 1 }
+  drift_comparator { infinity_norm { threshold: 0.2 } } }
 feature { name: "paid" type: INT presence { min_fraction: 1 } }
 """
+
+
+def describe(directory: Path, name: str) -> Path:
+    """Writes the dataset file and its schema, of days in ``data/``, which is made; returns the file."""
+    (directory / "data").mkdir()
+    (directory / f"{name}.pbtxt").write_text(_SCHEMA)
+    file = directory / f"{name}.toml"
+    file.write_text(_DATASET.substitute(name=name, window=WINDOW))
+    return file
 
 
 def name_of(day: int) -> str:
@@ -54,9 +62,14 @@ def name_of(day: int) -> str:
     return (FIRST + timedelta(day - 1)).isoformat()
 
 
-def good_rows(day: int) -> bytes:
-    """Who pays is decided by the price, but for some noise."""
-    return _rows(day, lambda chance, price: price + chance.gauss(0, 1.5) > 5)
+def good_rows(day: int, factor: float = 1.0) -> bytes:
+    """Who pays is decided by the price, before it is multiplied by `factor`, but for some noise."""
+    return _rows(day, lambda chance, price: price + chance.gauss(0, 1.5) > 5, factor)
+
+
+def random_rows(day: int) -> bytes:
+    """Who pays is decided by chance alone."""
+    return _rows(day, lambda chance, price: chance.random() < 0.5)
 
 
 def contrary_rows(day: int) -> bytes:
@@ -85,10 +98,11 @@ def deliver(data: Path, day: int, content: bytes) -> Path:
     return file
 
 
-def _rows(day: int, pays: Callable[[random.Random, float], bool]) -> bytes:
+def _rows(day: int, pays: Callable[[random.Random, float], bool], factor: float = 1.0) -> bytes:
     chance = random.Random(day)
     lines = ["price,brand,paid"]
     for _ in range(ROWS):
         price = chance.uniform(1, 10)
-        lines.append(f"{price:.2f},{chance.choice('abc')},{int(pays(chance, price))}")
+        paid = pays(chance, price)
+        lines.append(f"{price * factor:.2f},{chance.choice('abc')},{int(paid)}")
     return ("\n".join(lines) + "\n").encode()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from foundation.sections import require
+from foundation.sections import require, require_distinct
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class App:
     min_overlap: float = 0.98
 
     def __post_init__(self) -> None:
-        plain = ("dynamic" if name == "tflite" else name for name in self.formats)
-        object.__setattr__(self, "formats", tuple(dict.fromkeys(plain)))
+        plain = tuple("dynamic" if name == "tflite" else name for name in self.formats)
+        require_distinct(plain, "formats")
+        object.__setattr__(self, "formats", plain)
         known = ("tflite", "float32", "dynamic", "int8", "tfjs")
         for name in self.formats:
             require(name in known, f"formats has {name!r}; it may have {', '.join(map(repr, known))}.")

@@ -1,4 +1,4 @@
-"""TFX's Evaluator, in arrays and with a verdict; metrics and spans travel with the blessing.
+"""TFX's Evaluator, in arrays and with a verdict, which travels with the blessing, as do explanation and spans.
 
 On the first run nothing is live. TFX's own Evaluator would fail to load the empty baseline; this one
 judges the candidate on the absolute thresholds alone.
@@ -33,7 +33,7 @@ from components.evaluator.arrays.evaluation import Evaluation, evaluate
 from components.evaluator.arrays.reading import schema_of
 from components.evaluator.blessing import bless, describe
 from components.evaluator.explaining import explain
-from components.evaluator.explanation import read_explanation, write_explanation
+from components.evaluator.explanation import Explanation, write_explanation
 from components.evaluator.gates import read_gates
 from components.evaluator.heads import heads_of
 from components.evaluator.request import Request
@@ -46,9 +46,6 @@ from components.example_gen.splits import TEST
 from foundation import registry
 from trainer_module.log import read_log
 from trainer_module.settings import Settings
-
-METRICS = "metrics.json"
-"""File in the blessing: the candidate's metrics on the whole eval split."""
 
 MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "min_slice_rows"
 """Names of the parameters that say by what models are compared, and on which slices gates ask."""
@@ -87,12 +84,12 @@ class Executor(executor.Executor):
             int(exec_properties[MIN_SLICE_ROWS]),
         )
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
-        self._explain(input_dict, exec_properties, Path(evaluation.uri))
+        explanation = self._explain(input_dict, exec_properties)
         if TEST in artifact_utils.decode_split_names(examples.split_names):
             verdict = replace(verdict, test_metrics=self._test(config, input_dict, evaluation))
         if output_dict.get(BLESSING_KEY):
             describe(artifact_utils.get_single_instance(output_dict[BLESSING_KEY]), input_dict, baselines)
-        self._leave(verdict, evaluation, examples, output_dict)
+        self._leave(verdict, explanation, evaluation, examples, output_dict)
 
     def _evaluate(
         self,
@@ -124,22 +121,20 @@ class Executor(executor.Executor):
             )
 
     def _explain(
-        self, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], directory: Path
-    ) -> None:
-        """Leaves in `directory` why the candidate says what it says, where that is asked for."""
+        self, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+    ) -> Explanation | None:
+        """Why the candidate says what it says, where that is asked for."""
         rows = int(exec_properties.get(EXPLAINED_ROWS) or 0)
         if not rows:
-            return
+            return None
         (model,) = input_dict[MODEL_KEY]
-        explanation = explain(
+        return explain(
             files_of(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]), "eval"),
             path_utils.serving_model_dir(model.uri),
             _schema(input_dict),
             rows,
             int(exec_properties[LARGEST_ERRORS]),
         )
-        if explanation:
-            write_explanation(explanation, directory)
 
     def _judge_by(
         self,
@@ -170,24 +165,24 @@ class Executor(executor.Executor):
         verdict = registry.find_object(function)(request)
         evaluation = artifact_utils.get_single_instance(output_dict[EVALUATION_KEY])
         write_evaluation(verdict, config, Path(evaluation.uri))
-        self._leave(verdict, evaluation, examples, output_dict)
+        self._leave(verdict, None, evaluation, examples, output_dict)
 
     def _leave(
         self,
         verdict: Verdict,
+        explanation: Explanation | None,
         evaluation: types.Artifact,
         examples: types.Artifact,
         output_dict: dict[str, list[types.Artifact]],
     ) -> None:
-        write_verdict(verdict, Path(evaluation.uri))
-        if output_dict.get(BLESSING_KEY):
-            blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
+        # Beside TFMA's files for the report; with the blessing for the Pusher, which is given no evaluation.
+        blessings = output_dict.get(BLESSING_KEY, [])
+        for directory in (Path(artifact.uri) for artifact in (evaluation, *blessings)):
+            write_verdict(verdict, directory)
+            if explanation:
+                write_explanation(explanation, directory)
+        for blessing in blessings:
             bless(blessing, verdict.passed)
-            (Path(blessing.uri) / METRICS).write_text(json.dumps(verdict.whole.metrics, indent=1) + "\n")
-            # For the model's card.
-            write_verdict(verdict, Path(blessing.uri))
-            if explanation := read_explanation(Path(evaluation.uri)):
-                write_explanation(explanation, Path(blessing.uri))
             window = Path(examples.uri) / WINDOW
             if window.is_file():
                 # A pushed version is to know the spans that it was made of.

@@ -25,10 +25,9 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils, proto_utils
 
-from components.evaluator.component import METRICS
-from components.evaluator.explanation import read_explanation
+from components.evaluator.explanation import Explanation, read_explanation
 from components.evaluator.verdict import FILE as VERDICT
-from components.evaluator.verdict import read_verdict
+from components.evaluator.verdict import Verdict, read_verdict
 from components.example_gen import span_store
 from components.example_gen.span_conversion import WINDOW
 from components.pusher.card import Made, render, spans_of
@@ -54,21 +53,22 @@ class Executor(executor.Executor):
         )
         directory = Path(destination.filesystem.base_directory)
         settings = json.loads(exec_properties.get(CUSTOM_CONFIG_KEY) or "null") or {}
-        window = _blessing_file(input_dict, WINDOW)
+        window = _read_window(input_dict)
         pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
         if self.CheckBlessing(input_dict):
             model = Path(self.GetModelPath(input_dict))
+            verdict, explanation = _judged(input_dict)
+            code = settings.get("learner_code", "")
             notes = {
-                "metrics": _blessing_file(input_dict, METRICS),
+                "metrics": verdict.whole.metrics if verdict else {},
                 # The learner's, not this step's: it tells which model code a version is of.
-                "code_fingerprint": settings.get("learner_code", ""),
+                "code_fingerprint": code,
                 **({"spans": {key: window[key] for key in ("window", "entries")}} if window else {}),
             }
             # First all that can fail: once a version is live, the run must say so.
             io_utils.copy_dir(str(model), pushed.uri)
-            version = push(
-                model, directory, notes, _card(settings, directory.name, model, input_dict, window)
-            )
+            made = Made(directory.name, _settings_of(model), verdict, explanation, spans_of(window), code)
+            version = push(model, directory, notes, render(Card(**settings.get("card", {})), made))
             self._MarkPushed(pushed, pushed_destination=str(version), pushed_version=version.name)
             if "keep_versions" in settings:
                 _remove_old(directory, settings["keep_versions"])
@@ -132,28 +132,19 @@ def push(
     return publish(model, directory, notes or {}, texts or {})
 
 
-def _card(
-    settings: Mapping[str, Any],
-    name: str,
-    model: Path,
-    input_dict: dict[str, list[types.Artifact]],
-    window: Mapping[str, Any],
-) -> dict[Path, str]:
-    """The files of the model card."""
-    learner, verdict, explanation = model / LEARNER, None, None
+def _settings_of(model: Path) -> Settings | None:
+    """What the model was built from; None where it does not say."""
+    file = model / LEARNER
+    return Settings.from_learner(json.loads(file.read_text())) if file.is_file() else None
+
+
+def _judged(input_dict: dict[str, list[types.Artifact]]) -> tuple[Verdict | None, Explanation | None]:
+    """What the Evaluator left with its blessing; nothing where nothing was evaluated."""
     for blessing in input_dict.get(MODEL_BLESSING_KEY, []):
-        if Path(blessing.uri, VERDICT).is_file():
-            verdict = read_verdict(Path(blessing.uri))
-            explanation = read_explanation(Path(blessing.uri))
-    made = Made(
-        name,
-        Settings.from_learner(json.loads(learner.read_text())) if learner.is_file() else None,
-        verdict,
-        explanation,
-        spans_of(window),
-        settings.get("learner_code", ""),
-    )
-    return render(Card(**settings.get("card", {})), made)
+        directory = Path(blessing.uri)
+        if (directory / VERDICT).is_file():
+            return read_verdict(directory), read_explanation(directory)
+    return None, None
 
 
 def _remove_old(directory: Path, keep: int) -> None:
@@ -173,10 +164,10 @@ def _keep_store(store: Path, keep: int, window: Mapping[str, Any], directory: Pa
     logging.info("Removed %d converted span(s).", len(removed))
 
 
-def _blessing_file(input_dict: dict[str, list[types.Artifact]], name: str) -> dict[str, Any]:
-    """What the Evaluator left with its blessing; empty where nothing was evaluated."""
+def _read_window(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
+    """The window that the model was made of, from the blessing; empty for a table without spans."""
     for blessing in input_dict.get(MODEL_BLESSING_KEY, []):
-        path = Path(blessing.uri) / name
-        if path.is_file():
-            return dict(json.loads(path.read_text()))
+        file = Path(blessing.uri) / WINDOW
+        if file.is_file():
+            return dict(json.loads(file.read_text()))
     return {}

@@ -7,6 +7,7 @@ from components.example_gen.reading.dialect import Reading
 from components.example_gen.splits import Splits
 from foundation.sections import ConfigurationError
 from pipeline.config.dataset import Evaluation
+from trainer_module.expression import is_column
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
 
@@ -135,6 +136,33 @@ def _check_log(config: "Config", where: str) -> None:
         )
 
 
+def _check_roles(config: "Config", where: str) -> set[str]:
+    """Refuses a column that is two things of a row which exclude each other; returns the label's own columns."""
+    label, splits = config.settings.label, config.splits
+    # Heads may well be several values of one column.
+    labels = {
+        part.column or "".join(part.columns[:1]): f"[label.heads.{name}]" if name else "[label]"
+        for name, part in label.parts.items()
+        if part.column or (part.expression and is_column(part.expression))
+    }
+    taken = dict(labels)
+    others = {"[label] weight": label.weight, "[splits] by": splits.by, "[splits] time": splits.time}
+    for key, column in others.items():
+        if column and column in taken:
+            raise ConfigurationError(
+                f"{where} {key} is '{column}', which is that of {taken[column]} already: name another column, or "
+                "remove it."
+            )
+        taken[column or ""] = key
+    for name, metric in config.metrics.items():
+        if metric.column in labels:
+            raise ConfigurationError(
+                f"{where} [metrics] {name} has groups of '{metric.column}', which is the label itself, so that each is of "
+                "one label: name another column."
+            )
+    return {*labels}
+
+
 def check_columns(config: "Config", where: str) -> None:
     """Checks what the tables say of the rows and columns against each other.
 
@@ -144,7 +172,7 @@ def check_columns(config: "Config", where: str) -> None:
     _check_log(config, where)
     if not config.settings.features and config.settings.log is None:
         raise ConfigurationError(f"{where} [features] is empty: name at least one feature and its kind.")
-    labels = {part.column for part in config.settings.label.parts.values()}
+    labels = _check_roles(config, where)
     for feature in config.settings.features:
         if feature.name in labels:
             raise ConfigurationError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from components.example_gen.reading.dialect import Dialect, Reading
 from components.example_gen.source_format import format_names, source_format
 from components.example_gen.spans import check_pattern, has_spans
-from foundation.sections import require
+from foundation.sections import require, require_distinct
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,19 @@ class Evaluation:
             require(0 <= value <= most, f"{name} is {value}; it must be from 0 to {most:,}.")
         require(0 < self.threshold < 1, f"threshold is {self.threshold:g}; it must be above 0 and below 1.")
         require(all(self.by_name.values()), "slices has a slice of no columns: remove it.")
+        for columns in self._every:
+            require_distinct(columns, f"slices has {list(columns)}, which")
+        # In whatever order: the slices of two columns are the same ones.
+        require_distinct([" and ".join(sorted(columns)) for columns in self._every], "slices")
 
     @property
     def by_name(self) -> dict[str, tuple[str, ...]]:
         """The columns of each slice, by what gates call it."""
-        every = [(each,) if isinstance(each, str) else each for each in self.slices]
-        return {" and ".join(columns): columns for columns in every}
+        return {" and ".join(columns): columns for columns in self._every}
+
+    @property
+    def _every(self) -> list[tuple[str, ...]]:
+        return [(each,) if isinstance(each, str) else each for each in self.slices]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -5,10 +5,8 @@ import json
 import platform
 from importlib.metadata import version
 
-from pipeline.config import ROOT
+from foundation import project
 from pipeline.fingerprint import fingerprint
-
-PACKAGES = ("components", "foundation", "pipeline", "trainer_module")
 
 SERVICE, METHOD = "tfx_pipeline.WorkerPool", "Describe"
 """What a pool answers besides Beam's own service: JSON in, JSON out, see `pipeline.engines.worker_pool`."""
@@ -21,7 +19,7 @@ class Identity:
     Attributes:
       python: Major and minor version, as pickles of functions hold byte code.
       beam: Version of Apache Beam.
-      project: A hash of all Python files of this project.
+      project: A hash of all Python files of this package, and of those that a project has in folders of the same names.
     """
 
     python: str
@@ -35,8 +33,11 @@ class Identity:
 
 def identify() -> Identity:
     """This process's."""
-    files = sorted(
-        str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
-    )
+    files = [
+        str(path)
+        for place in dict.fromkeys((project.PACKAGE, project.ROOT))
+        for package in sorted(project.PACKAGES)
+        for path in sorted((place / package).rglob("*.py"))
+    ]
     python = ".".join(platform.python_version_tuple()[:2])
-    return Identity(python, version("apache-beam"), fingerprint(ROOT, files=files))
+    return Identity(python, version("apache-beam"), fingerprint(project.PACKAGE, files=files))

@@ -20,9 +20,9 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from foundation import project
 from foundation.arguments import Parser
 from foundation.process import exit_at_once
-from pipeline.config import ROOT
 from pipeline.engines.identity import METHOD, SERVICE, identify
 
 READ = 1 << 16
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PATH"] = os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     )
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = project.python_path(os.environ)
     try:
         # gRPC would share a port with whoever has it, and each would get some of the requests.
         socket.create_server(("", options.port)).close()

@@ -13,6 +13,7 @@ from foundation.sections import (
     read_section,
     refuse_unknown_keys,
     require,
+    require_distinct,
 )
 from pipeline.nodes import CLUSTER_NODES, NODES, SCORING_NODES
 
@@ -116,6 +117,7 @@ class Kubeflow:
             bool(re.fullmatch(r"2\.[0-9]+", self.version)),
             f'version is {self.version!r}; it must be a Kubeflow Pipelines release such as "2.14".',
         )
+        require_distinct(self.image_pull_secrets, "image_pull_secrets")
         for secret in self.image_pull_secrets:
             _require_name("image_pull_secrets", secret)
         if self.service_account is not None:

@@ -45,9 +45,11 @@ def lay_out(name: str, directory: Path, wheel: Path | None = None) -> list[str]:
       The files, as paths below `directory`.
 
     Raises:
-      ConfigurationError: If the name, the directory or the wheel cannot be used; nothing is then written.
+      ConfigurationError: If the name, the directory or the wheel cannot be used, or this copy of the package has not all
+        that a project needs; nothing is then written.
     """
     _check_name(name)
+    _check_package()
     _check_directory(directory)
     if wheel is not None:
         _check_wheel(wheel)
@@ -99,6 +101,15 @@ def _check_name(name: str) -> None:
         raise ConfigurationError(
             f"A project cannot be called {name}, as it depends on {name}: take another name."
         )
+
+
+def _check_package() -> None:
+    for file in _COPIED:
+        if not (project.SHIPPED / file).is_file():
+            raise ConfigurationError(
+                f"{project.SHIPPED} lacks {file}, as the step image does, which is made for running steps: lay the project out "
+                f"in a checkout of {project.NAME}, or where its wheel is installed."
+            )
 
 
 def _check_directory(directory: Path) -> None:

@@ -9,7 +9,6 @@ import io
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
+
+from pipeline.running.interruption import Asked
 
 
 @contextlib.contextmanager
@@ -81,6 +82,10 @@ def open_console(stream: TextIO) -> Console:
     return Console(file=stream, force_jupyter=False, force_terminal=None if is_file else False)
 
 
+_INDIVISIBLE = "Pusher"
+"""The node that is not stopped once it has begun: a version that is live and a run that says it pushed none would differ."""
+
+
 class Progress(logging.Handler):
     """Follows a run through the log messages of TFX's local runner and of the trainer.
 
@@ -94,7 +99,7 @@ class Progress(logging.Handler):
     def __init__(
         self,
         console: Console,
-        interrupted: threading.Event,
+        interrupted: Asked,
         after: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
         """Shows the run on `console`; asks `interrupted` before each node.
@@ -143,6 +148,7 @@ class Progress(logging.Handler):
                 raise KeyboardInterrupt
             self._state, self._started = "executed", time.monotonic()
             self._running = _node(record)
+            self._interrupted.is_held = self._running == _INDIVISIBLE
             self.note("")
         elif record.msg == self._CACHED:
             self._state = "cached"

@@ -1,8 +1,11 @@
-"""How a failed run reports its error."""
+"""How a failed run reports its error, and what the error has kept libraries from removing."""
 
 import re
+import shutil
 import signal
+import sys
 import textwrap
+import traceback
 from collections.abc import Iterator
 
 from components.data_gate.distance import Distance, read_distances
@@ -70,6 +73,21 @@ def drift_of(error: BaseException) -> tuple[Distance, ...]:
         if type(seen).__name__ == "DataGateError":
             return tuple(read_distances(seen.report.get("drift", ())))  # type: ignore[attr-defined]
     return ()
+
+
+def remove_abandoned(error: BaseException) -> None:
+    """Removes the temporary directories of the Beam pipelines that `error` kept from running.
+
+    A pipeline makes one when it is built and removes it once it was run (`apache_beam.pipeline`); they are looked for in
+    the frames that the error came through.
+    """
+    beam = sys.modules.get("apache_beam.pipeline")
+    if beam is None:
+        return
+    frames = [frame for seen in _chain(error) for frame, _ in traceback.walk_tb(seen.__traceback__)]
+    for value in [value for frame in frames for value in frame.f_locals.values()]:
+        if isinstance(value, beam.Pipeline) and (directory := vars(value).get("local_tempdir")):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

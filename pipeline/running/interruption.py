@@ -8,9 +8,23 @@ from types import FrameType
 
 
 class Asked(threading.Event):
-    """Set when the run is told to stop; by `signal`, which is 0 until then."""
+    """Set when the run is told to stop; by `signal`, which is 0 until then.
+
+    While `is_held` is true a signal is only remembered: while a version goes live, as the run would else say that it was
+    stopped and pushed nothing, and once the run is ending, as it would else leave no record.
+    """
 
     signal = 0
+    is_held = False
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Signals are heard inside the block, and held after it."""
+        self.is_held = False
+        try:
+            yield
+        finally:
+            self.is_held = True
 
 
 @contextlib.contextmanager
@@ -25,7 +39,8 @@ def interruptible() -> Iterator[Asked]:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         asked.signal = signum
         asked.set()
-        raise KeyboardInterrupt
+        if not asked.is_held:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

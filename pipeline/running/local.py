@@ -18,10 +18,11 @@ from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
 from pipeline.running.beginning import begin_run, recording_refusal
-from pipeline.running.failure import drift_of, explain, is_interruption
+from pipeline.running.failure import drift_of, explain, is_interruption, remove_abandoned
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
+from pipeline.running.room import give_room_back, keep_room
 from pipeline.running.settling import log_traceback, settle
 from pipeline.runs.run import KILLED, RUNNING, SUCCEEDED, Run, read_runs
 from pipeline.runs.run import settle_killed as mark_killed
@@ -71,6 +72,7 @@ def settle_killed(config: Config, workspace: Workspace) -> list[str]:
     Returns:
       A sentence for each, and for each notification that failed.
     """
+    give_room_back(workspace)
     killed = mark_killed(workspace)
     warnings = announce(config, workspace, killed) if killed else []
     return [*(f"run {run.run_id} was killed before it ended" for run in killed), *warnings]
@@ -88,6 +90,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         log_file = workspace.logs / f"run-{begun.run_id}.log"
         decisive = {} if request.is_partial else inputs.read_inputs(config, data)
         begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
+        keep_room(workspace)
         dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
     if project.OWN is not None:
@@ -106,9 +109,13 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             with progress.watching(), following(flink_of(config.beam), job, killed, progress) as notes:
                 earlier = _latest_run(config, workspace)
                 _run_graph(config, workspace, request, source, data)
+            asked.is_held = True
             ended = dataclasses.replace(begun, status=SUCCEEDED)
         except (Exception, KeyboardInterrupt, SystemExit) as error:
+            # Whoever is impatient presses Ctrl-C twice.
+            asked.is_held = True
             log_traceback()
+            remove_abandoned(error)
             interrupted = is_interruption(error)
             ended = dataclasses.replace(
                 begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
@@ -118,7 +125,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         finally:
             _end_serving_process()
         ended = dataclasses.replace(ended, notes=(*ended.notes, *notes))
-        return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console)
+        return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console, asked)
 
 
 def _killed_jobs(config: Config, workspace: Workspace) -> list[str]:

@@ -12,6 +12,8 @@ from rich.console import Console
 from pipeline.config import Config
 from pipeline.notify.announcement import announce
 from pipeline.running.failure import explain
+from pipeline.running.interruption import Asked
+from pipeline.running.room import give_room_back
 from pipeline.runs.display import show
 from pipeline.runs.run import SUCCEEDED, Run
 from pipeline.workspace import Workspace
@@ -25,6 +27,7 @@ def settle(
     earlier: int | None,
     started: float,
     console: Console,
+    asked: Asked | None = None,
 ) -> Run:
     """Records, shows and announces a run that has ended; a full disk silences no message.
 
@@ -36,7 +39,9 @@ def settle(
       earlier: The run in ML Metadata before this one; None where this one did not get as far.
       started: By `time.monotonic`.
       console: Where the summary goes.
+      asked: Whether the run is told to stop, which is held by now: it cuts the report and messages short, and nothing else.
     """
+    asked = asked or Asked()
 
     def describe(run: Run) -> Run:
         from pipeline.runs import outcome
@@ -55,14 +60,18 @@ def settle(
         show(run, workspace, console)
         return run
 
+    give_room_back(workspace)
     ended = _attempt("its outputs are not described", describe, ended)
     ended = _attempt("artifacts of old runs are not removed", remove_old, ended)
     # Before the report as well: a run that is killed while it is made still has its summary.
     ended = _attempt("the record is not written", write, ended)
-    ended = _report(ended, config, workspace)
+    ended = _report(ended, config, workspace, asked)
     ended = _attempt("the record is not written", write, ended)
     ended = _attempt("the summary is not shown", say, ended)
-    for warning in announce(config, workspace, [ended]):
+    warnings: list[str] = []
+    with contextlib.suppress(KeyboardInterrupt), asked.heard():
+        warnings = announce(config, workspace, [ended])
+    for warning in warnings:
         with contextlib.suppress(OSError):
             console.print(f"{'warning':<14}{warning}", markup=False, highlight=False, soft_wrap=True)
     return ended
@@ -100,14 +109,15 @@ def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
     return [f"removed {removed} artifact(s) of runs before the last {keep}"] if removed else []
 
 
-def _report(run: Run, config: Config, workspace: Workspace) -> Run:
+def _report(run: Run, config: Config, workspace: Workspace, asked: Asked) -> Run:
     """Writes the run's report; an error in it never fails the run."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
         from pipeline.runs.report import write_report
 
-        return dataclasses.replace(run, report=str(write_report(run, config, workspace)))
+        with asked.heard():
+            return dataclasses.replace(run, report=str(write_report(run, config, workspace)))
     except (Exception, KeyboardInterrupt) as error:
         log_traceback()
         note = f"no report could be made ({type(error).__name__}: {error}); the log says more"

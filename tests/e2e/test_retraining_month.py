@@ -16,12 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.soak import supply
+from benchmarks.soak.supply import name_of
 from components.example_gen import span_store
 from components.pusher.versions import list_versions
 from pipeline.config import ROOT
@@ -29,60 +30,7 @@ from pipeline.runs.run import last_success, read_runs, whole_runs
 from pipeline.workspace import Workspace, workspace_of
 from tests.listener import Listener
 
-FIRST = date(2026, 1, 1)
-ROWS = 240
 NOTHING, TRAINED, NOT_BLESSED, REFUSED, TRY_LATER, PREEMPTED = "nothing to do", 0, 3, 65, 75, 143
-
-DATASET = """
-name = "month"
-[source]
-format = "csv"
-path = "data"
-schema = "month.schema.pbtxt"
-pattern = "{YYYY}-{MM}-{DD}.csv"
-[window]
-spans = 3
-missing = "warn"
-[label]
-task = "binary"
-column = "paid"
-[features]
-price = { kind = "numeric" }
-brand = { kind = "vocabulary", size = 10 }
-[model]
-embedding_dim = 2
-hidden_units = [4]
-[training]
-epochs = 2
-global_batch_size = 32
-learning_rate = 0.05
-[gates.auc]
-min = 0.7
-[drift]
-label_shift = 0.3
-"""
-SCHEMA = """
-feature { name: "price" type: FLOAT presence { min_fraction: 1 }
-  drift_comparator { jensen_shannon_divergence { threshold: 0.2 } } }
-feature { name: "brand" type: BYTES presence { min_fraction: 1 }
-  drift_comparator { infinity_norm { threshold: 0.2 } } }
-feature { name: "paid" type: INT presence { min_fraction: 1 } }
-"""
-
-
-def name_of(day: int) -> str:
-    return (FIRST + timedelta(day - 1)).isoformat()
-
-
-def rows_of(day: int, *, label_noise: bool = False, factor: float = 1.0) -> str:
-    """A day's table: who pays is decided by the price, but for some noise, or by chance alone."""
-    chance = random.Random(day)
-    lines = ["price,brand,paid"]
-    for _ in range(ROWS):
-        price = chance.uniform(1, 10)
-        paid = chance.random() < 0.5 if label_noise else price + chance.gauss(0, 1.5) > 5
-        lines.append(f"{price * factor:.2f},{chance.choice('abc')},{int(paid)}")
-    return "\n".join(lines) + "\n"
 
 
 @dataclass
@@ -104,30 +52,23 @@ class Month:
     def __post_init__(self) -> None:
         self.workspace = workspace_of(str(self.root / "runs"), "month")
         self.output = self.root / "output.txt"
-        (self.root / "data").mkdir()
         (self.root / "textfiles").mkdir()
-        (self.root / "month.toml").write_text(DATASET)
-        (self.root / "month.schema.pbtxt").write_text(SCHEMA)
+        self.dataset = supply.describe(self.root, "month")
 
     # --- The supplier ---
 
-    def file(self, day: int) -> Path:
-        return self.root / "data" / f"{name_of(day)}.csv"
-
-    def deliver(self, day: int, text: str | None = None) -> None:
-        unfinished = self.file(day).with_suffix(".unfinished")
-        unfinished.write_text(rows_of(day) if text is None else text)
-        os.replace(unfinished, self.file(day))
+    def deliver(self, day: int, content: bytes | None = None) -> None:
+        supply.deliver(self.root / "data", day, supply.good_rows(day) if content is None else content)
 
     def withdraw(self, day: int) -> None:
-        self.file(day).unlink()
+        (self.root / "data" / f"{name_of(day)}.csv").unlink()
 
     # --- The scheduler ---
 
     @property
     def arguments(self) -> list[str]:
         return [
-            "--dataset", str(self.root / "month.toml"), "--workdir", str(self.root / "runs"),
+            "--dataset", str(self.dataset), "--workdir", str(self.root / "runs"),
             "--set", "serving.keep_versions=100",
             "--set", f"notify.textfile_directory={self.root / 'textfiles'}",
             "--set", f"notify.webhook={self.listener.url}",
@@ -272,7 +213,7 @@ def test_after_a_month_of_trouble_spans_versions_metadata_and_records_agree(mont
     entries = span_store.list_entries(month.workspace.spans)
     # What the data gate refused had been read before; the text among numbers had not.
     assert [entry.name for entry in entries] == sorted(good | {name_of(23)})
-    assert all(sum(entry.rows.values()) == ROWS for entry in entries)
+    assert all(sum(entry.rows.values()) == supply.ROWS for entry in entries)
     assert not list(month.workspace.spans.glob(".*unfinished"))
 
     assert Counter(body["event"] for body in month.listener.bodies) == month.events
@@ -310,25 +251,25 @@ def live_through(month: Month) -> None:
     month.kill()
     month.expect_after_kill([6, 7, 8])
 
-    month.deliver(9, "price,brand,paid\n")
+    month.deliver(9, b"price,brand,paid\n")
     for _ in (9, 10, 11):
         month.expect(REFUSED, why="Span 2026-01-09, the newest, has no rows")
 
     month.deliver(12)
     month.expect(TRAINED, [12])
 
-    vanished = "\n".join(line.partition(",")[2] for line in rows_of(13).splitlines()) + "\n"
+    vanished = b"\n".join(line.partition(b",")[2] for line in supply.good_rows(13).splitlines()) + b"\n"
     month.deliver(13, vanished)
     month.expect(REFUSED, why="has no column 'price'")
     month.deliver(13)
     month.expect(TRAINED, [12, 13])
 
-    month.deliver(14, rows_of(13))
+    month.deliver(14, supply.good_rows(13))
     month.expect(REFUSED, why="Two spans have the same content (2026-01-13 and 2026-01-14)")
     month.deliver(14)
     month.expect(TRAINED, [12, 13, 14])
 
-    month.deliver(15, rows_of(15, label_noise=True))
+    month.deliver(15, supply.random_rows(15))
     month.expect(NOT_BLESSED, [13, 14, 15], "the gate asks for at least 0.7")
     month.expect(NOTHING)
 
@@ -340,8 +281,8 @@ def live_through(month: Month) -> None:
     for _ in (17, 18):
         month.expect(NOTHING)
 
-    header, _, *rest = rows_of(19).splitlines(keepends=True)
-    month.deliver(19, "".join([header, "abc,a,1\n", *rest]))
+    header, _, *rest = supply.good_rows(19).splitlines(keepends=True)
+    month.deliver(19, b"".join([header, b"abc,a,1\n", *rest]))
     month.expect(REFUSED, why="'price' is numeric, which reads numbers, and holds 'abc' in ")
     month.withdraw(19)
     month.expect(NOTHING)
@@ -353,7 +294,7 @@ def live_through(month: Month) -> None:
     for _ in (21, 22):
         month.expect(NOTHING)
 
-    month.deliver(23, rows_of(23, factor=100))
+    month.deliver(23, supply.good_rows(23, factor=100))
     month.expect(REFUSED, why="price")
     month.withdraw(23)
     month.expect(NOTHING)

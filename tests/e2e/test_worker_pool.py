@@ -3,7 +3,6 @@
 It is the protocol that Flink speaks: pickling, environments, artifacts, workers that import the project by themselves.
 """
 
-import json
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.evaluator.verdict import read_verdict
 
 from .conftest import Project, Run
 
@@ -163,18 +164,6 @@ def test_the_schema_and_the_vocabularies_are_the_local_runs(local: Project) -> N
 
 def test_the_verdict_on_the_same_models_is_the_local_runs(local: Project, remote: Run) -> None:
     here, there = (
-        json.loads((newest(local, REMOTE, "Evaluator/blessing", back) / "metrics.json").read_text())
-        for back in (0, 1)
+        read_verdict(newest(local, REMOTE, "Evaluator/blessing", back)).whole.metrics for back in (0, 1)
     )
-    assert flat(here) == pytest.approx(flat(there)) and len(flat(here)) > 5
-
-
-def flat(document: Any, path: str = "") -> dict[str, float]:
-    """The numbers of a JSON document."""
-    if isinstance(document, dict):
-        return {
-            key: value
-            for name, each in document.items()
-            for key, value in flat(each, f"{path}/{name}").items()
-        }
-    return {path: float(document)} if isinstance(document, (int, float)) else {}
+    assert here == pytest.approx(there) and len(here) > 5

@@ -38,6 +38,9 @@ def load(directory: Path, source: str) -> config.Config:
         ('format = "csv"\nquote = ","', r"delimiter ',', quote ',' and escape '' must differ"),
         ('format = "csv"\nencoding = "utf-9"', r"encoding is 'utf-9', which Python does not know"),
         ('format = "csv"\nencoding = "base64"', r"encoding is 'base64', which Python does not know"),
+        *((f'format = "csv"\nencoding = "{name}"', "Python does not know as one of text files")
+          for name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "rot13")),
+        ('format = "csv"\nnull_values = ["NA", "NA"]', r"null_values names 'NA' twice"),
         ('format = "csv"\ncompression = "rar"', r"compression is 'rar'; it must be one of 'auto'"),
         ('format = "csv"\nheader = false', r"header is false, so that columns must name them"),
         ('format = "csv"\ncolumns = ["x"]', r"set header = false, or remove columns"),

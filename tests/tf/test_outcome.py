@@ -1,9 +1,11 @@
 """What a run is told of its artifacts: from the Evaluator's verdict, and a sentence where there is none."""
 
 import json
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import apache_beam as beam
 import pytest
 
 from components.evaluator.verdict import Gate, SliceMetrics, Verdict, fill_gate, write_verdict
@@ -11,6 +13,7 @@ from components.example_gen.behaviour_log.counts import COUNTS, EXCLUDED, ITEM_C
 from components.run_report.component import dropped_rows
 from pipeline import config
 from pipeline.nodes import NODES
+from pipeline.running.failure import remove_abandoned
 from pipeline.runs import metadata, outcome
 from pipeline.runs.metadata import NodeExecution
 from pipeline.runs.report import gather
@@ -91,3 +94,19 @@ def test_a_cluster_s_report_says_which_rows_of_a_log_were_no_events(tmp_path: Pa
         "5 of 90 rows of the log are no events: 3 without user, item or time, 2 of excluded items",
         "4 items of the log that the item table lacks: they have no features",
     )
+
+
+def test_a_pipeline_that_something_keeps_from_running_leaves_no_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    try:
+        try:
+            with beam.Pipeline():
+                assert list(tmp_path.iterdir())
+                raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise RuntimeError("TFX says so of a step") from interrupt
+    except RuntimeError as error:
+        remove_abandoned(error)
+    assert not list(tmp_path.iterdir())

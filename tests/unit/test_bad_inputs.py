@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -242,6 +243,19 @@ def test_whatever_goes_wrong_leaves_by_one_door(
     assert command(["--workdir", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("MemoryError: of something") and said.count("\n") == 1 and len(said) < 1000
+
+
+@pytest.mark.parametrize(("command", "status"), [(local_runner.main, 1), (retrain.main, 75)])
+def test_ctrl_c_before_anything_runs_is_a_sentence_too(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: Any,
+    status: int,
+) -> None:
+    monkeypatch.setattr(config, "load", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert command(["--workdir", str(tmp_path)]) == status
+    assert capsys.readouterr().err == "interrupted; the next run starts where this one stopped.\n"
 
 
 @pytest.mark.parametrize("package", ["", "..os", "os", "no.such.thing"])

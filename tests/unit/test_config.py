@@ -138,6 +138,19 @@ def test_columns_that_are_called_like_batch_sizes_do_not_exclude_each_other(tmp_
         ("gates.accuracy.min=1", "[gates] for a binary label has no key 'accuracy'"),
         ("training.momentum=0.5", 'momentum means nothing to adam: remove it, or set optimizer = "sgd"'),
         ("evaluation.slices=['label']", "slices names 'label', which is also what the model is given"),
+        ("evaluation.slices=['company', 'company']", "slices names 'company' twice: remove one."),
+        (
+            "evaluation.slices=[['fare', 'company'], ['company', 'fare']]",
+            "slices names 'company and fare' twice: remove one.",
+        ),
+        ("evaluation.slices=[['fare', 'fare']]", "slices has ['fare', 'fare'], which names 'fare' twice"),
+        ("app.formats=['tflite', 'dynamic']", "formats names 'dynamic' twice: remove one."),
+        ("label.expression=fare / (2 - 2) > tips", "divides by zero in 'fare / (2 - 2)'"),
+        ("label.expression=tips > 1 / 0", "divides by zero in '1 / 0', which has no value in any row"),
+        (
+            "label.expression=tips > 3e18 * 4",
+            "has a number that is too large, '3e+18 * 4': use one below 2^63",
+        ),
         ("gates.auc.slice_min.fare=0.5", "names the slice 'fare', which [evaluation] slices lacks"),
         ("gates.auc.max_drop=-1", "max_drop is -1.0; it must be 0 or more"),
         (
@@ -200,6 +213,42 @@ def test_workers_must_divide_the_global_batch() -> None:
         ("global_batch_size = 32", "", "needs either 'global_batch_size' or 'batch_size_per_replica'"),
         ("price =", '"" = { kind = "numeric" }\nprice =', "has a column without a name"),
         ('column = "bought"', "", "needs either 'column' or 'expression'"),
+        (
+            'column = "bought"',
+            'column = "bought"\nweight = "bought"',
+            "[label] weight is 'bought', which is that of [label]",
+        ),
+        (
+            'column = "bought"',
+            'expression = "`bought`"\nweight = "bought"',
+            "[label] weight is 'bought', which is that",
+        ),
+        (
+            "[features]",
+            '[splits]\nby = "bought"\n[features]',
+            "[splits] by is 'bought', which is that of [label] already",
+        ),
+        (
+            "[features]",
+            '[splits]\ntime = "bought"\n[features]',
+            "[splits] time is 'bought', which is that of [label]",
+        ),
+        (
+            'column = "bought"',
+            'column = "bought"\nweight = "count"\n[splits]\nby = "count"',
+            "that of [label] weight already",
+        ),
+        (
+            "[features]",
+            '[metrics]\nauc_by = { kind = "group_auc", group = "bought" }\n[features]',
+            "which is the label itself",
+        ),
+        ('column = "bought"', 'column = "bought"\nclasses = ["a", "a"]', "classes are of multiclass labels"),
+        (
+            'task = "binary"',
+            'task = "multiclass"\nclasses = ["a", "a"]',
+            "classes names 'a' twice: remove one.",
+        ),
         ("[label]", "[label", "is not valid TOML"),
     ],
 )

@@ -2,9 +2,9 @@
 
 import io
 import logging
+import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline.config import ROOT
 from pipeline.running.console import Progress
+from pipeline.running.interruption import Asked, interruptible
 
 CODE = """
 import os, sys
@@ -35,10 +36,34 @@ def test_only_what_is_meant_for_people_reaches_the_terminal(tmp_path: Path) -> N
 
 
 def test_an_interrupt_that_python_lost_ends_the_run_before_the_next_node() -> None:
-    interrupted = threading.Event()
+    interrupted = Asked()
     progress = Progress(Console(file=io.StringIO()), interrupted)
-    starts = logging.LogRecord("absl", logging.INFO, "", 0, "Component %s is running.", ("Trainer",), None)
-    progress.emit(starts)
+    progress.emit(starting("Trainer"))
     interrupted.set()
     with pytest.raises(KeyboardInterrupt):
-        progress.emit(starts)
+        progress.emit(starting("Trainer"))
+
+
+def starting(node: str) -> logging.LogRecord:
+    return logging.LogRecord("absl", logging.INFO, "", 0, "Component %s is running.", (node,), None)
+
+
+def test_what_goes_live_is_not_stopped_half_way_and_the_next_node_does_not_begin() -> None:
+    with interruptible() as asked:
+        progress = Progress(Console(file=io.StringIO()), asked)
+        progress.emit(starting("Pusher"))
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            progress.emit(starting("AppExporter"))
+    assert asked.signal == signal.SIGTERM
+
+
+def test_a_run_that_is_ending_hears_a_second_signal_only_where_it_costs_no_record() -> None:
+    with interruptible() as asked:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        asked.is_held = True
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), asked.heard():
+            signal.raise_signal(signal.SIGINT)
+        assert asked.is_held

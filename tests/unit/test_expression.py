@@ -55,3 +55,20 @@ def test_any_column_name_can_stand_between_backticks() -> None:
 def test_a_syntax_error_is_named() -> None:
     with pytest.raises(ValueError, match="cannot be parsed"):
         expression.columns_of("tips >")
+
+
+@pytest.mark.parametrize(
+    "text", ["fare / 0 > 1", "fare / -0.0 > 1", "fare > 1 / (2 - 2)", "fare / (0 * 5) > 1"]
+)
+def test_a_division_by_a_zero_that_is_known_beforehand_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="divides by zero in"):
+        expression.columns_of(text)
+    assert expression.columns_of(text.replace("0", "3").replace("2 - 2", "2 - 1")) == ("fare",)
+
+
+@pytest.mark.parametrize(
+    "text", ["fare > 4e9 * 4e9", "fare > 4000000000 * 4000000000", "fare > 1 - 1e300 / 1e-300"]
+)
+def test_a_constant_beyond_64_bits_is_refused_where_it_is_calculated_too(text: str) -> None:
+    with pytest.raises(ValueError, match="a number that is too large"):
+        expression.columns_of(text)

@@ -18,8 +18,10 @@ from components.pusher import versions
 from components.pusher.versions import check_live, list_versions, prune, publish, roll_back
 from foundation.replacing import replace_file
 from foundation.saved_model import identity
+from foundation.sections import UserError
 from pipeline import config
 from pipeline.running import settling
+from pipeline.running.room import keep_room
 from pipeline.runs.run import Run
 from pipeline.workspace import workspace_of
 from tests.listener import Listener
@@ -126,6 +128,21 @@ def test_what_appears_is_on_the_disk_before_it_is_renamed(
     before, after = done[: done.index("appears")], done[done.index("appears") :]
     assert {"saved_model.pb", "variables.data-00000-of-00001", "release.json", "variables"} <= set(before)
     assert after == ["appears", "taxi"]
+
+
+def test_a_run_keeps_room_for_its_record_until_it_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, workspace = config.load("taxi", "laptop"), workspace_of(str(tmp_path), "taxi")
+    keep_room(workspace)
+    room, write = workspace.room.stat().st_size, Run.write
+    monkeypatch.setattr(Run, "write", lambda run, at: None if at.room.exists() else write(run, at))
+    run = make_record(1_795_456_513.0, status="failed", error="The disk is full.", blessed=False)
+    settling.settle(run, loaded, workspace, frozenset(), None, time.monotonic(), Console(file=io.StringIO()))
+    assert 20 * workspace.summary.stat().st_size < room
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: os.open(path / "below", os.O_RDONLY))
+    with pytest.raises(UserError, match=r"has no room for what a run says at its end \(No such file"):
+        keep_room(workspace)
 
 
 def test_a_run_whose_record_and_summary_find_no_room_is_announced_all_the_same(

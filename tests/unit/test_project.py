@@ -238,6 +238,27 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def test_a_step_image_which_has_no_lock_lays_nothing_out_and_says_where_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(project, "SHIPPED", tmp_path / "pipeline")
+    assert main(["orders", "--directory", str(tmp_path / "orders")]) == 2
+    said = capsys.readouterr().err
+    assert "lacks setup/choose_python.py, as the step image does" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_with_another_feature_of_the_project_is_not_taken_for_this_runs(orders: Path) -> None:
+    code = """
+from pathlib import Path
+from pipeline.engines.identity import identify
+before = identify()
+Path("trainer_module/features/cyclic.py").write_text("")
+print(before.project == identify().project)
+"""
+    assert ask(orders, code=code).stdout == "False\n"
+
+
 def test_an_empty_directory_is_filled(tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     assert "datasets/orders.toml" in layout.lay_out("orders", tmp_path / "orders")

@@ -63,6 +63,7 @@ def test_a_dry_run_says_what_would_be_predicted(workdir: Path, capsys: pytest.Ca
         ((), "nowhere.csv", "does not exist"),
         ((), "runs", "has no file like '*.csv'"),
         (("--keys", "order"), "trips.csv", "has no column 'order', which --keys names"),
+        (("--keys", "fare,fare"), "trips.csv", "--keys fare,fare names a column twice: remove one."),
         (("--dataset", "shop"), "trips.csv", "its model recommends"),
     ],
 )

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.project import python_path
 from trainer_module.job import Job
 
 _LOG = logging.getLogger(__name__)
@@ -101,16 +101,14 @@ class Processes:
     def _start(self, place: int) -> _Process:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"trials-{place}.log"
-        root = Path(__file__).resolve().parents[2]
-        environment = dict(self._environments[place])
-        path = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH")]))
+        environment = self._environments[place]
         with log.open("ab") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", "trainer_module.tuning.trial"],
                 stdin=subprocess.PIPE,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env={**environment, "PYTHONPATH": path},
+                env={**environment, "PYTHONPATH": python_path(environment)},
                 text=True,
                 # Ctrl-C is this process's: a trial that dies of it would look like one that fails.
                 start_new_session=True,

@@ -6,15 +6,26 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from foundation.sections import require
+from foundation.sections import require, require_distinct
+
+_LINE = "a" * 64 + ',"1.5"\\u0041\r\n'
+"""Of a table; longer than a part of a host's name may be, with a dot, a backslash and a line end."""
 
 
 def _is_text_encoding(name: str) -> bool:
+    """Whether a table can be written in it: a line comes back as it was, a byte at a time.
+
+    That is not so of Python's names for the parts of host names (`idna`, `punycode`) and of its own source
+    (`raw_unicode_escape`). `unicode_escape` has no line ends: one takes more bytes than a letter.
+    """
     try:
-        "".encode(name)
+        written = _LINE.encode(name)
+        decoder = codecs.getincrementaldecoder(name)()
+        read = [decoder.decode(written[place : place + 1]) for place in range(len(written))]
+        end, letter = (len((_LINE + sign).encode(name)) - len(written) for sign in ("\n", "a"))
+        return "".join(read) + decoder.decode(b"", True) == _LINE and end == letter
     except (LookupError, UnicodeError):
         return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +76,8 @@ class Dialect:
         )
         require(
             _is_text_encoding(self.encoding),
-            f"encoding is {self.encoding!r}, which Python does not know: give one such as 'utf-8', 'latin-1' or "
-            "'utf-16'.",
+            f"encoding is {self.encoding!r}, which Python does not know as one of text files: give one such as 'utf-8', "
+            "'latin-1' or 'utf-16'.",
         )
         require(
             self.header or bool(self.columns),
@@ -81,6 +92,7 @@ class Dialect:
                 self.columns.count(name) == 1,
                 f"columns names '{name}' twice: each column needs its own name.",
             )
+        require_distinct(self.null_values, "null_values")
         require(
             self.thousands == "" or (len(self.thousands) == 1 and not self.thousands.isalnum()),
             f"thousands is {self.thousands!r}; it must be one character that is no letter or digit.",
