@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from trainer_module.log import Log
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.second_stage.pairs import Moment, Pair, describe
+from trainer_module.second_stage.pairs import Found, Moment, Pair, describe
 from trainer_module.second_stage.settings import SecondStage
 
 _MARGIN = 0.01
@@ -19,7 +19,7 @@ class Candidates(NamedTuple):
     """The first items of lists."""
 
     items: tf.Tensor
-    """int32 [users, candidates], the best by retrieval first."""
+    """int32 [users, candidates], the best by retrieval first; behind the last item any number."""
     first: tf.Tensor
     """float32 [users, candidates]: retrieval's scores; `UNWANTED` for what only fills up."""
     second: tf.Tensor
@@ -85,42 +85,53 @@ class Stage(keras.layers.Layer):
         self._mean.assign(tf.cast(mean, tf.float32))
         self._deviation.assign(tf.maximum(tf.cast(deviation, tf.float32), 1e-3))
 
-    def describe(self, moment: Moment, items: tf.Tensor) -> Pair:
-        """What it reads of `items`, int32 [users, candidates], at a moment."""
-        return describe(self._network(), self._in_order, moment, items)
+    def describe(self, moment: Moment, items: tf.Tensor, scores: tf.Tensor) -> Pair:
+        """What it reads of `items`, int32 [users, candidates], at a moment; retrieval's `scores` are of the same shape."""
+        return describe(self._network(), self._in_order, moment, items, scores)
 
     def choose(self, moment: Moment, scores: tf.Tensor) -> Candidates:
         """The candidates among what may be recommended.
 
         Args:
           moment: The users.
-          scores: float32 [users, items]: the moment's, with `UNWANTED` for what the request leaves out.
+          scores: float32 [users, items]: retrieval's, with `UNWANTED` for what the request leaves out.
         """
         first, items = tf.math.top_k(scores, self.limit)
-        by_objective = self(self.describe(moment, items))
+        return self.judge(Found(moment, first, items))
+
+    def judge(self, found: Found) -> Candidates:
+        """The candidates among what retrieval found, which is as many as `limit` or more."""
+        first, items = found.scores[:, : self.limit], found.items[:, : self.limit]
+        last = self._network().items.count - 1
+        by_objective = self(self.describe(found.moment, tf.minimum(items, last), first))
         return Candidates(items, first, self.combine(by_objective), by_objective)
 
-    def rank(self, moment: Moment, items: tf.Tensor) -> tf.Tensor:
-        """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where negative or not to be recommended."""
+    def rank(self, moment: Moment, items: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where retrieval's `scores` are."""
         known = tf.maximum(tf.cast(items, tf.int32), 0)
-        wanted = (items >= 0) & (tf.gather(moment.scores, known, batch_dims=1) > UNWANTED)
-        return tf.where(wanted, self.combine(self(self.describe(moment, known))), UNWANTED)
+        own = self.combine(self(self.describe(moment, known, scores)))
+        return tf.where(scores > UNWANTED, own, UNWANTED)
+
+
+def lift(chosen: Candidates) -> tf.Tensor:
+    """The scores by which candidates are served, float32 [users, candidates]: above those of all that retrieval has behind them.
+
+    The differences between candidates stay what they are, to the resolution of float32: one shift for each user lifts the
+    least of them above the score of the first item that is no candidate.
+    """
+    wanted, most = chosen.first > UNWANTED, tf.float32.max
+    floor = tf.reduce_min(tf.where(wanted, chosen.first, most), axis=1, keepdims=True)
+    least = tf.reduce_min(tf.where(wanted, chosen.second, most), axis=1, keepdims=True)
+    return tf.where(wanted, chosen.second - least + floor + _MARGIN, UNWANTED)
 
 
 def put_first(scores: tf.Tensor, chosen: Candidates) -> tf.Tensor:
     """Scores in the order that is served: candidates by the second stage, and below all of them the others.
 
-    The differences between candidates stay what they are, to the resolution of float32: one shift for each user lifts the
-    least of them above the score of the first item that is no candidate.
-
     Args:
       scores: float32 [users, items]: that `chosen` were chosen from.
       chosen: The candidates.
     """
-    wanted, most = chosen.first > UNWANTED, tf.float32.max
-    floor = tf.reduce_min(tf.where(wanted, chosen.first, most), axis=1, keepdims=True)
-    least = tf.reduce_min(tf.where(wanted, chosen.second, most), axis=1, keepdims=True)
-    lifted = tf.where(wanted, chosen.second - least + floor + _MARGIN, UNWANTED)
     users, count = tf.shape(chosen.items)[0], tf.shape(chosen.items)[1]
     at = tf.stack([tf.repeat(tf.range(users), count), tf.reshape(chosen.items, [-1])], axis=1)
-    return tf.tensor_scatter_nd_update(scores, at, tf.reshape(lifted, [-1]))
+    return tf.tensor_scatter_nd_update(scores, at, tf.reshape(lift(chosen), [-1]))
