@@ -194,8 +194,9 @@ def _train(stage: Stage, network: Any, learned: _Examples, held: _Examples, seed
     @tf.function(reduce_retracing=True)
     def step(*batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            scores = stage(_pair(network, *batch[:4]), training=True)
-            loss = tf.reduce_mean(tf.linalg.matvec(loss_of(scores, *batch[4:]), shares))
+            by_network = stage.by_network(_pair(network, *batch[:4]), training=True)
+            losses = tf.add_n([loss_of(scores, *batch[4:]) for scores in by_network]) / len(by_network)
+            loss = tf.reduce_mean(tf.linalg.matvec(losses, shares))
         variables = stage.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss

@@ -29,7 +29,8 @@ class Candidates(NamedTuple):
 
 
 class Stage(keras.layers.Layer):
-    """Adds to the logarithm of an item's chance what a network of dense layers makes of the pair.
+    """Adds to the logarithm of an item's chance what networks of dense layers make of the pair: the mean, since what each of
+    them takes from chance, its first weights and what it drops, is another in each.
 
     It begins at nothing, so that training begins with retrieval's order. Each objective has such a sum; the score that is
     served is their mean, weighed by what each counts: the logarithm of the product of their chances, each to the power of
@@ -51,15 +52,21 @@ class Stage(keras.layers.Layer):
         self.kinds = tuple(names.index(kind) for kind in settings.kinds)
         self._shares = tf.constant(settings.shares, tf.float32)
 
-        def uniform(place: int) -> Any:
-            return keras.initializers.GlorotUniform(seed + place)
+        def uniform(network: int, place: int) -> Any:
+            return keras.initializers.GlorotUniform(seed + 1000 * network + place)
 
-        self._layers = [
-            keras.layers.Dense(units, "relu", kernel_initializer=uniform(place))
-            for place, units in enumerate(settings.hidden)
+        self._hidden = [
+            [
+                keras.layers.Dense(units, "relu", kernel_initializer=uniform(number, place))
+                for place, units in enumerate(settings.hidden)
+            ]
+            for number in range(settings.networks)
         ]
         self._dropout = keras.layers.Dropout(settings.dropout, seed=seed)
-        self._output = keras.layers.Dense(len(settings.shares), kernel_initializer="zeros", use_bias=False)
+        self._outputs = [
+            keras.layers.Dense(len(settings.shares), kernel_initializer="zeros", use_bias=False)
+            for _ in range(settings.networks)
+        ]
 
     def build(self, input_shape: Any) -> None:
         """What numbers are brought to zero mean and unit variance by."""
@@ -68,13 +75,21 @@ class Stage(keras.layers.Layer):
         self._deviation = self.add_weight("deviation", size, initializer="ones", trainable=False)
 
     def call(self, pair: Pair, training: bool | None = None) -> tf.Tensor:
-        """float32 [..., candidates, objectives]: the scores of each."""
-        hidden = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
+        """float32 [..., candidates, objectives]: the scores of each, the mean of what the networks say."""
+        return tf.add_n(self.by_network(pair, training)) / len(self._outputs)
+
+    def by_network(self, pair: Pair, training: bool | None = None) -> list[tf.Tensor]:
+        """The same by each network, which learn for themselves."""
+        known = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
         # Far from all that training has seen a number is taken for the last that it has.
-        hidden = tf.clip_by_value(hidden, -5.0, 5.0)
-        for layer in self._layers:
-            hidden = self._dropout(layer(hidden), training=training)
-        return pair.log_chance[..., tf.newaxis] + self._output(hidden)
+        known = tf.clip_by_value(known, -5.0, 5.0)
+        scores = []
+        for layers, output in zip(self._hidden, self._outputs):
+            hidden = known
+            for layer in layers:
+                hidden = self._dropout(layer(hidden), training=training)
+            scores.append(pair.log_chance[..., tf.newaxis] + output(hidden))
+        return scores
 
     def combine(self, by_objective: tf.Tensor) -> tf.Tensor:
         """float32 [..., candidates]: the scores that are served, of what a call returns."""
