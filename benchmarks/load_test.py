@@ -3,11 +3,13 @@
 `python -m benchmarks.load_test --model runs/shop/serving/shop/1795765961` starts a server with the pushed version, asks it over
 gRPC and REST from several threads for some seconds each, and prints requests a second, p50, p99 and what failed. The
 server is a `tensorflow_model_server` where one is on the PATH; else the stand-in that the tests have, TensorFlow in a Python
-process, whose figures are a lower bound. `--server HOST --ports GRPC REST` asks one that runs already.
+process, whose figures are a lower bound. `--server HOST --ports GRPC REST` asks one that runs already. A model that is told the
+kinds of events is told some of its own.
 """
 
 import argparse
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import numpy as np
 
 from benchmarks.measurement import ROOT
 from components.serving_check.model_server import BINARY, free_port
+from trainer_module.settings import LEARNER, Settings
 
 sys.path.insert(0, str(ROOT / "examples" / "clients"))
 from recommender import Event, GrpcRecommender, Recommender, RecommenderError, RestRecommender
@@ -44,10 +47,10 @@ def main() -> None:
     histories = make_histories(asked.model, asked.events)
     running = contextlib.nullcontext((asked.server, *asked.ports)) if asked.server else serve(asked.model)
     with running as (host, grpc_port, rest_port):
-        name = asked.name if asked.server else _NAME
+        name, kinds = asked.name if asked.server else _NAME, bool(told_kinds(asked.model))
         clients: dict[str, Recommender] = {
-            "gRPC": GrpcRecommender(f"{host}:{grpc_port}", name, timeout=10),
-            "REST": RestRecommender(f"http://{host}:{rest_port}", name, timeout=10),
+            "gRPC": GrpcRecommender(f"{host}:{grpc_port}", name, timeout=10, kinds=kinds),
+            "REST": RestRecommender(f"http://{host}:{rest_port}", name, timeout=10, kinds=kinds),
         }
         for protocol, client in clients.items():
             for threads in asked.threads:
@@ -55,13 +58,24 @@ def main() -> None:
                 print(describe(protocol, threads, took, failures, asked.seconds), flush=True)
 
 
+def told_kinds(model: Path) -> tuple[str, ...]:
+    """The kinds of events that requests to a pushed version say; none where they say no kinds."""
+    log = Settings.from_learner(json.loads((model / LEARNER).read_text())).log
+    return log.told_kinds if log else ()
+
+
 def make_histories(model: Path, events: int) -> list[list[Event]]:
-    """Of 200 users, an event a day of the model's own items."""
+    """Of 200 users, an event a day of the model's own items, and of its own kinds where it is told them."""
     from trainer_module.log import VOCABULARY
 
+    random, kinds = np.random.default_rng(1), told_kinds(model) or ("",)
     names = (model / "assets" / VOCABULARY).read_text().splitlines()
-    picked = np.random.default_rng(1).integers(0, len(names), (200, events))
-    return [[Event(names[item], day * _DAY) for day, item in enumerate(row)] for row in picked.tolist()]
+    picked = random.integers(0, len(names), (200, events))
+    of_kind = random.integers(0, len(kinds), (200, events))
+    return [
+        [Event(names[item], day * _DAY, kinds[kind]) for day, (item, kind) in enumerate(zip(*row))]
+        for row in zip(picked.tolist(), of_kind.tolist())
+    ]
 
 
 @contextlib.contextmanager

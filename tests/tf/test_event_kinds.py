@@ -113,7 +113,7 @@ def test_each_objective_is_told_to_the_evaluator_by_itself_and_the_served_score_
     vocabulary: Path,  # noqa: F811
 ) -> None:
     network, stage = two_minded
-    endpoints = export._archive(network, LOG, str(vocabulary), ITEMS, lambda _: stage).endpoints
+    endpoints = export._archive(network, LOG, str(vocabulary), ITEMS, lambda *_: stage).endpoints
     judged = tf.train.Example.FromString(
         example(["i3", "i8", "i12", "i20", "i3", "i20"], [1, 2, 3, 4, 5, 5], 4)
     )

@@ -11,13 +11,26 @@ import tf_keras as keras
 from components.evaluator.gates import read_gates
 from pipeline import config
 from pipeline.quality import evaluation_config
+from tests.tf.test_second_stage import make_stage
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.models.two_tower import TwoTower
 from trainer_module.retrieval import export
 from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import IS_ROW, Network
 from trainer_module.retrieval.serving import inverted_file
-from trainer_module.retrieval.signatures import INDEX_RECALL, K_MAX, RANKS, RECOMMENDED, SCORES
+from trainer_module.retrieval.signatures import (
+    CANDIDATE_SCORES,
+    CANDIDATE_TARGETS,
+    CANDIDATES,
+    FIRST_STAGE_RANKS,
+    INDEX_RECALL,
+    K_MAX,
+    RANK,
+    RANKS,
+    RECOMMENDED,
+    SCORES,
+)
+from trainer_module.second_stage.settings import SecondStage
 
 ITEMS, GROUPS, DAY = 900, 18, 86_400_000
 NAMES = [f"i{number}" for number in range(ITEMS)]
@@ -169,6 +182,77 @@ def test_the_evaluator_is_told_what_the_index_loses_and_judges_what_is_served(vo
     assert answers["recall_100"].numpy()[1] == 0
     assert answers[RANKS].numpy()[0, 3] == whole.index(kept[0]) + 1
     assert INDEX_RECALL not in exact[RANKS](judged)
+
+
+STAGE = SecondStage(candidates=120, hidden=(8,))
+"""More candidates than a list has places."""
+
+
+def staged(vocabulary: str, find: list[Any] | None = None, **options: Any) -> Any:
+    """Endpoints of a model with a second stage of its own opinion."""
+    made = make_network(second_stage=STAGE, **options)
+
+    def fit(network: Any, found: Any) -> Any:
+        if find is not None:
+            find.append(found)
+        return make_stage(network, settings=STAGE)
+
+    return export._archive(made, made._log, vocabulary, ITEMS, fit).endpoints
+
+
+def test_a_second_stage_orders_what_an_index_finds_as_it_orders_what_scoring_all_finds(
+    vocabulary: str,
+) -> None:
+    """An index of which every cell is read finds all: then each answer is the one without an index."""
+    exact, indexed = staged(vocabulary), staged(vocabulary, index="inverted_file", cells=30, probes=900)
+    exclude = [["i1", "i5"], [""] * 2, [""] * 2, ["i77", ""]]
+    for changed in ({}, {"exclude": exclude}, {"among": ["i1", "i5", "i30", "i800"]}):
+        ours, theirs = (endpoints["recommend"](request(**changed)) for endpoints in (indexed, exact))
+        assert lists(ours) == lists(theirs)
+        np.testing.assert_allclose(ours[SCORES], theirs[SCORES], rtol=1e-3, atol=1e-3)
+    asked = {name: value for name, value in request().items() if name in ("items", "times")}
+    given = tf.constant([["i1", "i800", "never heard of", ""]] * len(HISTORIES))
+    ours, theirs = (
+        endpoints[RANK]({**asked, CANDIDATES: given})[SCORES].numpy() for endpoints in (indexed, exact)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    judged = tf.constant([example(["i1", "i19", "i2", *NAMES[400:430]], 3), example(["i3", "i800", "i3"], 2)])
+    ours, theirs = (endpoints[RANKS](judged) for endpoints in (indexed, exact))
+    assert {*theirs, INDEX_RECALL} == {*ours} and np.all(ours[INDEX_RECALL].numpy() == 1)
+    for output in (FIRST_STAGE_RANKS, CANDIDATE_TARGETS, RECOMMENDED):
+        assert ours[output].numpy().tolist() == theirs[output].numpy().tolist()
+    np.testing.assert_allclose(ours[CANDIDATE_SCORES], theirs[CANDIDATE_SCORES], rtol=1e-3, atol=1e-3)
+    ranks, expected = ours[RANKS].numpy(), theirs[RANKS].numpy()
+    assert (
+        ranks.tolist() == expected.tolist() and (expected > STAGE.candidates).any() and (expected == 0).any()
+    )
+
+
+def test_of_a_second_stage_the_evaluator_judges_what_the_index_serves(vocabulary: str) -> None:
+    poor, options = [], {"index": "inverted_file", "cells": 30, "probes": 5}
+    endpoints, plain = staged(vocabulary, poor, **options), archive_of(vocabulary, **options).endpoints
+    history = ["i3", "i800", "i41"]
+    targets = NAMES[60:260]
+    judged = tf.constant([example([*history, *targets], 3)])
+    answer = endpoints[RANKS](judged)
+    asked = {"items": tf.constant([history]), "times": tf.constant([[0, DAY, 2 * DAY]], tf.int64)}
+    rest = {"exclude": tf.constant([[""]]), "among": tf.constant([], tf.string), "k": tf.constant(K_MAX)}
+    (served,) = lists(endpoints["recommend"]({**asked, **rest}))
+    ranks = dict(zip(targets, answer[RANKS].numpy()[0, 3:].tolist()))
+    assert lists(answer) == [served]
+    # A basket of two hundred, of which all are asked for at one moment.
+    assert {name: rank for name, rank in ranks.items() if rank <= K_MAX} == {
+        name: served.index(name) + 1 for name in targets if name in served
+    }
+    # What the index loses is retrieval's business: a second stage has no part in it.
+    without = plain[RANKS](judged)
+    np.testing.assert_allclose(answer[INDEX_RECALL], without[INDEX_RECALL])
+    assert 0 < answer[INDEX_RECALL].numpy()[0] < 1
+    assert answer[FIRST_STAGE_RANKS].numpy().tolist() == without[RANKS].numpy().tolist()
+    # It was trained on the candidates that are served.
+    (find,) = poor
+    found = find((tf.constant([[3, 800, 41]]), asked["times"]), STAGE.candidates)
+    assert {f"i{number}" for number in found.items.numpy()[0, :120]} >= set(served)
 
 
 def test_a_saved_model_answers_by_its_index(vocabulary: str, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from trainer_module.retrieval import export
 from trainer_module.retrieval.network import Network
 from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.scores import UNWANTED
+from trainer_module.retrieval.serving.inverted_file import InvertedFile
+from trainer_module.retrieval.serving.search import Search
 from trainer_module.retrieval.signatures import (
     APP,
     CANDIDATE_SCORES,
@@ -30,8 +32,7 @@ from trainer_module.retrieval.signatures import (
     SCORES,
 )
 from trainer_module.second_stage import fitting
-from trainer_module.second_stage.order import Order
-from trainer_module.second_stage.pairs import observe
+from trainer_module.second_stage.pairs import Find, observe
 from trainer_module.second_stage.samples import draw_lists, read_baskets
 from trainer_module.second_stage.settings import SecondStage
 from trainer_module.second_stage.stage import Candidates, Stage, put_first
@@ -41,11 +42,12 @@ HISTORY = (tf.constant([[1, 2, 1], [3, ITEMS, ITEMS]]), tf.constant([[0, DAY, 5 
 SETTINGS = SecondStage(candidates=FEW, hidden=(8,), negatives=3, epochs=2, batch_size=8, queries=100)
 
 
-def make_stage(network: Network) -> Stage:
+def make_stage(network: Network, find: Find | None = None, settings: SecondStage = SETTINGS) -> Stage:
     """One with an opinion of its own: away from retrieval's order, where training begins."""
-    stage = Stage(SETTINGS, network, network._log, name="second_stage")
-    moment = observe(network, *HISTORY)
-    stage(stage.describe(moment, tf.constant([[1, 2], [3, 4]])))
+    del find
+    stage = Stage(settings, network, network._log, name="second_stage")
+    moment, _ = observe(network, *HISTORY)
+    stage(stage.describe(moment, tf.constant([[1, 2], [3, 4]]), tf.zeros([2, 2])))
     random = np.random.default_rng(4)
     weights = [weight + 3 * random.normal(size=weight.shape) for weight in stage.get_weights()]
     stage.set_weights(weights)
@@ -165,16 +167,16 @@ def test_a_score_of_given_items_is_in_their_order_and_the_list_is_in_that_of_the
     assert (np.diff(scores[:, :FEW], axis=1) > 0).all() and (scores[:, FEW:] == UNWANTED).all()
 
 
-def test_without_a_second_stage_given_items_have_retrieval_s_scores() -> None:
+def test_without_a_second_stage_given_items_have_retrieval_s_scores(vocabulary: Path) -> None:  # noqa: F811
     network = make_network()
-    network.freeze()
-    order = Order(network)
-    moment = order.observe(*HISTORY)
-    asked = tf.constant([[4, -2, 1], [3, 0, -1]], tf.int64)
+    endpoints = export._archive(network, network._log, str(vocabulary), ITEMS).endpoints
+    asked = {name: value for name, value in request().items() if name in ("items", "times")}
+    given = tf.constant([["i4", "never heard of", "i1"], ["i3", "i0", ""]])
     expected = tf.gather(network.scores(*HISTORY), [[4, 0, 1], [3, 0, 0]], batch_dims=1).numpy()
     expected[0, 1] = expected[1, 2] = UNWANTED
-    np.testing.assert_allclose(order.rank(moment, asked), expected, rtol=1e-6)
-    assert order.candidates(moment, asked, tf.zeros_like(asked)) is None and order.objectives == ()
+    np.testing.assert_allclose(
+        endpoints[RANK]({**asked, CANDIDATES: given})[SCORES], expected, rtol=1e-6, atol=1e-6
+    )
 
 
 def test_what_the_evaluator_is_told_of_candidates(
@@ -245,8 +247,10 @@ def test_numbers_of_a_pair_are_those_of_the_history() -> None:
     """By hand: item 1 was taken on days 0 and 5, in the first and the last of three baskets, and item 2 on day 1."""
     network = make_network()
     network.freeze()
-    moment = observe(network, *(each[:1] for each in HISTORY))
-    pair = make_stage(network).describe(moment, tf.constant([[1, 2, 4]]))
+    moment, scores = observe(network, *(each[:1] for each in HISTORY))
+    pair = make_stage(network).describe(
+        moment, tf.constant([[1, 2, 4]]), tf.gather(scores, [1, 2, 4], axis=1)
+    )
     memories = len(network.memory_days) + 1
     numbers = pair.numbers.numpy()[0, :, 4:]
     forever = numbers[:, memories - 1]
@@ -261,7 +265,7 @@ def test_numbers_of_a_pair_are_those_of_the_history() -> None:
     assert is_own.tolist() == [1, 1, 0] and is_regular.tolist() == [1, 0, 0]
     # Of the kind of item 1, its number modulo 3, the user took three; of that of item 2 as well only item 2.
     np.testing.assert_allclose(numbers[:, memories + 9 + memories - 1], np.log1p([2, 1, 2]), rtol=1e-6)
-    chances = moment.scores - tf.reduce_logsumexp(moment.scores, axis=1, keepdims=True)
+    chances = scores - tf.reduce_logsumexp(scores, axis=1, keepdims=True)
     np.testing.assert_allclose(pair.log_chance[0], chances.numpy()[0, [1, 2, 4]], rtol=1e-6)
 
 
@@ -290,27 +294,33 @@ def test_a_basket_is_learned_from_what_was_strictly_before_it(tmp_path: Path) ->
 def test_it_learns_what_retrieval_does_not_know_and_its_export_scores_as_it_did_in_training(
     tmp_path: Path,
 ) -> None:
-    """Users take again what they took last, of which the network's counts, drawn by chance, know nothing."""
+    """Users take again what they took last, of which the network's counts, drawn by chance, know nothing.
+
+    It learns from what an index finds, which here loses nothing.
+    """
     random = np.random.default_rng(5)
     rows = []
     for _ in range(60):
         items = random.integers(0, ITEMS, 5)
         rows.append(([*items, items[4], items[4]], [1, 2, 3, 4, 5, 6, 7], 5))
     network = make_network()
-    network.freeze()
+    catalogue = network.freeze()
+    biases = network.items.biases(tf.range(ITEMS)).numpy()
+    index = InvertedFile(catalogue.numpy(), biases, network.items.available, cells=5)
     files = write_sequences(tmp_path / "train", rows)
     settings = SecondStage(
         candidates=20, hidden=(16,), negatives=8, epochs=8, batch_size=8, learning_rate=0.02
     )
-    stage = fitting.fit_stage(settings, network, network._log, files, seed=1)
+    find = Search(network, catalogue, index).find
+    stage = fitting.fit_stage(settings, network, network._log, files, 1, find)
     items, times = (tf.constant([[5, 9, 11, 20]]), tf.constant([[1, 2, 3, 4]], tf.int64) * DAY)
-    moment = observe(network, items, times)
-    before = int(tf.reduce_sum(tf.cast(moment.scores > moment.scores[0, 20], tf.int32)))
-    chosen = stage.choose(moment, moment.scores)
-    put = put_first(moment.scores, chosen)
+    moment, scores = observe(network, items, times)
+    before = int(tf.reduce_sum(tf.cast(scores > scores[0, 20], tf.int32)))
+    chosen = stage.choose(moment, scores)
+    put = put_first(scores, chosen)
     after = int(tf.reduce_sum(tf.cast(put > put[0, 20], tf.int32)))
     assert (20 in chosen.items.numpy()) and after < max(before, 1)
     # Of the arrays that training read, and of the history that a request gives.
-    pair = stage.describe(moment, chosen.items)
+    pair = stage.describe(moment, chosen.items, chosen.first)
     again = fitting._pair(network, chosen.items, moment.vectors, pair.log_chance, pair.numbers)
     np.testing.assert_allclose(stage.combine(stage(again)), chosen.second, atol=1e-5)

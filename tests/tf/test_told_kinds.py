@@ -1,5 +1,6 @@
 """A model that is told the kinds of a history's events: requests, examples and training say them alike."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from trainer_module.retrieval.signatures import (
     RECOMMENDED,
     SCORES,
 )
+from trainer_module.second_stage import fitting
+from trainer_module.second_stage.pairs import observe
+from trainer_module.second_stage.samples import read_baskets
 
 BUY, VIEW = range(2)
 LOG = Log("u", "i", "t", history=6, events=EventKinds("event", {"view": 0.5, "buy": 3.0}, (), True))
@@ -119,6 +123,51 @@ def test_all_that_takes_a_history_takes_kinds_and_apps_which_could_not_are_not_m
         ))  # fmt: skip
     assert all(np.abs(ours - theirs).max() > 1e-3 for ours, theirs in zip(*answers))
     assert APP not in endpoints
+
+
+def test_a_second_stage_counts_the_events_of_an_item_by_their_kinds() -> None:
+    """What was seen and what was bought are two numbers each; an event of an unknown kind is of none, and counts as an event."""
+    network = make_network()
+    network.freeze()
+    kinds = tf.constant([[VIEW, -1, BUY]], tf.int64)
+    moment, scores = observe(network, *HISTORY, kinds)
+    pair = make_stage(network).describe(
+        moment, tf.constant([[1, 2, 4]]), tf.gather(scores, [1, 2, 4], axis=1)
+    )
+    forever, sums = len(network.memory_days), len(network.memory_days) + 1 + 3
+    numbers = pair.numbers.numpy()[0]
+    bought, seen = np.split(numbers[:, -(4 + 2 * sums) : -4], 2, axis=1)
+    np.testing.assert_allclose(np.expm1(numbers[:, 4 + forever]), [2, 1, 0], rtol=1e-5)
+    np.testing.assert_allclose(np.expm1(bought[:, forever]), [1, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(np.expm1(seen[:, forever]), [1, 0, 0], rtol=1e-5)
+    # Seen two baskets ago, of which there is less left.
+    np.testing.assert_allclose(np.expm1(seen[:, forever + 1]), [np.exp(-2 / 1.5), 0, 0], rtol=1e-5)
+    assert bought[0, forever + 1] > seen[0, forever + 1]
+
+
+def test_a_second_stage_learns_from_the_kinds_that_requests_will_say(tmp_path: Path) -> None:
+    with tf.io.TFRecordWriter(str(tmp_path / "train"), "GZIP") as writer:
+        made = tf.train.Example()
+        feature = made.features.feature
+        feature[ITEM].int64_list.value.extend([1, 2, 1, 3])
+        feature[TIME].int64_list.value.extend([0, DAY, 5 * DAY, 9 * DAY])
+        feature[BASKET].int64_list.value.extend(range(4))
+        feature[EVENT_KIND].int64_list.value.extend([VIEW, BUY, BUY, BUY])
+        feature[FIRST_TARGET].int64_list.value.append(3)
+        writer.write(made.SerializeToString())
+    network = make_network()
+    network.freeze()
+    stage = make_stage(network)
+    baskets = read_baskets([str(tmp_path / "train")], LOG, ITEMS, 9, seed=1)
+    find = functools.partial(fitting._find, network)
+    learned = fitting._make_examples(stage, network, find, baskets, np.ones(1, bool), stage.limit, seed=1)
+    if not len(learned):
+        pytest.fail("the target is no candidate: draw another network")
+    moment, scores = observe(network, *HISTORY, tf.constant([[VIEW, BUY, BUY]], tf.int64))
+    items = learned.lists.items[np.isfinite(learned.lists.log_expected)][np.newaxis]
+    pair = stage.describe(moment, tf.constant(items), tf.gather(scores, items[0], axis=1))
+    told = learned.numbers[:, : items.shape[1]]
+    np.testing.assert_allclose(told, pair.numbers, rtol=1e-4, atol=1e-4)
 
 
 def test_the_serving_check_tells_kinds_as_they_were(endpoints: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ LEAST = np.finfo(np.float32).min
     [
         ({"candidates": 1}, "candidates is 1; it must be 0 \\(no second stage\\) or from 2 to 10,000"),
         ({"hidden": [0]}, "hidden is \\[0\\]; it must be a list of layers of 1 to 10,000 units"),
+        ({"networks": 0}, "networks is 0; it must be from 1 to 100"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be in"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"objectives": {"buy": 0}}, "objectives gives 'buy' 0.0; it must be above 0"),

@@ -19,10 +19,6 @@ from trainer_module.models.two_tower import TwoTower
         ({"blocks": 0}, "blocks is 0; it must be at least 1"),
         ({"encoder": "lstm"}, "lstm"),
         ({"index": "scann"}, "index is 'scann'; it must be one of 'auto', 'exact', 'inverted_file'"),
-        (
-            {"index": "inverted_file", "second_stage": {}},
-            "a second_stage orders the scores of all items: remove",
-        ),
         ({"probes": -1}, "probes is -1; it must be 0 \\(as fits the catalogue\\) or more"),
         ({"index": "exact", "cells": 9}, "cells is 9, but index = 'exact' has no cells: remove one"),
     ],

@@ -71,10 +71,6 @@ class TwoTower(Model):
             require(
                 getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (none) or more."
             )
-        require(
-            self.index != "inverted_file" or self.second_stage is None,
-            "index is 'inverted_file', but a second_stage orders the scores of all items: remove one of the two.",
-        )
         for name in ("cells", "probes"):
             require(
                 getattr(self, name) >= 0,

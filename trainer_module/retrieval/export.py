@@ -28,11 +28,13 @@ from trainer_module.retrieval.preprocessing import UNKNOWN
 from trainer_module.retrieval.serving.answers import Answers
 from trainer_module.retrieval.serving.indexed import IndexedAnswers
 from trainer_module.retrieval.serving.inverted_file import make_index
+from trainer_module.retrieval.serving.search import Search
+from trainer_module.second_stage.pairs import Find
 from trainer_module.second_stage.stage import Stage
 from trainer_module.settings import Settings
 
-Fit = Callable[[Any], Stage]
-"""Trains the second stage of a frozen network."""
+Fit = Callable[[Any, Find | None], Stage]
+"""Trains the second stage of a frozen network, of candidates that an index finds where there is one."""
 
 
 def export_recommender(
@@ -87,7 +89,10 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
     archive = Archive()
     archive.model_variables = list(network.variables)
     archive.catalogue = network.freeze()
-    stage = archive.second_stage = fit_second(network) if fit_second else None
+    archive.index = make_index(network, archive.catalogue)
+    search = Search(network, archive.catalogue, archive.index) if archive.index is not None else None
+    find = search.find if search else None
+    stage = archive.second_stage = fit_second(network, find) if fit_second else None
     line, whole = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
     archive.numbers = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(vocabulary, tf.string, whole, tf.int64, line), UNKNOWN
@@ -96,9 +101,8 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
         tf.lookup.TextFileInitializer(vocabulary, tf.int64, line, tf.string, whole), ""
     )
     answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items, stage)
-    archive.index = make_index(network, archive.catalogue)
-    if archive.index is not None:
-        answers = IndexedAnswers(answers, network, archive.catalogue, archive.index)
+    if search is not None:
+        answers = IndexedAnswers(answers, search)
     texts, whole_numbers = tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None, None], tf.int64)
     history = {"items": texts, "times": whole_numbers}
     if log.told_kinds:

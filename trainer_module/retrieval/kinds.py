@@ -17,17 +17,20 @@ class Kinds(keras.layers.Layer):
 
     It begins with all kinds alike; an event of an unknown kind always is what its item is. Each kind has variables of its
     own, so that a warm start finds them by name.
+
+    Attributes:
+      names: The kinds in the order of their numbers.
     """
 
     def __init__(self, names: Sequence[str], dimensions: int, **options: Any) -> None:
         """Takes the kinds in the order of their numbers."""
         super().__init__(**options)
-        self._names, self._dimensions = tuple(names), dimensions
+        self.names, self._dimensions = tuple(names), dimensions
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """A scale, a shift and a weight of each kind."""
         del input_shape
-        shape, written = [self._dimensions], [request_name(name) for name in self._names]
+        shape, written = [self._dimensions], [request_name(name) for name in self.names]
         self._scales = [self.add_weight(f"scale_{name}", shape, initializer="zeros") for name in written]
         self._shifts = [self.add_weight(f"shift_{name}", shape, initializer="zeros") for name in written]
         self._weights = [self.add_weight(f"weight_{name}", [], initializer="zeros") for name in written]

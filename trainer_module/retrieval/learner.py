@@ -13,6 +13,7 @@ from trainer_module.retrieval.catalogue import Catalogue, read_catalogue, sequen
 from trainer_module.retrieval.export import export_recommender
 from trainer_module.retrieval.network import IS_ROW
 from trainer_module.second_stage.fitting import fit_stage
+from trainer_module.second_stage.pairs import Find
 from trainer_module.second_stage.settings import SecondStage
 
 
@@ -76,8 +77,8 @@ class RetrievalLearner(Learner):
             model, self.settings, self.catalogue, self.transform_output, self.job.model_directory, fit
         )
 
-    def _fit_second(self, second: SecondStage, network: Any) -> Any:
-        return fit_stage(second, network, self._log, self.train_files, self.settings.training.seed)
+    def _fit_second(self, second: SecondStage, network: Any, find: Find | None) -> Any:
+        return fit_stage(second, network, self._log, self.train_files, self.settings.training.seed, find)
 
 
 def _given(labels: Any, losses: Any) -> Any:

@@ -196,7 +196,7 @@ class Network(keras.layers.Layer):
 
     def embed_users(self, *history: tf.Tensor) -> tf.Tensor:
         """float32 [users, dimensions] after whole histories, as `scores` is given them."""
-        return tf.cast(self._after(*history)[0][:, 0], tf.float32)
+        return self.ask(*history)[0]
 
     def scores(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tf.Tensor:
         """Scores of the catalogue after whole histories, float32 [users, items].
@@ -208,23 +208,31 @@ class Network(keras.layers.Layer):
           times: int64 [users, events], ascending, filled up with `queries.AFTER_ALL`.
           *kinds: int64 [users, events], negative for unknown; none of a log whose requests do not say them.
         """
-        users, own = self.ask(items, times, *kinds)
+        return self.score_all(*self.ask(items, times, *kinds))
+
+    def score_all(self, users: tf.Tensor, own: OwnItems) -> tf.Tensor:
+        """What `scores` returns, of what `ask` does."""
         assert self._catalogue is not None
         biases = self.items.biases(tf.range(self.items.count))
         scores = tf.cast(tf.matmul(users, self._catalogue, transpose_b=True) + biases, tf.float32)
-        known = (
-            exclude(scores, items)
-            if self.repeats is None
-            else put_own(scores, items, own.may_return, own.scores)
-        )
-        return offer(known, self.items.available)
+        if self.repeats is None:
+            scores = exclude(scores, own.items)
+        else:
+            scores = put_own(scores, own.items, own.may_return, own.scores)
+        return offer(scores, self.items.available)
 
     def ask(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
         """Users' vectors float32 [users, dimensions], and what of their histories may be taken again.
 
         Takes what `scores` does.
         """
-        vectors, own = self._after(items, times, *kinds)
+        is_event = tf.not_equal(items, self.items.count)
+        lengths = tf.reduce_sum(tf.cast(is_event, tf.int32), axis=1, keepdims=True)
+        order = times
+        if self._log.same_time == "in_order":
+            places = tf.range(tf.shape(items, tf.int64)[1])
+            order = tf.where(is_event, tf.broadcast_to(places, tf.shape(items)), AFTER_ALL)
+        vectors, own = self.users(items, times, order, lengths, kinds=next(iter(kinds), None))
         users = tf.cast(vectors[:, 0], tf.float32)
         if own is None:
             nothing = tf.fill(tf.shape(items), UNWANTED)
@@ -233,15 +241,6 @@ class Network(keras.layers.Layer):
         # The last is no item.
         may_be = tf.gather(tf.constant(np.append(self.items.available, False)), items)
         return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(may_be, is_first))
-
-    def _after(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> Any:
-        is_event = tf.not_equal(items, self.items.count)
-        lengths = tf.reduce_sum(tf.cast(is_event, tf.int32), axis=1, keepdims=True)
-        order = times
-        if self._log.same_time == "in_order":
-            places = tf.range(tf.shape(items, tf.int64)[1])
-            order = tf.where(is_event, tf.broadcast_to(places, tf.shape(items)), AFTER_ALL)
-        return self.users(items, times, order, lengths, kinds=next(iter(kinds), None))
 
 
 def _joined(by_chunk: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Trains the second stage on candidates of a retrieval that has been trained."""
 
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import tf_keras as keras
 
 from trainer_module.log import Log
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.second_stage.pairs import Pair, observe
+from trainer_module.second_stage.pairs import Find, Found, Pair, observe
 from trainer_module.second_stage.samples import (
     Array,
     Baskets,
@@ -55,7 +56,14 @@ class _Examples:
         return tuple(each[places] for each in (*arrays, self.is_objective, self.lists.log_expected))
 
 
-def fit_stage(settings: SecondStage, network: Any, log: Log, files: Sequence[str], seed: int) -> Stage:
+def fit_stage(
+    settings: SecondStage,
+    network: Any,
+    log: Log,
+    files: Sequence[str],
+    seed: int,
+    find: Find | None = None,
+) -> Stage:
     """The second stage of a retrieval.
 
     Args:
@@ -64,14 +72,16 @@ def fit_stage(settings: SecondStage, network: Any, log: Log, files: Sequence[str
       log: What its sequences are of.
       files: Transformed sequences of the training split.
       seed: Of whatever is drawn.
+      find: What finds the candidates that will be served; without it the scores of all items do.
     """
+    find = find or functools.partial(_find, network)
     started = time.monotonic()
     stage = Stage(settings, network, log, seed, name="second_stage")
     baskets = read_baskets(files, log, network.items.count, settings.queries, seed, stage.kinds)
     is_held = baskets.sequences % _TENTH == _TENTH - 1
-    learned = _make_examples(stage, network, baskets, ~is_held, settings.negatives, seed)
+    learned = _make_examples(stage, network, find, baskets, ~is_held, settings.negatives, seed)
     # Of these all candidates count, so that nothing is drawn of what decides.
-    held = _make_examples(stage, network, baskets, is_held, settings.candidates, seed)
+    held = _make_examples(stage, network, find, baskets, is_held, settings.candidates, seed)
     if not len(learned):
         _LOG.info("second stage: no basket has a target among the candidates: it keeps retrieval's order")
     _standardise(stage, network, learned)
@@ -85,40 +95,44 @@ def fit_stage(settings: SecondStage, network: Any, log: Log, files: Sequence[str
 
 
 def _make_examples(
-    stage: Stage, network: Any, baskets: Baskets, wanted: Array, negatives: int, seed: int
+    stage: Stage, network: Any, find: Find, baskets: Baskets, wanted: Array, negatives: int, seed: int
 ) -> _Examples:
     """Of the wanted baskets those that have a target among their candidates."""
-    look = tf.function(lambda *history: _look(stage, network, *history), reduce_retracing=True)
+    look = tf.function(lambda *history: find(history, stage.limit), reduce_retracing=True)
     know = tf.function(stage.describe, reduce_retracing=True)
     random = np.random.default_rng(seed)
     chosen, parts = np.flatnonzero(wanted), []
     for start in range(0, len(chosen), _BATCH):
         places = chosen[start : start + _BATCH]
         kinds = [] if network.kinds is None else [baskets.kinds[places]]
-        moment, items, first = look(baskets.items[places], baskets.times[places], *kinds)
+        found = look(baskets.items[places], baskets.times[places], *kinds)
+        items, scores = (each.numpy()[:, : stage.limit] for each in (found.items, found.scores))
         lists = draw_lists(
-            items.numpy(), first.numpy() > UNWANTED, [baskets.targets[place] for place in places],
+            items, scores > UNWANTED, [baskets.targets[place] for place in places],
             negatives, _MOST_TARGETS, random,
         )  # fmt: skip
-        pair = know(moment, tf.constant(lists.items))
+        of_lists = tf.constant(np.take_along_axis(scores, lists.ranks, axis=1))
+        pair = know(found.moment, tf.constant(lists.items), of_lists)
         has = lists.is_target.any(axis=1)
         arrays = (
             lists.items,
             lists.is_target,
             lists.log_expected,
+            lists.ranks,
             mark_objectives(
                 lists, *([each[place] for place in places] for each in (baskets.targets, baskets.is_of))
             ),
-            moment.vectors,
+            found.moment.vectors,
             pair.log_chance,
             pair.numbers,
         )
         parts.append([np.asarray(each)[has] for each in arrays])
     if not parts:
         # As many places and numbers as there would be.
-        return _make_examples(stage, network, _nothing(stage, network), np.ones(1, bool), negatives, seed)
+        nothing = _nothing(stage, network)
+        return _make_examples(stage, network, find, nothing, np.ones(1, bool), negatives, seed)
     joined = [np.concatenate(each) for each in zip(*parts)]
-    return _Examples(Lists(*joined[:3]), *joined[3:])
+    return _Examples(Lists(*joined[:4]), *joined[4:])
 
 
 def _nothing(stage: Stage, network: Any) -> Baskets:
@@ -128,10 +142,10 @@ def _nothing(stage: Stage, network: Any) -> Baskets:
     )  # fmt: skip
 
 
-def _look(stage: Stage, network: Any, *history: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-    moment = observe(network, *history)
-    first, candidates = tf.math.top_k(moment.scores, stage.limit)
-    return moment, candidates, first
+def _find(network: Any, history: tuple[tf.Tensor, ...], count: int) -> Found:
+    """Of all items."""
+    moment, scores = observe(network, *history)
+    return Found(moment, *tf.math.top_k(scores, count))
 
 
 def _pair(
@@ -180,8 +194,9 @@ def _train(stage: Stage, network: Any, learned: _Examples, held: _Examples, seed
     @tf.function(reduce_retracing=True)
     def step(*batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            scores = stage(_pair(network, *batch[:4]), training=True)
-            loss = tf.reduce_mean(tf.linalg.matvec(loss_of(scores, *batch[4:]), shares))
+            by_network = stage.by_network(_pair(network, *batch[:4]), training=True)
+            losses = tf.add_n([loss_of(scores, *batch[4:]) for scores in by_network]) / len(by_network)
+            loss = tf.reduce_mean(tf.linalg.matvec(losses, shares))
         variables = stage.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.second_stage.pairs import Moment, observe
-from trainer_module.second_stage.stage import Stage, put_first
+from trainer_module.second_stage.pairs import Found, Moment, observe
+from trainer_module.second_stage.stage import Candidates, Stage, lift, put_first
 
 
 class Judged(NamedTuple):
@@ -29,47 +29,52 @@ class Order:
         """Takes a network that has been frozen, and its second stage, if it has one."""
         self._network, self._stage = network, stage
 
-    def observe(self, *history: tf.Tensor) -> Moment:
-        """The moment after whole histories, which are as `Network.scores` is given them."""
+    def observe(self, *history: tf.Tensor) -> tuple[Moment, tf.Tensor]:
+        """The moment after whole histories, which are as `Network.scores` is given them, and these scores."""
         return observe(self._network, *history)
 
-    def serve(self, moment: Moment, scores: tf.Tensor) -> tf.Tensor:
-        """The scores by which items are served, float32 [users, items].
+    def choose(self, moment: Moment, scores: tf.Tensor) -> Candidates | None:
+        """The second stage's candidates; None without one.
 
         Args:
           moment: The users.
-          scores: float32 [users, items]: the moment's, with `UNWANTED` for what the request leaves out.
+          scores: float32 [users, items]: retrieval's, with `UNWANTED` for what the request leaves out.
         """
-        return scores if self._stage is None else put_first(scores, self._stage.choose(moment, scores))
+        return None if self._stage is None else self._stage.choose(moment, scores)
 
-    def rank(self, moment: Moment, items: tf.Tensor) -> tf.Tensor:
+    def judge(self, found: Found) -> Candidates | None:
+        """The same of what retrieval found."""
+        return None if self._stage is None else self._stage.judge(found)
+
+    def rank(self, moment: Moment, items: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
         """float32 [users, any]: the score of each item by itself; `UNWANTED` of what may not be recommended.
 
         Args:
           moment: The users.
           items: int64 [users, any]: numbers of items, negative for none.
+          scores: float32 [users, any]: retrieval's, `UNWANTED` of none.
         """
-        if self._stage is not None:
-            return self._stage.rank(moment, items)
-        known = tf.gather(moment.scores, tf.maximum(items, 0), batch_dims=1)
-        return tf.where(items >= 0, known, UNWANTED)
+        return scores if self._stage is None else self._stage.rank(moment, items, scores)
+
+    @property
+    def limit(self) -> int:
+        """How many items the second stage puts in order; 0 without one."""
+        return 0 if self._stage is None else self._stage.limit
 
     @property
     def objectives(self) -> tuple[str, ...]:
         """The kinds of events that the second stage tells apart; none without one that does."""
         return self._stage.settings.kinds if self._stage is not None else ()
 
-    def candidates(self, moment: Moment, targets: tf.Tensor, kinds: tf.Tensor) -> Judged | None:
-        """What the second stage says of its candidates; None without one.
+    def compare(self, chosen: Candidates, targets: tf.Tensor, kinds: tf.Tensor) -> Judged:
+        """What the second stage says of its candidates, beside what was taken.
 
         Args:
-          moment: The users.
+          chosen: The candidates.
           targets: int64 [users, any]: numbers of items, negative for none.
           kinds: int64 [users, any]: the kind of each target's event.
         """
-        if self._stage is None:
-            return None
-        chosen = self._stage.choose(moment, moment.scores)
+        assert self._stage is not None
         wanted = chosen.first > UNWANTED
         same = tf.equal(tf.cast(chosen.items, tf.int64)[:, :, tf.newaxis], targets[:, tf.newaxis])
         numbers = tf.constant(self._stage.kinds, tf.int64, [len(self._stage.kinds)])
@@ -80,3 +85,18 @@ class Order:
             tf.where(wanted[:, :, tf.newaxis], chosen.by_objective, UNWANTED)[:, :, : len(self._stage.kinds)],
             tf.reduce_any(same[..., tf.newaxis] & of_kind[:, tf.newaxis], axis=2),
         )
+
+
+def serve(scores: tf.Tensor, chosen: Candidates | None) -> tf.Tensor:
+    """The scores by which items are served, float32 [users, items], of those that `chosen` were chosen from."""
+    return scores if chosen is None else put_first(scores, chosen)
+
+
+def sort(found: Found, chosen: Candidates | None) -> Found:
+    """What retrieval found, in the order that is served and with the scores by which it is."""
+    if chosen is None:
+        return found
+    behind = found.scores[:, tf.shape(chosen.first)[1] :]
+    scores = tf.concat([lift(chosen), behind], axis=1)
+    scores, places = tf.math.top_k(scores, tf.shape(scores)[1])
+    return Found(found.moment, scores, tf.gather(found.items, places, batch_dims=1))

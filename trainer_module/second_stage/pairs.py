@@ -1,9 +1,11 @@
 """What is known of a user and an item together: the numbers that the second stage reads."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from trainer_module.retrieval.kinds import UNKNOWN_KIND
 from trainer_module.retrieval.queries import ages, fading, is_seen
 
 _BASKETS = (1.5, 4.0, 12.0)
@@ -21,16 +23,34 @@ class Moment(NamedTuple):
     """int32 [users, events]: as `Network.scores` is given them."""
     times: tf.Tensor
     """int64 [users, events], the same."""
+    kinds: tf.Tensor | None
+    """int64 [users, events], negative for unknown; None of a network that is not told them."""
     vectors: tf.Tensor
     """float32 [users, dimensions]: of `Network.embed_users`."""
+    total: tf.Tensor
+    """float32 [users, 1]: the logarithm of the sum of `exp(score)` over all items that retrieval scores."""
+
+
+def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tuple[Moment, tf.Tensor]:
+    """The moment after whole histories, which are as `Network.scores` is given them, and these scores, float32 [users, items]."""
+    users, own = network.ask(items, times, *kinds)
+    scores = network.score_all(users, own)
+    total = tf.reduce_logsumexp(scores, axis=1, keepdims=True)
+    return Moment(items, times, next(iter(kinds), None), users, total), scores
+
+
+class Found(NamedTuple):
+    """The best items of users, by retrieval."""
+
+    moment: Moment
     scores: tf.Tensor
-    """float32 [users, items]: of `Network.scores`, of what may be recommended and what may not."""
+    """float32 [users, places], the best first; `UNWANTED` behind the last item that may be recommended."""
+    items: tf.Tensor
+    """int32 [users, places]; behind the last item any number, also that of no item."""
 
 
-def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> Moment:
-    """The moment after whole histories, which are as `Network.scores` is given them."""
-    history = items, times, *kinds
-    return Moment(items, times, network.embed_users(*history), network.scores(*history))
+Find = Callable[[tuple[tf.Tensor, ...], int], Found]
+"""Of histories, as `Network.scores` is given them, the best items; as many as are asked for, or more."""
 
 
 class Pair(NamedTuple):
@@ -46,7 +66,7 @@ class Pair(NamedTuple):
     """float32 [users, candidates, dimensions]: the item's vector, which has that of its features in it."""
 
 
-def describe(network: Any, in_order: bool, moment: Moment, candidates: tf.Tensor) -> Pair:
+def describe(network: Any, in_order: bool, moment: Moment, candidates: tf.Tensor, scores: tf.Tensor) -> Pair:
     """What is known of each candidate.
 
     Everything is of the history, of the training split's counts and of the tables: nothing is of what the user took next.
@@ -56,21 +76,23 @@ def describe(network: Any, in_order: bool, moment: Moment, candidates: tf.Tensor
       in_order: Whether each event is a basket of its own, as `Log.same_time` has it.
       moment: The users.
       candidates: int32 [users, candidates], each an item of the catalogue.
+      scores: float32 [users, candidates]: retrieval's.
     """
-    items, chance = network.items, moment.scores - tf.reduce_logsumexp(moment.scores, 1, keepdims=True)
+    items = network.items
     # What may not be recommended has the least score that there is; the network is to read a number.
-    log_chance = tf.maximum(tf.gather(chance, candidates, batch_dims=1), -50.0)
+    log_chance = tf.maximum(scores - moment.total, -50.0)
     vectors = tf.cast(items(candidates), tf.float32)
     cross = vectors * moment.vectors[:, tf.newaxis]
     as_new = tf.reduce_sum(cross, axis=2) + items.biases(candidates)
     of_item = [log_chance, as_new, items.repeat_biases(candidates), items.popularity(candidates)]
     history = _look_back(network, in_order, moment)
-    count = len(network.memory_days) + 1 + len(_BASKETS)
+    sums = len(network.memory_days) + 1 + len(_BASKETS)
+    told = 0 if network.kinds is None else len(network.kinds.names)
     # User by user, as a thousand users' candidates by their events would fill the memory.
     of_history = tf.map_fn(
         lambda row: tf.concat(_of_user(*row), axis=1),
         (history, candidates, items.values(candidates)),
-        fn_output_signature=tf.TensorSpec([None, count * (1 + len(history.values)) + 6], tf.float32),
+        fn_output_signature=tf.TensorSpec([None, sums * (1 + told + len(history.values)) + 6], tf.float32),
     )
     of_user = history.of_user[:, tf.newaxis] + tf.zeros_like(of_history[:, :, :1])
     return Pair(
@@ -93,6 +115,8 @@ class _History(NamedTuple):
     """Before the last basket."""
     left: tf.Tensor
     """[users, memories, events]: of each event, in memories by days and by baskets."""
+    of_kinds: tf.Tensor
+    """[users, kinds * memories, events]: the same of the events of each kind that the network is told."""
     of_user: tf.Tensor
     """[users, numbers]: how long the history is."""
 
@@ -113,15 +137,25 @@ def _look_back(network: Any, in_order: bool, moment: Moment) -> _History:
     baskets = tf.where(lengths > 0, tf.cast(last + 1, tf.float32), 0.0)
     oldest = tf.reduce_max(tf.where(is_event, days[:, 0], 0.0), axis=1, keepdims=True)
     sizes = [tf.cast(lengths, tf.float32), baskets, oldest, oldest / tf.maximum(baskets, 1.0)]
+    left = tf.concat([by_days, by_baskets], axis=1)
     return _History(
         items=moment.items,
         values=network.items.values(moment.items),
         is_event=is_event,
         days=days[:, 0],
         baskets=since,
-        left=tf.concat([by_days, by_baskets], axis=1),
+        left=left,
+        of_kinds=_by_kind(network, left, moment),
         of_user=tf.math.log1p(tf.concat(sizes, axis=1)),
     )
+
+
+def _by_kind(network: Any, left: tf.Tensor, moment: Moment) -> tf.Tensor:
+    """[users, kinds * memories, events]: an event of an unknown kind is of none of them."""
+    told = () if network.kinds is None else range(len(network.kinds.names))
+    kinds = tf.fill(tf.shape(moment.times), UNKNOWN_KIND) if moment.kinds is None else moment.kinds
+    by_kind = [left * tf.cast(tf.equal(kinds, kind), tf.float32)[:, tf.newaxis] for kind in told]
+    return tf.concat([left[:, :0], *by_kind], axis=1)
 
 
 def _of_user(history: _History, candidates: tf.Tensor, values: list[tf.Tensor]) -> list[tf.Tensor]:
@@ -139,8 +173,12 @@ def _of_user(history: _History, candidates: tf.Tensor, values: list[tf.Tensor]) 
     taken = [tf.where(is_own, each, 0.0) for each in times]
     flags = [tf.cast(each, tf.float32) for each in (is_own, number > 1)]
     alike = [tf.equal(theirs[:, tf.newaxis], known) for theirs, known in zip(values, history.values)]
-    left = [
-        tf.math.log1p(tf.matmul(tf.cast(each, tf.float32), history.left, transpose_b=True))
-        for each in (same, *alike)
+    of_item, of_kinds, *of_values = [
+        tf.math.log1p(tf.matmul(tf.cast(each, tf.float32), left, transpose_b=True))
+        for each, left in (
+            (same, history.left),
+            (same, history.of_kinds),
+            *((each, history.left) for each in alike),
+        )
     ]
-    return [left[0], tf.stack([*taken, *flags], axis=1), *left[1:]]
+    return [of_item, tf.stack([*taken, *flags], axis=1), *of_values, of_kinds]

@@ -129,11 +129,13 @@ class Lists:
       is_target: bool [baskets, places].
       log_expected: float32 [baskets, places]: the logarithm of how often each is expected among those that stand for the
         basket's candidates, over how often it was drawn: 0 for one that is there for itself; `NOT_DRAWN` for none.
+      ranks: int32 [baskets, places]: where each is among the basket's candidates, from 0.
     """
 
     items: Array
     is_target: Array
     log_expected: Array
+    ranks: Array
 
 
 def draw_lists(
@@ -165,6 +167,7 @@ def draw_lists(
         np.zeros((size, width), np.int32),
         np.zeros((size, width), bool),
         np.full((size, width), NOT_DRAWN, np.float32),
+        np.zeros((size, width), np.int32),
     )
     likely = 1 / (_HEAD + np.arange(items.shape[1]))
     for row in range(size):
@@ -180,6 +183,7 @@ def draw_lists(
             log_expected = np.log(negatives * chances / counts)
         chosen = np.concatenate([own, others])
         lists.items[row, : len(chosen)] = items[row, chosen]
+        lists.ranks[row, : len(chosen)] = chosen
         lists.is_target[row, : len(own)] = True
         lists.log_expected[row, : len(chosen)] = np.concatenate([np.zeros(len(own)), log_expected])
     return lists

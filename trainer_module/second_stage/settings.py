@@ -16,6 +16,7 @@ class SecondStage:
       candidates: The first of retrieval's list, which the second stage orders anew; with 0 there is none.
       hidden: Units of the layers between what is known of a pair and its score.
       dropout: The share of each hidden layer that is dropped while it learns.
+      networks: How many such networks learn, each for itself, whose mean is served.
       queries: Baskets of the training split that it learns from, at most.
       negatives: Candidates that are drawn for each of these baskets, beside the targets among them.
       epochs: Passes over the baskets; the best one is kept, by the loss of a tenth of the sequences.
@@ -28,6 +29,7 @@ class SecondStage:
     candidates: int = 200
     hidden: tuple[int, ...] = (64, 32)
     dropout: float = 0.1
+    networks: int = 3
     queries: int = 20_000
     negatives: int = 64
     epochs: int = 8
@@ -47,6 +49,7 @@ class SecondStage:
             all(1 <= units <= _MOST for units in self.hidden),
             f"hidden is {list(self.hidden)}; it must be a list of layers of 1 to {_MOST:,} units.",
         )
+        require(1 <= self.networks <= 100, f"networks is {self.networks}; it must be from 1 to 100.")
         require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be in [0, 1).")
         require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; it must be above 0.")
         for kind, weight in self.objectives.items():

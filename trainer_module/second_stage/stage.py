@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from trainer_module.log import Log
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.second_stage.pairs import Moment, Pair, describe
+from trainer_module.second_stage.pairs import Found, Moment, Pair, describe
 from trainer_module.second_stage.settings import SecondStage
 
 _MARGIN = 0.01
@@ -19,7 +19,7 @@ class Candidates(NamedTuple):
     """The first items of lists."""
 
     items: tf.Tensor
-    """int32 [users, candidates], the best by retrieval first."""
+    """int32 [users, candidates], the best by retrieval first; behind the last item any number."""
     first: tf.Tensor
     """float32 [users, candidates]: retrieval's scores; `UNWANTED` for what only fills up."""
     second: tf.Tensor
@@ -29,7 +29,8 @@ class Candidates(NamedTuple):
 
 
 class Stage(keras.layers.Layer):
-    """Adds to the logarithm of an item's chance what a network of dense layers makes of the pair.
+    """Adds to the logarithm of an item's chance what networks of dense layers make of the pair: the mean, since what each of
+    them takes from chance, its first weights and what it drops, is another in each.
 
     It begins at nothing, so that training begins with retrieval's order. Each objective has such a sum; the score that is
     served is their mean, weighed by what each counts: the logarithm of the product of their chances, each to the power of
@@ -51,15 +52,21 @@ class Stage(keras.layers.Layer):
         self.kinds = tuple(names.index(kind) for kind in settings.kinds)
         self._shares = tf.constant(settings.shares, tf.float32)
 
-        def uniform(place: int) -> Any:
-            return keras.initializers.GlorotUniform(seed + place)
+        def uniform(network: int, place: int) -> Any:
+            return keras.initializers.GlorotUniform(seed + 1000 * network + place)
 
-        self._layers = [
-            keras.layers.Dense(units, "relu", kernel_initializer=uniform(place))
-            for place, units in enumerate(settings.hidden)
+        self._hidden = [
+            [
+                keras.layers.Dense(units, "relu", kernel_initializer=uniform(number, place))
+                for place, units in enumerate(settings.hidden)
+            ]
+            for number in range(settings.networks)
         ]
         self._dropout = keras.layers.Dropout(settings.dropout, seed=seed)
-        self._output = keras.layers.Dense(len(settings.shares), kernel_initializer="zeros", use_bias=False)
+        self._outputs = [
+            keras.layers.Dense(len(settings.shares), kernel_initializer="zeros", use_bias=False)
+            for _ in range(settings.networks)
+        ]
 
     def build(self, input_shape: Any) -> None:
         """What numbers are brought to zero mean and unit variance by."""
@@ -68,13 +75,21 @@ class Stage(keras.layers.Layer):
         self._deviation = self.add_weight("deviation", size, initializer="ones", trainable=False)
 
     def call(self, pair: Pair, training: bool | None = None) -> tf.Tensor:
-        """float32 [..., candidates, objectives]: the scores of each."""
-        hidden = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
+        """float32 [..., candidates, objectives]: the scores of each, the mean of what the networks say."""
+        return tf.add_n(self.by_network(pair, training)) / len(self._outputs)
+
+    def by_network(self, pair: Pair, training: bool | None = None) -> list[tf.Tensor]:
+        """The same by each network, which learn for themselves."""
+        known = (tf.concat(pair[1:], axis=-1) - self._mean) / self._deviation
         # Far from all that training has seen a number is taken for the last that it has.
-        hidden = tf.clip_by_value(hidden, -5.0, 5.0)
-        for layer in self._layers:
-            hidden = self._dropout(layer(hidden), training=training)
-        return pair.log_chance[..., tf.newaxis] + self._output(hidden)
+        known = tf.clip_by_value(known, -5.0, 5.0)
+        scores = []
+        for layers, output in zip(self._hidden, self._outputs):
+            hidden = known
+            for layer in layers:
+                hidden = self._dropout(layer(hidden), training=training)
+            scores.append(pair.log_chance[..., tf.newaxis] + output(hidden))
+        return scores
 
     def combine(self, by_objective: tf.Tensor) -> tf.Tensor:
         """float32 [..., candidates]: the scores that are served, of what a call returns."""
@@ -85,42 +100,53 @@ class Stage(keras.layers.Layer):
         self._mean.assign(tf.cast(mean, tf.float32))
         self._deviation.assign(tf.maximum(tf.cast(deviation, tf.float32), 1e-3))
 
-    def describe(self, moment: Moment, items: tf.Tensor) -> Pair:
-        """What it reads of `items`, int32 [users, candidates], at a moment."""
-        return describe(self._network(), self._in_order, moment, items)
+    def describe(self, moment: Moment, items: tf.Tensor, scores: tf.Tensor) -> Pair:
+        """What it reads of `items`, int32 [users, candidates], at a moment; retrieval's `scores` are of the same shape."""
+        return describe(self._network(), self._in_order, moment, items, scores)
 
     def choose(self, moment: Moment, scores: tf.Tensor) -> Candidates:
         """The candidates among what may be recommended.
 
         Args:
           moment: The users.
-          scores: float32 [users, items]: the moment's, with `UNWANTED` for what the request leaves out.
+          scores: float32 [users, items]: retrieval's, with `UNWANTED` for what the request leaves out.
         """
         first, items = tf.math.top_k(scores, self.limit)
-        by_objective = self(self.describe(moment, items))
+        return self.judge(Found(moment, first, items))
+
+    def judge(self, found: Found) -> Candidates:
+        """The candidates among what retrieval found, which is as many as `limit` or more."""
+        first, items = found.scores[:, : self.limit], found.items[:, : self.limit]
+        last = self._network().items.count - 1
+        by_objective = self(self.describe(found.moment, tf.minimum(items, last), first))
         return Candidates(items, first, self.combine(by_objective), by_objective)
 
-    def rank(self, moment: Moment, items: tf.Tensor) -> tf.Tensor:
-        """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where negative or not to be recommended."""
+    def rank(self, moment: Moment, items: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        """float32 [users, items] of `items`, int64 of the same shape; `UNWANTED` where retrieval's `scores` are."""
         known = tf.maximum(tf.cast(items, tf.int32), 0)
-        wanted = (items >= 0) & (tf.gather(moment.scores, known, batch_dims=1) > UNWANTED)
-        return tf.where(wanted, self.combine(self(self.describe(moment, known))), UNWANTED)
+        own = self.combine(self(self.describe(moment, known, scores)))
+        return tf.where(scores > UNWANTED, own, UNWANTED)
+
+
+def lift(chosen: Candidates) -> tf.Tensor:
+    """The scores by which candidates are served, float32 [users, candidates]: above those of all that retrieval has behind them.
+
+    The differences between candidates stay what they are, to the resolution of float32: one shift for each user lifts the
+    least of them above the score of the first item that is no candidate.
+    """
+    wanted, most = chosen.first > UNWANTED, tf.float32.max
+    floor = tf.reduce_min(tf.where(wanted, chosen.first, most), axis=1, keepdims=True)
+    least = tf.reduce_min(tf.where(wanted, chosen.second, most), axis=1, keepdims=True)
+    return tf.where(wanted, chosen.second - least + floor + _MARGIN, UNWANTED)
 
 
 def put_first(scores: tf.Tensor, chosen: Candidates) -> tf.Tensor:
     """Scores in the order that is served: candidates by the second stage, and below all of them the others.
 
-    The differences between candidates stay what they are, to the resolution of float32: one shift for each user lifts the
-    least of them above the score of the first item that is no candidate.
-
     Args:
       scores: float32 [users, items]: that `chosen` were chosen from.
       chosen: The candidates.
     """
-    wanted, most = chosen.first > UNWANTED, tf.float32.max
-    floor = tf.reduce_min(tf.where(wanted, chosen.first, most), axis=1, keepdims=True)
-    least = tf.reduce_min(tf.where(wanted, chosen.second, most), axis=1, keepdims=True)
-    lifted = tf.where(wanted, chosen.second - least + floor + _MARGIN, UNWANTED)
     users, count = tf.shape(chosen.items)[0], tf.shape(chosen.items)[1]
     at = tf.stack([tf.repeat(tf.range(users), count), tf.reshape(chosen.items, [-1])], axis=1)
-    return tf.tensor_scatter_nd_update(scores, at, tf.reshape(lifted, [-1]))
+    return tf.tensor_scatter_nd_update(scores, at, tf.reshape(lift(chosen), [-1]))

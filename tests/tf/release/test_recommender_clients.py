@@ -1,5 +1,6 @@
 """A recommender's clients against a server process: they get the model's list, and say in a sentence what went wrong."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import tensorflow as tf
 from benchmarks import load_test
 from components.serving_check.model_server import free_port
 from tests.listener import Listener
-from trainer_module.log import VOCABULARY
+from trainer_module.log import VOCABULARY, EventKinds, Log
 from trainer_module.retrieval import export
+from trainer_module.settings import LEARNER
 
 from .test_recommender_app import DAY, ITEMS, LOG, NAMES, make_network
 
@@ -30,7 +32,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = export._archive(make_network("average"), LOG, str(vocabulary), ITEMS)
     asked = {"recommend": archive.endpoints["recommend"]}
     tf.saved_model.save(archive, str(directory / "model"), signatures=asked)
+    write_learner(directory / "model", LOG)
     return directory / "model"
+
+
+def write_learner(model: Path, log: Log) -> None:
+    """What a pushed version says of its making."""
+    tables = {"model": {"kind": "two_tower"}, "label": {"task": "retrieval"}, "log": log.to_table()}
+    (model / LEARNER).parent.mkdir()
+    (model / LEARNER).write_text(json.dumps({"settings": tables}))
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +118,15 @@ def test_a_load_test_counts_what_is_answered_and_what_is_not(
     assert len(took) >= 3 and not failures
     line = load_test.describe("REST", 3, [0.001] * 98 + [0.1] * 2, ["gone"], 0.5)
     assert line == "REST with  3 thread(s):  200.0 requests/s, p50    1.0 ms, p99  100.0 ms, 1 failed: gone"
+
+
+def test_a_load_test_tells_a_model_the_kinds_that_it_requires(model: Path, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (told / "assets").mkdir(parents=True)
+    (told / "assets" / VOCABULARY).write_text("tea 1\ntea 2\n")
+    write_learner(told, Log("u", "i", "t", events=EventKinds("event", {"view": 1.0, "buy": 3.0}, (), True)))
+    histories = load_test.make_histories(told, events=5)
+    assert load_test.told_kinds(told) == ("buy", "view")
+    assert {event.kind for history in histories for event in history} == {"buy", "view"}
+    assert load_test.told_kinds(model) == ()
+    assert {event.kind for history in load_test.make_histories(model, events=5) for event in history} == {""}

@@ -14,9 +14,8 @@ from trainer_module.retrieval.measures import measure_rows
 from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.queries import AFTER_ALL
 from trainer_module.retrieval.scores import UNWANTED, exclude
-from trainer_module.second_stage.order import Order
-from trainer_module.second_stage.pairs import Moment
-from trainer_module.second_stage.stage import Stage
+from trainer_module.second_stage.order import Order, serve
+from trainer_module.second_stage.stage import Candidates, Stage
 
 
 class Answers:
@@ -76,8 +75,8 @@ class Answers:
     def recommend(self, request: Tensors) -> Tensors:
         """The best `k` items, at most `K_MAX`, but for what the request excludes, or among those that it names."""
         unwanted = tf.cast(self.lookup(request["exclude"]), tf.int32)
-        moment = self._order.observe(*self.history(request))
-        scores = exclude(moment.scores, unwanted)
+        moment, scores = self._order.observe(*self.history(request))
+        scores = exclude(scores, unwanted)
         among = self.lookup(request["among"])
         chosen = tf.scatter_nd(
             tf.boolean_mask(among, among >= 0)[:, tf.newaxis],
@@ -86,18 +85,21 @@ class Answers:
         )
         is_free = tf.equal(tf.size(among), 0)
         scores = tf.where(is_free | (chosen > 0), scores, UNWANTED)
-        return self._top(self._order.serve(moment, scores), request["k"])
+        return self._top(serve(scores, self._order.choose(moment, scores)), request["k"])
 
     def rank(self, request: Tensors) -> Tensors:
         """A score of each item that is asked about."""
         asked = self.lookup(request[signatures.CANDIDATES])
-        return {signatures.SCORES: self._order.rank(self._order.observe(*self.history(request)), asked)}
+        moment, scores = self._order.observe(*self.history(request))
+        known = tf.gather(scores, tf.maximum(asked, 0), batch_dims=1)
+        known = tf.where(asked >= 0, known, UNWANTED)
+        return {signatures.SCORES: self._order.rank(moment, asked, known)}
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
         parsed = parse(examples)
-        moment = self._order.observe(*self._of_example(parsed))
-        return self._top(self._order.serve(moment, moment.scores), tf.constant(self._k_max))
+        moment, scores = self._order.observe(*self._of_example(parsed))
+        return self._top(serve(scores, self._order.choose(moment, scores)), tf.constant(self._k_max))
 
     def _of_example(self, parsed: Tensors) -> tuple[tf.Tensor, ...]:
         """All events of each example as a history."""
@@ -114,22 +116,23 @@ class Answers:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
         parsed = parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
-        place = tf.range(tf.shape(ids, tf.int64)[1])
-        moment = self._order.observe(*self._before_targets(parsed))
-        is_target = (place >= first) & (ids >= 0)
-        scores = self._order.serve(moment, moment.scores)
-        ranks = _ranks_of(scores, ids, is_target)
-        answer = {**measured(ids, first, ranks), **self._top(scores, tf.constant(self._k_max))}
-        return {**answer, **self._of_candidates(moment, ids, is_target, parsed[EVENT_KIND])}
+        moment, scores = self._order.observe(*self._before_targets(parsed))
+        chosen = self._order.choose(moment, scores)
+        served = serve(scores, chosen)
+        answer = {
+            **measured(ids, first, ranks_of(served, ids, first)),
+            **self._top(served, tf.constant(self._k_max)),
+        }
+        if chosen is None:
+            return answer
+        of_retrieval = {signatures.FIRST_STAGE_RANKS: ranks_of(scores, ids, first)}
+        return {**answer, **of_retrieval, **self._of_candidates(chosen, ids, first, parsed[EVENT_KIND])}
 
     def _of_candidates(
-        self, moment: Moment, ids: tf.Tensor, is_target: tf.Tensor, kinds: tf.Tensor
+        self, chosen: Candidates, ids: tf.Tensor, first: tf.Tensor, kinds: tf.Tensor
     ) -> Tensors:
-        judged = self._order.candidates(moment, tf.where(is_target, ids, PADDING), kinds)
-        if judged is None:
-            return {}
+        judged = self._order.compare(chosen, tf.where(_is_target(ids, first), ids, PADDING), kinds)
         answer = {
-            signatures.FIRST_STAGE_RANKS: _ranks_of(moment.scores, ids, is_target),
             signatures.CANDIDATE_SCORES: judged.scores,
             signatures.CANDIDATE_TARGETS: judged.is_target,
         }
@@ -149,7 +152,12 @@ def measured(ids: tf.Tensor, first: tf.Tensor, ranks: tf.Tensor) -> Tensors:
     return {signatures.RANKS: ranks, **measure_rows(ids, ranks, counts)}
 
 
-def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Tensor:
+def _is_target(ids: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """bool [batch, events]: which events are items of the catalogue that are to be found."""
+    return (tf.range(tf.shape(ids, tf.int64)[1]) >= first) & (ids >= 0)
+
+
+def ranks_of(scores: tf.Tensor, ids: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     """int64 [batch, events]: how many items have the score of the event's or more; 0 for no target, or one unwanted."""
 
     def of_row(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
@@ -159,7 +167,8 @@ def _ranks_of(scores: tf.Tensor, ids: tf.Tensor, is_target: tf.Tensor) -> tf.Ten
         at_least = tf.where(own > UNWANTED, at_least, 0)
         return tf.scatter_nd(tf.where(wanted), at_least, tf.shape(wanted, tf.int64))
 
-    return tf.map_fn(of_row, (scores, ids, is_target), fn_output_signature=tf.TensorSpec([None], tf.int64))
+    given = scores, ids, _is_target(ids, first)
+    return tf.map_fn(of_row, given, fn_output_signature=tf.TensorSpec([None], tf.int64))
 
 
 def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -34,6 +34,19 @@ class Candidates:
           excluded: int32 [users, any], negative for none.
           k: How many.
         """
+        scores, numbers = self._with_own(history, excluded)
+        beyond = [[0, 0], [0, k]]
+        scores = tf.pad(scores, beyond, constant_values=UNWANTED)
+        numbers = tf.pad(numbers, beyond, constant_values=self.count)
+        values, places = tf.math.top_k(scores, k)
+        return values, tf.gather(numbers, places, batch_dims=1)
+
+    def total(self, history: "OwnItems") -> tf.Tensor:
+        """float32 [users, 1]: the logarithm of the sum of `exp(score)` over all of them, and over what the user had."""
+        scores, _ = self._with_own(history, tf.fill([tf.shape(self.scores)[0], 1], -1))
+        return tf.reduce_logsumexp(scores, axis=1, keepdims=True)
+
+    def _with_own(self, history: "OwnItems", excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         scores = tf.where(self.numbers < self.count, self.scores, UNWANTED)
         known = tf.where(excluded >= 0, excluded, self.count)
         places = self.find(history.items)
@@ -46,11 +59,7 @@ class Candidates:
             tf.equal(history.items[:, :, tf.newaxis], excluded[:, tf.newaxis]), axis=2
         )
         own = tf.where(may_return & ~is_excluded, history.scores, UNWANTED)
-        beyond = [[0, 0], [0, k]]
-        scores = tf.pad(tf.concat([scores, own], axis=1), beyond, constant_values=UNWANTED)
-        numbers = tf.pad(tf.concat([self.numbers, history.items], axis=1), beyond, constant_values=self.count)
-        values, places = tf.math.top_k(scores, k)
-        return values, tf.gather(numbers, places, batch_dims=1)
+        return tf.concat([scores, own], axis=1), tf.concat([self.numbers, history.items], axis=1)
 
 
 @dataclass(frozen=True)

@@ -1,92 +1,104 @@
 """What the signatures answer where an index finds the items: the same rules, on some of the items instead of all."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from trainer_module.export import Tensors
-from trainer_module.log import FIRST_TARGET, ITEM
+from trainer_module.log import EVENT_KIND, FIRST_TARGET, ITEM
 from trainer_module.retrieval import signatures
-from trainer_module.retrieval.preprocessing import PADDING
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.retrieval.serving.answers import Answers, measured, parse
-from trainer_module.retrieval.serving.candidates import choose_among
-from trainer_module.retrieval.serving.inverted_file import InvertedFile
+from trainer_module.retrieval.serving.answers import Answers, measured, parse, ranks_of
+from trainer_module.retrieval.serving.search import Search
+from trainer_module.second_stage.order import sort
+from trainer_module.second_stage.pairs import Found
 
 
 class IndexedAnswers(Answers):
-    """See the module. What a request names in `among` is scored exactly, and so is all where the index finds too few."""
+    """See the module."""
 
-    def __init__(self, exact: Answers, network: Any, catalogue: tf.Variable, index: InvertedFile) -> None:
-        """Takes what answers without an index, the frozen network, what `freeze` returned, and the index."""
+    def __init__(self, exact: Answers, search: Search) -> None:
+        """Takes what answers without an index, and what finds items by one."""
         self.__dict__.update(exact.__dict__)
-        self._frozen, self._catalogue, self._index = network, catalogue, index
+        self._search = search
 
     def recommend(self, request: Tensors) -> Tensors:
         """See the base class."""
         excluded, among = (tf.cast(self.lookup(request[name]), tf.int32) for name in ("exclude", "among"))
-        values, numbers = self._best(self.history(request), excluded, among)
-        return self._name(values, numbers, request["k"])
+        found = self._search.find(self.history(request), self._order.limit, excluded, among)
+        return self._first(sort(found, self._order.judge(found)), request["k"])
+
+    def rank(self, request: Tensors) -> Tensors:
+        """See the base class: of the items that are asked about alone."""
+        asked = self.lookup(request[signatures.CANDIDATES])
+        moment, scores = self._search.score(self.history(request), asked)
+        return {signatures.SCORES: self._order.rank(moment, asked, scores)}
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """See the base class."""
-        parsed = parse(examples)
-        values, numbers = self._best(self._of_example(parsed))
-        return self._name(values, numbers, tf.constant(self._k_max))
+        found = self._search.find(self._of_example(parse(examples)), self._order.limit)
+        return self._first(sort(found, self._order.judge(found)), tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """As of the base class, but for what the index loses: its rank is the first that is not served.
 
-        `signatures.INDEX_RECALL` is how much of the exact list the index finds; not a number for an empty list.
+        `signatures.INDEX_RECALL` is how much of retrieval's exact list the index finds, whatever a second stage makes of it; not
+        a number for an empty list.
         """
-        exact, parsed = super().ranks(examples), parse(examples)
+        parsed = parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
-        values, numbers = self._best(self._before_targets(parsed))
-        served = self._name(values, numbers, tf.constant(self._k_max))
-        of_exact = tf.equal(
-            exact[signatures.RECOMMENDED][:, :, tf.newaxis], served[signatures.RECOMMENDED][:, tf.newaxis]
-        )
-        is_there = tf.not_equal(exact[signatures.RECOMMENDED], "")
-        found = tf.reduce_sum(tf.cast(tf.reduce_any(of_exact, axis=2) & is_there, tf.float32), axis=1)
-        is_served = tf.reduce_any(
-            tf.equal(tf.cast(ids, tf.int32)[:, :, tf.newaxis], numbers[:, tf.newaxis]), axis=2
-        )
-        ranks = exact[signatures.RANKS]
-        is_lost = (ranks > 0) & (ranks <= self._k_max) & ~is_served
-        ranks = tf.where(is_lost, tf.constant(self._k_max + 1, tf.int64), ranks)
+        history = self._before_targets(parsed)
+        _, exact = self._order.observe(*history)
+        scores, items = tf.math.top_k(exact, self._k_max)
+        found = self._search.find(history, self._order.limit)
+        is_there = tf.cast(scores > UNWANTED, tf.float32)
+        is_found = tf.cast(self._is_found(items, found), tf.float32) * is_there
+        chosen = self._order.judge(found)
+        served = sort(found, chosen)
+        of_retrieval = ranks_of(exact, ids, first)
+        is_lost = (of_retrieval <= self._k_max) & ~self._is_found(tf.cast(ids, tf.int32), found)
+        unserved = tf.constant(self._k_max + 1, tf.int64)
+        of_retrieval = tf.where((of_retrieval > 0) & is_lost, unserved, of_retrieval)
+        answer = {
+            **self._first(served, tf.constant(self._k_max)),
+            signatures.INDEX_RECALL: tf.reduce_sum(is_found, axis=1) / tf.reduce_sum(is_there, axis=1),
+        }
+        if chosen is None:
+            return {**answer, **measured(ids, first, of_retrieval)}
         return {
-            **exact,
-            **measured(ids, first, ranks),
-            **served,
-            signatures.INDEX_RECALL: found / tf.reduce_sum(tf.cast(is_there, tf.float32), axis=1),
+            **answer,
+            **measured(ids, first, _served_ranks(served, of_retrieval, ids)),
+            signatures.FIRST_STAGE_RANKS: of_retrieval,
+            **self._of_candidates(chosen, ids, first, parsed[EVENT_KIND]),
         }
 
-    def _best(
-        self,
-        history: tuple[tf.Tensor, ...],
-        excluded: tf.Tensor | None = None,
-        among: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scores and item numbers, [users, k_max]."""
-        users, own = self._frozen.ask(*history)
-        nothing = tf.fill([tf.shape(users)[0], 1], PADDING)
-        excluded = nothing if excluded is None else excluded
-        among = tf.zeros([0], tf.int32) if among is None else among
+    def _first(self, served: Found, k: tf.Tensor) -> Tensors:
+        return self._name(served.scores[:, : self._k_max], served.items[:, : self._k_max], k)
 
-        def choose(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # In here, as most requests do not come here: a million biases take a millisecond.
-            biases = self._frozen.items.biases(tf.range(self._items))
-            # What is not available is no choice.
-            may_be = tf.gather(tf.constant(self._frozen.items.available), tf.maximum(items, 0))
-            chosen = choose_among(self._catalogue, biases, tf.where(may_be, items, PADDING), users)
-            return chosen.best(own, excluded, self._k_max)
+    def _is_found(self, items: tf.Tensor, found: Found) -> tf.Tensor:
+        """bool [users, any]: which of `items`, int32, retrieval has among the first `k_max`."""
+        wanted = found.scores[:, tf.newaxis, : self._k_max] > UNWANTED
+        is_same = tf.equal(items[:, :, tf.newaxis], found.items[:, tf.newaxis, : self._k_max])
+        return tf.reduce_any(is_same & wanted, axis=2)
 
-        is_free = tf.equal(tf.size(among), 0)
-        values, numbers = tf.cond(
-            is_free,
-            lambda: self._index.search(users).best(own, excluded, self._k_max),
-            lambda: choose(among),
-        )
-        # Who excludes most of what the cells have gets the best of the others, at the price of scoring all.
-        is_short = is_free & tf.reduce_any(values[:, -1] <= UNWANTED)
-        return tf.cond(is_short, lambda: choose(tf.range(self._items)), lambda: (values, numbers))
+
+def _served_ranks(served: Found, of_retrieval: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """int64 [users, events]: of targets how many served items have their score or more; behind these retrieval's ranks.
+
+    Args:
+      served: In the order that is served.
+      of_retrieval: int64 [users, events], 0 for no target.
+      ids: int64 [users, events].
+    """
+    width = tf.shape(served.scores, tf.int64)[1]
+
+    def of_row(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        scores, items, ranks, numbers = row
+        wanted = ranks > 0
+        is_same = tf.equal(tf.cast(tf.boolean_mask(numbers, wanted), tf.int32)[:, tf.newaxis], items)
+        own = tf.reduce_max(tf.where(is_same, scores, UNWANTED), axis=1)
+        at_least = tf.reduce_sum(tf.cast(scores >= own[:, tf.newaxis], tf.int64), axis=1)
+        behind = tf.maximum(tf.boolean_mask(ranks, wanted), width + 1)
+        found = tf.where(own > UNWANTED, at_least, behind)
+        return tf.scatter_nd(tf.where(wanted), found, tf.shape(wanted, tf.int64))
+
+    given = served.scores, served.items, of_retrieval, ids
+    return tf.map_fn(of_row, given, fn_output_signature=tf.TensorSpec([None], tf.int64))

@@ -121,9 +121,7 @@ class InvertedFile(tf.Module):
 def make_index(network: Any, catalogue: tf.Variable) -> InvertedFile | None:
     """The index that `TwoTower.index` asks for, of a frozen network; None where every item is to be scored."""
     model, count = network.model, int(catalogue.shape[0])
-    # A second stage orders the scores of all items.
-    is_large = count > AUTO_ITEMS and model.second_stage is None
-    if model.index == "exact" or (model.index == "auto" and not is_large):
+    if model.index == "exact" or (model.index == "auto" and count <= AUTO_ITEMS):
         return None
     biases = network.items.biases(tf.range(count)).numpy()
     return InvertedFile(catalogue.numpy(), biases, network.items.available, model.cells, model.probes)
