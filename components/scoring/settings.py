@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from foundation.sections import require
+from foundation.sections import require, require_distinct
 
 Form = Literal["parquet", "csv"]
 
@@ -30,3 +30,4 @@ class Scoring:
     def __post_init__(self) -> None:
         require(0 <= self.logged_share <= 1, f"logged_share is {self.logged_share}; it must be from 0 to 1.")
         require("" not in self.keys, "keys has an empty name; name columns of the table.")
+        require_distinct(self.keys, "keys")
