@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
 
 from components.processes.division import divide
 
@@ -45,6 +46,7 @@ class _Each(beam.DoFn):
         self._make = make
         self._work: Callable[[Any], Any] | None = None
 
+    @no_annotations  # Beam takes that of `*given` for a tuple's.
     def process(self, part: Any, *given: Any) -> Iterator[Any]:
         """Does a part; side inputs of a pipeline without windows are the same for all."""
         if self._work is None:
@@ -58,6 +60,7 @@ class _Divide(beam.DoFn):
     def __init__(self, make: Callable[..., Callable[[Any], Any]], processes: int) -> None:
         self._make, self._processes = make, processes
 
+    @no_annotations  # As above.
     def process(self, parts: list[Any], *given: Any) -> list[Any]:
         """Does them."""
         return divide(functools.partial(self._make, *given), parts, self._processes)

@@ -6,6 +6,7 @@ than the process that starts it (CPython issue 126631).
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import logging.handlers
@@ -18,8 +19,6 @@ import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
-
-from foundation.process import without_collection
 
 STARTED, READY, DONE, FAILED, LOGGED = "started", "ready", "done", "failed", "logged"
 """What a worker says: its id, that it can work, what came of a part, the error of one, a record of a log."""
@@ -34,10 +33,13 @@ def serve(control: socket.socket, libraries: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Nobody asks how workers ended, so that none may wait for that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with without_collection():
-        for name in libraries:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+    # As the `gc` module's documentation says of processes that fork: what is imported is never scanned, so that its
+    # pages stay shared with the workers.
+    gc.disable()
+    for name in libraries:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
     while True:
         told, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not told:
@@ -45,6 +47,7 @@ def serve(control: socket.socket, libraries: Sequence[str]) -> None:
         if os.fork():
             os.close(descriptors[0])
             continue
+        gc.enable()
         control.close()
         # Libraries wait for children of their own.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
