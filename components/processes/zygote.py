@@ -68,7 +68,8 @@ def _work(connection: "Connection[Any, Any]") -> None:
     What it sends are pairs of a kind and a value.
     """
     teller = _Teller(connection)
-    logging.getLogger().addHandler(teller)
+    # Alone: what libraries have set up would write the same a second time.
+    logging.getLogger().handlers[:] = [teller]
     logging.getLogger("components").setLevel(logging.INFO)
     teller.tell(STARTED, os.getpid())
     with contextlib.suppress(EOFError, BrokenPipeError):
