@@ -1,7 +1,7 @@
 """How do seconds and memory grow with the rows?
 
 The whole graph on 1, 10 and 100 times the taxi table (`synthetic_taxi`), two epochs, with a training cache
-of 8 MiB: from 10 times the rows on, the training spills to disk. Then the same with two Beam processes, and
+of 8 MiB: from 10 times the rows on, the training spills to disk. Then the same with one process for each data step, and
 the training alone, as its memory is of interest by itself: on what Transform left, and on four times as many
 rows. Peak RSS is of the largest process. Forty minutes on two cores.
 """
@@ -18,8 +18,8 @@ from benchmarks.measurement import OURS, ROOT, Question, Row
 from benchmarks.synthetic_taxi import write_table
 
 NODES = ("ExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator")
-TWO_PROCESSES = ", two Beam processes"
-_CASES = ("1", "10", f"10{TWO_PROCESSES}", "100", f"100{TWO_PROCESSES}")
+ONE_PROCESS = ", one process"
+_CASES = ("1", "10", f"10{ONE_PROCESS}", "100", f"100{ONE_PROCESS}")
 QUESTION = Question(
     "growth",
     _CASES,
@@ -42,13 +42,13 @@ _SETTINGS = ("training.epochs=2", "gates.auc.min=0.5", "training.cache_mib=8")
 def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
     """Seconds by node and of the whole run, rows, and the peaks of memory."""
     del number, side
-    times = int(case.removesuffix(TWO_PROCESSES))
+    times = int(case.removesuffix(ONE_PROCESS))
     dataset = _dataset(times, work)
     directory = work / "growth" / case.replace(", ", "-").replace(" ", "-")
     shutil.rmtree(directory, ignore_errors=True)
     settings = list(_SETTINGS)
-    if case.endswith(TWO_PROCESSES):
-        settings += ["beam.direct_running_mode=multi_processing", "beam.direct_num_workers=2"]
+    if case.endswith(ONE_PROCESS):
+        settings.append("beam.direct_num_workers=1")
     peak = _run("local_runner.py", "--dataset", str(dataset), "--workdir", str(directory), settings=settings)
     summary = json.loads((directory / "taxi" / "run_summary.json").read_text())
     (examples,) = directory.glob("taxi/artifacts/Transform/transformed_examples/*")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth import NODES, TWO_PROCESSES
+from benchmarks.growth import NODES, ONE_PROCESS
 from benchmarks.measurement import OURS, Question, Sample
 
 
@@ -71,9 +71,9 @@ def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
     from matplotlib import pyplot
 
     figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(11, 4.5))
-    for suffix, style in (("", "o-"), (TWO_PROCESSES, "x--")):
+    for suffix, style in (("", "o-"), (ONE_PROCESS, "x--")):
         measured = sorted(
-            (s for s in samples if s.case.endswith(TWO_PROCESSES) == bool(suffix)),
+            (s for s in samples if s.case.endswith(ONE_PROCESS) == bool(suffix)),
             key=lambda sample: sample.values["rows"],
         )
         rows = [sample.values["rows"] for sample in measured]
@@ -90,7 +90,7 @@ def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
         )
         if training:
             memory.plot(*zip(*training), style, color="C4", label="training alone" + suffix)
-    for axis, title in ((seconds, "seconds (dashed: two Beam processes)"), (memory, "peak RSS, MiB")):
+    for axis, title in ((seconds, "seconds (dashed: one process)"), (memory, "peak RSS, MiB")):
         axis.set_xscale("log")
         axis.set_xlabel("rows")
         axis.set_title(title, fontsize=9)

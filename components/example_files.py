@@ -1,17 +1,34 @@
 """Files of tf.Examples in large batches, as steps read them that take whole files."""
 
+from collections.abc import Iterable, Sequence
+
 import tensorflow as tf
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 _ROWS, _BYTES, _LOOKED_AT = 8192, 16 << 20, 256
+_GROUPS = 32
 
 
 def files_of(examples: types.Artifact, split: str) -> list[str]:
     """The files of a split, sorted."""
     found: list[str] = fileio.glob(f"{artifact_utils.get_split_uri([examples], split)}/*")
     return sorted(found)
+
+
+def bytes_of(files: Iterable[str]) -> int:
+    """How many bytes the files have together, as they are on the disk."""
+    return sum(tf.io.gfile.stat(path).length for path in files)
+
+
+def group_files(files: Sequence[str]) -> list[Sequence[str]]:
+    """Groups that are worked on apart: 32, or one for each file of fewer.
+
+    The groups do not depend on how many processes work, so that neither do sums and sketches of theirs.
+    """
+    count = min(_GROUPS, len(files))
+    return [files[number::count] for number in range(count)]
 
 
 def read_batches(path: str) -> tf.data.Dataset:

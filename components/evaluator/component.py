@@ -40,9 +40,10 @@ from components.evaluator.request import Request
 from components.evaluator.row_metrics import judge, read_metrics
 from components.evaluator.tfma_files import write_evaluation
 from components.evaluator.verdict import Verdict, write_verdict
-from components.example_files import files_of
+from components.example_files import bytes_of, files_of
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.splits import TEST
+from components.processes.number import count_processes
 from foundation import registry
 from trainer_module.log import read_log
 from trainer_module.settings import Settings
@@ -51,6 +52,8 @@ MAIN_METRIC, MORE_IS_BETTER, MIN_SLICE_ROWS = "main_metric", "more_is_better", "
 """Names of the parameters that say by what models are compared, and on which slices gates ask."""
 EXPLAINED_ROWS, LARGEST_ERRORS = "explained_rows", "largest_errors"
 """Those that say how many rows are asked why the model says what it says, and how many of its errors are kept."""
+_LEAST = 6 << 20
+"""Bytes of examples that a further process is worth, which loads the models first: some 100,000 taxi rows."""
 EVALUATION, LOG, ITEM_NAME, CEILING = "evaluation_function", "log", "item_name", "ceiling"
 """Those that say what judges instead of TFMA, and what it is to know of a behaviour log and its items."""
 
@@ -112,13 +115,10 @@ class Executor(executor.Executor):
         evaluation = Evaluation(asked, models, heads_of(config), schema=None)
         if read := _schema(input_dict):
             evaluation = replace(evaluation, schema=schema_of(read, evaluation.columns, evaluation.features))
+        files = files_of(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]), split)
+        processes = count_processes(self._beam_pipeline_args, bytes_of(files), _LEAST)
         with self._make_beam_pipeline() as pipeline:
-            evaluate(
-                pipeline,
-                files_of(artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY]), split),
-                evaluation,
-                directory,
-            )
+            evaluate(pipeline, files, evaluation, directory, processes)
 
     def _explain(
         self, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]

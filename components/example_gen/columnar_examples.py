@@ -8,6 +8,7 @@ shuffles them, which the training does anyway. No worker holds more than a block
 """
 
 import contextlib
+import functools
 import json
 import logging
 from collections import Counter
@@ -27,6 +28,7 @@ from components.example_gen.reading.groups import group_files
 from components.example_gen.row_splits import RowSplits, given_starts, merge_samples, sample_times, starts_of
 from components.example_gen.source_format import Block, ConversionError, check_columns, source_format
 from components.example_gen.splits import Splits
+from components.processes.stage import ForEach
 
 COLUMN_TYPES = "column_types.json"
 """File beside the splits: the type that each column was given, by name."""
@@ -46,6 +48,7 @@ def convert(
     column_types: Mapping[str, ColumnType] | None = None,
     reading: Reading = Reading(),
     file_splits: Mapping[str, str] | None = None,
+    processes: int | None = None,
 ) -> None:
     """Adds the conversion of `files` to a Beam pipeline.
 
@@ -59,6 +62,7 @@ def convert(
       column_types: The narrowest types that columns may have, by name; see `components.example_gen.column_types`.
       reading: Which columns are wanted, and how cells are written.
       file_splits: File → its split, of a table that comes split.
+      processes: Of this machine, that convert; None where Beam's workers do.
 
     Raises:
       ConversionError: When the pipeline runs, in one sentence; Beam may wrap it, see `raise_conversion_error`.
@@ -68,7 +72,9 @@ def convert(
     paths = [Path(file) for file in files]
     source.check_files(paths)
     check_columns(source, paths)
-    blocks, types = find_typed_blocks(pipeline, "", files, file_format, reading, column_types or {})
+    blocks, types = find_typed_blocks(
+        pipeline, "", files, file_format, reading, column_types or {}, processes
+    )
     _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
     conversion = _Conversion(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
@@ -79,8 +85,9 @@ def convert(
         blocks
         | "KeyBlocks" >> beam.Map(lambda block: ((groups[block.file_number], block.number), block))
         | "GroupBlocks" >> beam.GroupByKey()
-        | "BlocksOfAShard" >> beam.Values()
-        | "ConvertBlocks" >> beam.Map(conversion.convert_blocks, beam.pvalue.AsSingleton(types), starts)
+        # A list, as other iterables of Beam's cannot be sent to a process.
+        | "BlocksOfAShard" >> beam.MapTuple(lambda _, blocks: list(blocks))
+        | "ConvertBlocks" >> ForEach(conversion.converter, processes, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteRows" >> beam.Map(_write_rows, destination, rule)
     )
@@ -93,6 +100,7 @@ def find_typed_blocks(
     file_format: str,
     reading: Reading,
     column_types: Mapping[str, ColumnType],
+    processes: int | None = None,
 ) -> tuple[Any, Any]:
     """Adds what finds the blocks of a table, and the type that each of its columns has over all of them.
 
@@ -103,6 +111,7 @@ def find_typed_blocks(
       file_format: A name in `components/example_gen/sources/`.
       reading: Which columns are wanted, and how cells are written.
       column_types: The narrowest types that columns may have, by name.
+      processes: Of this machine, that look for types; None where Beam's workers do.
 
     Returns:
       The blocks, and the one `ColumnTypes`.
@@ -117,12 +126,16 @@ def find_typed_blocks(
     )
     types = (
         blocks
-        | f"Infer{name}Types" >> beam.Map(source.infer_types)
+        | f"Infer{name}Types" >> ForEach(functools.partial(_inference, file_format, reading), processes)
         | f"Merge{name}Types" >> beam.CombineGlobally(merge)
         | f"Widen{name}Types" >> beam.Map(widen, dict(column_types))
         | f"Check{name}Numbers" >> beam.Map(check_numbers, list(files), file_format, reading)
     )
     return blocks, types
+
+
+def _inference(file_format: str, reading: Reading) -> Callable[[Block], ColumnTypes]:
+    return source_format(file_format, reading).infer_types
 
 
 def _starts(blocks: Any, types: Any, conversion: "_Conversion") -> Any:
@@ -170,6 +183,12 @@ class _Conversion:
     reading: Reading
     destination: str
     row_splits: RowSplits
+
+    def converter(
+        self, types: Mapping[str, ColumnType], starts: Mapping[str, Any]
+    ) -> Callable[[Iterable[Block]], Counter[str]]:
+        """`convert_blocks` for those types and starts."""
+        return lambda blocks: self.convert_blocks(blocks, types, starts)
 
     def convert_blocks(
         self, blocks: Iterable[Block], types: Mapping[str, ColumnType], starts: Mapping[str, Any]

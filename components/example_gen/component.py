@@ -35,11 +35,14 @@ from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, Window, has_spans
 from components.example_gen.splits import TRAIN, Splits, files_by_split, find_window
+from components.processes.number import count_processes
 from foundation.sections import ConfigurationError
 from trainer_module.log import ITEMS
 
 EXAMPLES, NEWEST = "examples", "newest"
 _FINGERPRINT = "input_fingerprint"
+_LEAST = 16 << 20
+"""Bytes of files that a further process is worth: two blocks of a CSV file, and some 120,000 taxi rows."""
 _PARAMETERS = (
     "input_base", "pattern", "file_format", "splits", "column_types", "window", "window_end",
     "window_fingerprint", "store", "conversion_fingerprint", "reading", "log",
@@ -130,6 +133,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
         names = [str(file) for file in files]
+        work = sum(file.stat().st_size for file in files)
+        processes = count_processes(self._beam_pipeline_args, work, _LEAST)
         self._run(
             lambda pipeline: convert(
                 pipeline,
@@ -140,6 +145,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 column_types,
                 self._reading,
                 file_splits,
+                processes,
             )
         )
         rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))

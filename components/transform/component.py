@@ -28,12 +28,15 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils
 
-from components.example_files import files_of
+from components.example_files import bytes_of, files_of
+from components.processes.number import count_processes
 from components.transform.analysis import analyze
 from components.transform.shards import transform_shards
 
 NAME = "transformed_examples"
 """What the names of shards begin with."""
+_LEAST = 6 << 20
+"""Bytes of examples that a further process is worth, which loads the graph first: some 100,000 taxi rows."""
 
 
 class Executor(BaseBeamExecutor):
@@ -70,8 +73,9 @@ class Executor(BaseBeamExecutor):
             for paths in (files[split],)
             for number, path in enumerate(paths)
         }
+        processes = count_processes(self._beam_pipeline_args, bytes_of(targets), _LEAST)
         with self._make_beam_pipeline() as pipeline:
-            transform_shards(pipeline, targets, graph)
+            transform_shards(pipeline, targets, graph, processes)
 
 
 class Transform(component.Transform):

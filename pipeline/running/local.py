@@ -123,7 +123,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             if interrupted:
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
         finally:
-            _end_serving_process()
+            _end_processes()
         ended = dataclasses.replace(ended, notes=(*ended.notes, *notes))
         return settle(ended, config, workspace, frozenset(request.selected), earlier, started, console, asked)
 
@@ -142,11 +142,15 @@ def _start_serving_process() -> None:
     start_ahead()
 
 
-def _end_serving_process() -> None:
-    """Ends it where no ServingCheck has used it: a notebook's process stays after a run that failed or was stopped."""
-    started = sys.modules.get("components.serving_check.isolated_replay")
-    if started is not None:
-        started.end_ahead()
+def _end_processes() -> None:
+    """Ends what the steps have started for others of the run: a notebook's process stays after it."""
+    for module, end in (
+        # Where no ServingCheck has used it.
+        ("components.serving_check.isolated_replay", "end_ahead"),
+        ("components.processes.division", "end_zygote"),
+    ):
+        if module in sys.modules:
+            getattr(sys.modules[module], end)()
 
 
 def _latest_run(config: Config, workspace: Workspace) -> int:

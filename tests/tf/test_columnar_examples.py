@@ -40,12 +40,14 @@ NASTY = (
 
 
 def convert_here(
-    files: Any, file_format: str, directory: Path, types: Any = None, options: Any = ()
+    files: Any, file_format: str, directory: Path, types: Any = None, options: Any = (), **more: Any
 ) -> Examples:
     """What `convert` writes, by split."""
     try:
         with beam.Pipeline(argv=list(options)) as pipeline:
-            convert(pipeline, [str(file) for file in files], file_format, str(directory), SPLITS, types)
+            convert(
+                pipeline, [str(file) for file in files], file_format, str(directory), SPLITS, types, **more
+            )
     except Exception as error:
         raise_conversion_error(error)
         raise
@@ -240,16 +242,16 @@ def test_many_small_files_become_few_with_the_examples_in_the_same_order(tmp_pat
         ]
 
 
-def test_two_worker_processes_write_the_same_and_their_error_is_one_sentence(tmp_path: Path) -> None:
+def test_two_processes_of_beam_write_the_same_and_their_error_is_one_sentence(tmp_path: Path) -> None:
     rows = [f"{i},{i / 7},name {i % 5}\n" for i in range(200)]
     for part in range(4):
         (tmp_path / f"{part}.csv").write_text("a,b,c\n" + "".join(rows[part * 50 : part * 50 + 50]))
     files = sorted(tmp_path.glob("*.csv"))
     options = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     here = convert_here(files, "csv", tmp_path / "here")
-    assert convert_here(files, "csv", tmp_path / "there", options=options) == here
+    assert convert_here(files, "csv", tmp_path / "there", options=options, processes=None) == here
     files[2].write_text("a,b,c\n1,2\n")
     with pytest.raises(
         ConversionError, match=r"2\.csv, line 2 has 2 cells where the header has 3: [^\n]*\.$"
     ):
-        convert_here(files, "csv", tmp_path / "bad", options=options)
+        convert_here(files, "csv", tmp_path / "bad", options=options, processes=None)

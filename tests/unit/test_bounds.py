@@ -84,7 +84,7 @@ def test_any_value_of_any_setting_is_taken_or_refused_in_one_short_sentence(key:
         ("features.company.max_length=1000000", "from 1 to 65,536"),
         ('features.fare={kind="bucketized", buckets=99999999}', "from 2 to 100,000"),
         ('source.path="a\\u0000b"', "path has a NUL"),
-        ("beam.direct_num_workers=100000000", "from 0 (one per core) to 10,000"),
+        ("beam.direct_num_workers=100000000", "from 0 (as many as it is worth) to 10,000"),
         ("notify.timeout_seconds=1e300", "at most 3,600"),
     ],
 )

@@ -37,6 +37,7 @@ EDITED = {
     "components/example_gen/component.py": f"ExampleGen, {TRAINS}",
     "components/example_gen/reading/records.py": f"ExampleGen, Scorer, {TRAINS}",
     "components/example_gen/sources/csv.py": f"ExampleGen, Scorer, {TRAINS}",
+    "components/processes/division.py": f"ExampleGen, StatisticsGen, Transform, Evaluator, Pusher, {TRAINS}",
     "components/pusher/component.py": f"Pusher, {TRAINS}",
     "components/pusher/templates/model_card.md.jinja": f"Pusher, {TRAINS}",
     "components/run_report/charts.py": "RunReport",

@@ -1,24 +1,23 @@
 """An evaluation on Beam: a worker takes whole files, adds up their batches, and what workers have is merged."""
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
-from apache_beam.transforms.window import GlobalWindows
 
 from components.evaluator.arrays.choice import Computations, find_computations
 from components.evaluator.arrays.features import Features, features_of
 from components.evaluator.arrays.groups import Part, divide_groups, measure_groups
-from components.evaluator.arrays.measure import Measure
 from components.evaluator.arrays.reading import Model, Reader
 from components.evaluator.arrays.results import Merge, derive, write
 from components.evaluator.arrays.slices import Key, SliceNumbers
+from components.example_files import group_files
+from components.processes.stage import ForEach
 from trainer_module.metrics.group_auc import GroupAUC
-
-_GROUPS = "groups"
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,32 @@ class Evaluation:
         return {json.loads(metric.config)["group"] for metric in asked}
 
 
-def evaluate(pipeline: beam.Pipeline, files: Iterable[str], evaluation: Evaluation, directory: str) -> None:
-    """Adds the evaluation of `files` of examples to a pipeline, which leaves TFMA's files in `directory`."""
+def evaluate(
+    pipeline: beam.Pipeline,
+    files: Sequence[str],
+    evaluation: Evaluation,
+    directory: str,
+    processes: int | None = None,
+) -> None:
+    """Adds the evaluation of `files` of examples to a pipeline, which leaves TFMA's files in `directory`.
+
+    `processes` of this machine measure; None where Beam's workers do.
+    """
     computations = find_computations(evaluation.config)
     baseline = next((spec.name for spec in evaluation.config.model_specs if spec.is_baseline), "")
-    measured = (
-        pipeline
-        | "Files" >> beam.Create(sorted(files))
-        | "ToWorkers" >> beam.Reshuffle()
-        | "Measure" >> beam.ParDo(_MeasureFiles(evaluation)).with_outputs(_GROUPS, main="slices")
-    )
-    parts: tuple[Any, ...] = (measured.slices,)
+    groups = pipeline | "Files" >> beam.Create(group_files(sorted(files)))
+    if processes is None:
+        groups |= "ToWorkers" >> beam.Reshuffle()
+    measured = groups | "Measure" >> ForEach(functools.partial(_MeasureFiles, evaluation), processes)
+    parts: tuple[Any, ...] = (measured | "Slices" >> beam.FlatMap(lambda found: found.slices),)
     if evaluation.groups:
         grouped = (
-            measured[_GROUPS]
+            measured
+            | "Parts" >> beam.FlatMap(lambda found: found.groups)
             | "Group" >> beam.GroupByKey()
             | "MeasureGroups" >> beam.FlatMap(_measure_groups, computations)
         )
-        parts = (measured.slices, grouped)
+        parts = (*parts, grouped)
     sliced = (
         parts
         | "Join" >> beam.Flatten()
@@ -87,15 +94,24 @@ def evaluate(pipeline: beam.Pipeline, files: Iterable[str], evaluation: Evaluati
     write(sliced, evaluation.config, evaluation.models, directory)
 
 
-class _MeasureFiles(beam.DoFn):
-    """Takes files and gives, at the end of a bundle, each slice with what was measured on it."""
+class _Measured(NamedTuple):
+    """Of a group of files.
+
+    Attributes:
+      slices: (slice, states).
+      groups: ((place of the measure, shard), rows), of groups that other files may have rows of.
+    """
+
+    slices: list[tuple[Key, list[Any]]]
+    groups: list[tuple[tuple[int, int], Part]]
+
+
+class _MeasureFiles:
+    """Takes files and gives each slice with what was measured on it."""
 
     def __init__(self, evaluation: Evaluation) -> None:
+        """Loads the models."""
         self._evaluation = evaluation
-
-    def setup(self) -> None:
-        """Loads the models once in each worker."""
-        evaluation = self._evaluation
         self._computations = find_computations(evaluation.config)
         self._reader = Reader(
             {name: Model(path) for name, path in evaluation.models.items()},
@@ -105,25 +121,18 @@ class _MeasureFiles(beam.DoFn):
             evaluation.schema,
         )
 
-    def start_bundle(self) -> None:
-        """Starts with nothing."""
-        self._numbers = SliceNumbers(self._evaluation.slices)
-        self._measures: list[Measure] = self._computations.measures()
-
-    def process(self, path: str) -> Iterator[Any]:
-        """Adds a file's rows; those of groups go on."""
-        for batch, columns in self._reader.read(path):
-            members = self._numbers.divide(columns, len(batch.candidate.labels))
-            for measure in self._measures:
-                measure.add(batch, members)
-            for part in divide_groups(self._measures, batch, members, self._numbers.keys, columns):
-                yield beam.pvalue.TaggedOutput(_GROUPS, part)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        """Gives (slice, states)."""
-        for number, key in enumerate(self._numbers.keys):
-            states = [measure.state(number) for measure in self._measures]
-            yield GlobalWindows.windowed_value((key, states))
+    def __call__(self, paths: Iterable[str]) -> _Measured:
+        """Adds up the rows of files; those of groups go on."""
+        numbers, measures = SliceNumbers(self._evaluation.slices), self._computations.measures()
+        groups: list[tuple[tuple[int, int], Part]] = []
+        for path in paths:
+            for batch, columns in self._reader.read(path):
+                members = numbers.divide(columns, len(batch.candidate.labels))
+                for measure in measures:
+                    measure.add(batch, members)
+                groups += divide_groups(measures, batch, members, numbers.keys, columns)
+        slices = [(key, [each.state(number) for each in measures]) for number, key in enumerate(numbers.keys)]
+        return _Measured(slices, groups)
 
 
 def _measure_groups(

@@ -11,10 +11,9 @@ from tfx_bsl.coders import example_coder
 from components.evaluator.arrays.features import Features
 from components.evaluator.arrays.rows import Answers, Batch
 from components.evaluator.arrays.slices import Column, read_column
+from components.example_files import read_batches
 from trainer_module.inputs.rows import has_label
 from trainer_module.label import TRANSFORMED_LABEL, TRANSFORMED_WEIGHT
-
-_BATCH = 8192
 
 
 class Model:
@@ -69,8 +68,7 @@ class Reader:
     def read(self, path: str) -> Iterator[tuple[Batch, dict[str, Column]]]:
         """Batches of labelled rows, each with its columns; rows without a label are left out, as in training."""
         decoder = example_coder.ExamplesToRecordBatchDecoder(self.schema) if self._decodes else None
-        kind = "GZIP" if path.endswith(".gz") else ""
-        for examples in tf.data.TFRecordDataset(path, kind).batch(_BATCH).prefetch(1):
+        for examples in read_batches(path).prefetch(1):
             given = examples.numpy()
             batch, there = self._answered(examples)
             if not there.any():

@@ -1,0 +1,1 @@
+"""A step's work divided over processes of this machine."""
