@@ -75,8 +75,8 @@ def convert(
     blocks, types = find_typed_blocks(
         pipeline, "", files, file_format, reading, column_types or {}, processes
     )
-    _ = types | "WriteTypes" >> beam.Map(_write_types, destination)
-    conversion = _Conversion(
+    _ = types | "WriteTypes" >> beam.Map(write_types, destination)
+    conversion = Conversion(
         file_format, reading, destination, RowSplits(rule, file_splits or {}, given_starts(rule))
     )
     starts = _starts(blocks, types, conversion)
@@ -89,7 +89,7 @@ def convert(
         | "BlocksOfAShard" >> beam.MapTuple(lambda _, blocks: list(blocks))
         | "ConvertBlocks" >> ForEach(conversion.converter, processes, beam.pvalue.AsSingleton(types), starts)
         | "CountRows" >> beam.CombineGlobally(add_counts)
-        | "WriteRows" >> beam.Map(_write_rows, destination, rule)
+        | "WriteRows" >> beam.Map(write_rows, destination, rule)
     )
 
 
@@ -138,7 +138,7 @@ def _inference(file_format: str, reading: Reading) -> Callable[[Block], ColumnTy
     return source_format(file_format, reading).infer_types
 
 
-def _starts(blocks: Any, types: Any, conversion: "_Conversion") -> Any:
+def _starts(blocks: Any, types: Any, conversion: "Conversion") -> Any:
     """Where the splits of a table divided by time begin, as a side input; nothing to find otherwise."""
     rule = conversion.row_splits.splits
     if not rule.time or conversion.row_splits.starts:
@@ -165,7 +165,8 @@ def raise_conversion_error(error: BaseException) -> None:
             raise ConversionError((message if has_step else rest.splitlines()[0]).strip())
 
 
-def _write_types(column_types: ColumnTypes, destination: str) -> None:
+def write_types(column_types: ColumnTypes, destination: str) -> None:
+    """Writes `COLUMN_TYPES`."""
     write_json({name: kind.name for name, kind in sorted(column_types.items())}, destination, COLUMN_TYPES)
 
 
@@ -176,7 +177,7 @@ def write_json(value: Mapping[str, object], directory: str, name: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Conversion:
+class Conversion:
     """What each worker needs to know."""
 
     file_format: str
@@ -253,7 +254,8 @@ def add_counts(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _write_rows(counts: Mapping[str, int], destination: str, splits: Splits) -> None:
+def write_rows(counts: Mapping[str, int], destination: str, splits: Splits) -> None:
+    """Writes `ROWS`; a split without rows is a `ConversionError`."""
     if not counts:
         raise ConversionError("The table has no rows: bring files that have some.")
     how = f"by the values of '{splits.time or splits.by}'" if splits.columns else "by hash"

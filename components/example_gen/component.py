@@ -31,6 +31,7 @@ from components.example_gen.behaviour_log.spans import LogSpans, divide_files, s
 from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.columnar_examples import COLUMN_TYPES, ROWS, convert, raise_conversion_error
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.single_shard import convert_shard
 from components.example_gen.source_format import source_format
 from components.example_gen.span_conversion import WINDOW, Outcome, Policy, convert_window
 from components.example_gen.spans import SpanError, Window, has_spans
@@ -130,24 +131,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _convert(
         self, files: Sequence[Path], destination: Path, file_splits: Mapping[str, str] | None = None
     ) -> tuple[dict[str, int], dict[str, str]]:
-        """Makes examples of `files`; returns the rows by split, and the type of each column by name."""
+        """Makes examples of a table, or, without `file_splits`, of a span; returns rows by split and types by column."""
         column_types = {name: ColumnType[kind] for name, kind in self._types.items()}
         names = [str(file) for file in files]
-        work = sum(file.stat().st_size for file in files)
-        processes = count_processes(self._beam_pipeline_args, work, _LEAST)
-        self._run(
-            lambda pipeline: convert(
-                pipeline,
-                names,
-                self._format,
-                str(destination),
-                self._splits,
-                column_types,
-                self._reading,
-                file_splits,
-                processes,
-            )
-        )
+        table = (names, self._format, str(destination), self._splits, column_types, self._reading)
+        # Of whole tables an engine has all work.
+        if file_splits is not None or not convert_shard(*table):
+            work = sum(file.stat().st_size for file in files)
+            processes = count_processes(self._beam_pipeline_args, work, _LEAST)
+            self._run(lambda pipeline: convert(pipeline, *table, file_splits, processes))
         rows, columns = (json.loads((destination / name).read_text()) for name in (ROWS, COLUMN_TYPES))
         return rows, columns
 

@@ -19,6 +19,7 @@ from tfx.utils import proto_utils
 
 from components.example_gen.column_types import ColumnType
 from components.example_gen.columnar_examples import COLUMN_TYPES, convert, raise_conversion_error
+from components.example_gen.single_shard import convert_shard
 from components.example_gen.source_format import ConversionError
 from components.example_gen.sources import csv as csv_format
 from pipeline import config
@@ -42,16 +43,28 @@ NASTY = (
 def convert_here(
     files: Any, file_format: str, directory: Path, types: Any = None, options: Any = (), **more: Any
 ) -> Examples:
-    """What `convert` writes, by split."""
+    """What `convert` writes, by split: the same as without Beam, where the table is one shard."""
+    names, alone = [str(file) for file in files], Path(f"{directory}-without-beam")
+    try:
+        has_shard, said = convert_shard(names, file_format, str(alone), SPLITS, types or {}), ""
+    except ConversionError as error:
+        has_shard, said = False, str(error)
+    assert has_shard or not list(alone.rglob("*.gz"))
     try:
         with beam.Pipeline(argv=list(options)) as pipeline:
-            convert(
-                pipeline, [str(file) for file in files], file_format, str(directory), SPLITS, types, **more
-            )
+            convert(pipeline, names, file_format, str(directory), SPLITS, types, **more)
     except Exception as error:
+        assert said in str(error)
         raise_conversion_error(error)
         raise
+    assert not said
+    if has_shard:
+        assert contents(alone) == contents(Path(directory))
     return {split: read(f"{directory}/Split-{split}/*") for split in SPLITS}
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def convert_by_tfx(executor: Any, source: Path, pattern: str, directory: Path) -> Examples:

@@ -1,6 +1,7 @@
 """ExampleGen on real files: which rows end up where, and what is read only once."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tfx.components.example_gen import utils as tfx_spans
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import standard_artifacts
 
+from components.example_gen import single_shard
 from components.example_gen.component import Executor
 from components.example_gen.span_conversion import WINDOW
 from components.example_gen.spans import SpanError, find_spans
@@ -115,6 +117,24 @@ def test_spans_whose_columns_differ_in_type_are_refused(run: Run, tmp_path: Path
         SpanError, match=r"Column 'number' is INT in span 2026-01-01 and FLOAT in span 2026-01"
     ):
         run()
+
+
+def test_a_span_of_several_shards_is_converted_by_beam(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, 1)
+    begun = []
+    original = Executor._run
+    monkeypatch.setattr(Executor, "_run", lambda *arguments: (begun.append(1), original(*arguments)))
+    small = run()["examples"]
+    assert not begun, "half a second for each span of a window"
+    monkeypatch.setattr(single_shard, "BYTES", 10)
+    shutil.rmtree(tmp_path / "store")
+    large = run()["examples"]
+    assert begun == [1]
+    for split in ("train", "eval"):
+        (alone,), (by_beam,) = (Path(each.uri, f"Split-{split}").iterdir() for each in (small, large))
+        assert alone.name == by_beam.name and alone.read_bytes() == by_beam.read_bytes()
 
 
 def test_a_span_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:

@@ -86,28 +86,40 @@ class Text(Feature):
                 found = tf.strings.ngrams(found, list(range(1, feature.ngrams + 1)), separator=" ")
             shape = [None, feature.max_length]
             words.append(tf.ensure_shape(found.to_tensor("", shape=shape), shape))
-        ids = [feature._ids_of(some) for feature, some in zip(features, words)]
+        ids = _ids_of(features, words)
         return with_missing(features, tf.concat(ids, axis=1), tf.equal(tf.concat(words, axis=1), ""))
-
-    def _ids_of(self, words: Any) -> Any:
-        """int64 of the shape of `words`, string [batch, max_length] with empty texts behind the last word."""
-        import tensorflow as tf
-        import tensorflow_transform as tft
-
-        if self.size is None:
-            return tf.strings.to_hash_bucket_fast(words, self.hash_buckets)
-        # What is counted is what is read: neither empty places nor words behind the last that is read.
-        known = tft.vocabulary(
-            tf.reshape(words, [-1]),
-            top_k=self.size,
-            # TFT warns of a threshold that leaves nothing out.
-            frequency_threshold=self.min_count if self.min_count > 1 else None,
-            vocab_filename=self.vocabulary,
-        )
-        return tft.apply_vocabulary(words, known, num_oov_buckets=self.oov_buckets)
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """Of a vocabulary the word itself, so that a warm start finds it wherever it stands."""
         if self.size is None:
             return super().id_keys(terms)
         return term_keys(self, self.size, self.oov_buckets, terms)
+
+
+def _ids_of(features: Sequence[Text], words: Sequence[Any]) -> list[Any]:
+    """int64 of the shape of each of `words`, string [batch, max_length] with empty texts behind the last word."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from trainer_module.inputs.vocabularies import Wanted, find_vocabularies
+
+    listed = [place for place, feature in enumerate(features) if feature.size is not None]
+    known = {}
+    if listed:
+        # What is counted is what is read: neither empty places nor words behind the last that is read.
+        found = find_vocabularies(
+            tf.concat([words[place] for place in listed], axis=1),
+            [owner for owner, place in enumerate(listed) for _ in range(features[place].max_length)],
+            [
+                Wanted(feature.vocabulary, feature.size, feature.min_count)
+                for feature in features
+                if feature.size
+            ],
+        )
+        known = dict(zip(listed, found))
+    return [
+        tft.apply_vocabulary(some, known[place], num_oov_buckets=feature.oov_buckets)
+        if place in known
+        else tf.strings.to_hash_bucket_fast(some, feature.hash_buckets)
+        for place, (feature, some) in enumerate(zip(features, words))
+    ]

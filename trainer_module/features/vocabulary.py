@@ -47,27 +47,23 @@ class Vocabulary(Category):
         import tensorflow_transform as tft
 
         from trainer_module.inputs.raw_columns import texts_of, with_missing
+        from trainer_module.inputs.vocabularies import Wanted, find_vocabularies
 
         widths = [feature.width for feature in features]
         texts = texts_of(columns, [feature.length for feature in features])
-        parts = tf.split(escape(texts), widths, axis=1)
-        together: dict[str, list[Any]] = {}
-        for feature, part in zip(features, parts):
-            together.setdefault(feature.share or feature.name, []).append(tf.reshape(part, [-1]))
-        vocabularies = {
-            feature.name: tft.vocabulary(
-                tf.concat(together[feature.name], axis=0),
-                top_k=feature.size,
-                vocab_filename=feature.vocabulary,
-            )
-            for feature in features
-            if not feature.share
-        }
+        terms = escape(texts)
+        own = [feature for feature in features if not feature.share]
+        places = {feature.name: place for place, feature in enumerate(own)}
+        found = find_vocabularies(
+            terms,
+            [places[feature.share or feature.name] for feature in features for _ in range(feature.width)],
+            [Wanted(feature.vocabulary, feature.size) for feature in own],
+        )
         ids = [
             tft.apply_vocabulary(
-                part, vocabularies[feature.share or feature.name], num_oov_buckets=feature.oov_buckets
+                part, found[places[feature.share or feature.name]], num_oov_buckets=feature.oov_buckets
             )
-            for feature, part in zip(features, parts)
+            for feature, part in zip(features, tf.split(terms, widths, axis=1))
         ]
         return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
 

@@ -6,7 +6,7 @@ Two thousand files of eight rows became 3,929 files of examples, all of which ev
 import os
 from collections.abc import Iterable, Sequence
 
-_BYTES = 8 << 20
+BYTES = 8 << 20
 """As much as a block of a large file has; a file that is larger shares with nobody."""
 
 _FILES = 250
@@ -26,7 +26,7 @@ def _group_sizes(sizes: Iterable[int]) -> list[int]:
     groups: list[int] = []
     group, held, count = 0, 0, 0
     for size in sizes:
-        if count and (held + size > _BYTES or count == _FILES):
+        if count and (held + size > BYTES or count == _FILES):
             group, held, count = group + 1, 0, 0
         groups.append(group)
         held, count = held + size, count + 1

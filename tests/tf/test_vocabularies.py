@@ -1,0 +1,139 @@
+"""Vocabularies of many columns in one analyzer: byte for byte those that TFT makes one by one."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value
+from tensorflow_transform.tf_metadata import schema_utils
+
+from components.transform.analysis import analyze
+from tests.field.tables import write_examples
+from trainer_module.inputs import vocabularies
+from trainer_module.inputs.raw_columns import texts_of
+from trainer_module.inputs.vocabularies import Wanted, find_vocabularies
+
+ODD = [
+    b"\xff\xfe",
+    b"\xc3(",
+    "größe".encode(),
+    b"a\nb",
+    b"c\r",
+    b"\r\n",
+    b"",
+    b" ",
+    b"a",
+    b"A",
+    b"\0",
+    b"a\0",
+]
+LENGTHS = {
+    "odd": None,
+    "cut": None,
+    "list": 3,
+    "left": None,
+    "right": 2,
+    "rare": None,
+    "none": None,
+    "dense": None,
+}
+WANTED = (
+    Wanted("odd", 100), Wanted("cut", 5), Wanted("list", 7), Wanted("shared", 4), Wanted("rare", 9, 3),
+    Wanted("none", 3), Wanted("dense", 1000),
+)  # fmt: skip
+# Left and right share one.
+PLACES = {"odd": 0, "cut": 1, "list": 2, "left": 3, "right": 3, "rare": 4, "none": 5, "dense": 6}
+OWNERS = [PLACES[name] for name, length in LENGTHS.items() for _ in range(length or 1)]
+
+
+def make_row(row: int) -> dict[str, list[Any]]:
+    return {
+        "odd": [ODD[row % len(ODD)]],
+        # As many of each: the limit is reached among equals.
+        "cut": [b"t%d" % (row % 8)],
+        "list": [b"v%d" % (row % each) for each in range(2, 2 + row % 5)],
+        "left": [b"x%d" % (row % 3)] if row % 2 else [],
+        "right": [b"x%d" % (row % 5), b"y"],
+        "rare": [b"w%d" % (row * row % 31)],
+        "none": [],
+        "dense": [b"%d" % (row * 7 % 50)],
+    }
+
+
+def both(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids by this analyzer's files; TFT's lie beside them."""
+    texts = texts_of([inputs[name] for name in LENGTHS], [*LENGTHS.values()])
+    ids = {}
+    for place, (wanted, file) in enumerate(zip(WANTED, find_vocabularies(texts, OWNERS, WANTED))):
+        columns = [column for column, owner in enumerate(OWNERS) if owner == place]
+        mine = tf.gather(texts, columns, axis=1)
+        ids[wanted.name] = tft.apply_vocabulary(mine, file, num_oov_buckets=2)
+        tft.vocabulary(
+            tf.reshape(mine, [-1]),
+            top_k=wanted.size,
+            frequency_threshold=wanted.min_count,
+            vocab_filename=f"tft_{wanted.name}",
+        )
+    return ids
+
+
+class _Steps(beam.pipeline.PipelineVisitor):  # type: ignore[misc]  # Beam is untyped
+    """Counts Beam's steps by the analyzer that they are of."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def visit_transform(self, node: Any) -> None:
+        for kind in ("ptransform", "vocabulary"):
+            self.counts[kind] += f"[{kind}" in node.full_label
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[tft.TFTransformOutput, Counter[str]]:
+    directory = tmp_path_factory.mktemp("vocabularies")
+    rows = [make_row(row) for row in range(240)]
+    files = [
+        path
+        for number, part in enumerate((rows[:100], rows[100:], []))
+        for path in write_examples(directory / f"{number}.gz", part)
+    ]
+    spec: dict[str, Any] = {name: tf.io.VarLenFeature(tf.string) for name in LENGTHS}
+    spec["dense"] = tf.io.FixedLenFeature([1], tf.string)
+    schema, steps = schema_utils.schema_from_feature_spec(spec), _Steps()
+    with beam.Pipeline() as pipeline:
+        analyze(pipeline, files, schema, both, str(directory / "graph"), str(directory / "temporary"))
+        pipeline.visit(steps)
+    return tft.TFTransformOutput(str(directory / "graph")), steps.counts
+
+
+@pytest.mark.parametrize("name", [wanted.name for wanted in WANTED])
+def test_a_vocabulary_is_byte_for_byte_that_of_tft(
+    made: tuple[tft.TFTransformOutput, Counter[str]], name: str
+) -> None:
+    output, _ = made
+    ours, theirs = (Path(output.vocabulary_file_by_name(file)) for file in (name, f"tft_{name}"))
+    assert ours.name == name and ours.read_bytes() == theirs.read_bytes()
+    assert output.vocabulary_size_by_name(name) == output.vocabulary_size_by_name(f"tft_{name}")
+
+
+def test_the_empty_text_and_line_ends_are_no_terms_and_bytes_that_are_no_text_are(
+    made: tuple[tft.TFTransformOutput, Counter[str]],
+) -> None:
+    output, _ = made
+    terms = Path(output.vocabulary_file_by_name("odd")).read_bytes().split(b"\n")[:-1]
+    assert set(terms) == {term for term in ODD if term and b"\n" not in term and b"\r" not in term}
+    assert output.vocabulary_by_name("none") == [get_empy_vocabulary_dummy_value(tf.string)[1]]
+    assert output.vocabulary_by_name("none")[0] == vocabularies._EMPTY
+
+
+def test_a_vocabulary_more_is_few_steps_of_beam(
+    made: tuple[tft.TFTransformOutput, Counter[str]],
+) -> None:
+    """A table of 500 columns spent minutes in the construction of Beam's graph."""
+    _, steps = made
+    assert steps["ptransform"] < 6 * len(WANTED) < 40 * len(WANTED) < steps["vocabulary"], steps
