@@ -206,9 +206,11 @@ def _is_whole(version: Path) -> bool:
 
 
 def _is_damaged(version: Version) -> bool:
-    """Whether its files are not those that were pushed, as far as its `RELEASE` says."""
+    """Whether its files are not those that were pushed, as far as its `RELEASE` says; one that says nothing is damaged."""
     pushed = version.notes.get("identity")
-    return isinstance(pushed, str) and pushed != identity(version.path)
+    if isinstance(pushed, str):
+        return pushed != identity(version.path)
+    return not version.notes and (version.path / RELEASE).exists()
 
 
 def _notes(version: Path) -> Mapping[str, Any]:

@@ -204,6 +204,16 @@ def check_place(workspace: Workspace) -> None:
             f"--workdir {workspace.root.parent} is a URL, and runs on this machine need a directory of it: give one; a "
             "bucket can be mounted."
         )
+    try:
+        os.lstat(workspace.root)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        # A name that is too long, a NUL, a loop of links, a directory that may not be entered.
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(
+            f"--workdir {str(workspace.root.parent)[:500]} cannot be used ({reason}): choose another."
+        ) from error
     there = next(path for path in (workspace.root, *workspace.root.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ConfigurationError(f"--workdir {workspace.root.parent} cannot be written: choose another.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.example_gen.reading.groups import _BYTES, _FILES, _group_sizes
+from components.example_gen.reading.groups import _FILES, BYTES, _group_sizes
 
 
 @pytest.mark.parametrize(
@@ -11,9 +11,9 @@ from components.example_gen.reading.groups import _BYTES, _FILES, _group_sizes
         ([], []),
         ([5], [0]),
         ([5, 5, 5], [0, 0, 0]),
-        ([5, _BYTES, 5, 5], [0, 1, 2, 2]),
-        ([_BYTES + 1, _BYTES + 1], [0, 1]),
-        ([_BYTES // 2, _BYTES // 2, 1], [0, 0, 1]),
+        ([5, BYTES, 5, 5], [0, 1, 2, 2]),
+        ([BYTES + 1, BYTES + 1], [0, 1]),
+        ([BYTES // 2, BYTES // 2, 1], [0, 0, 1]),
     ],
 )
 def test_neighbours_share_until_they_are_a_block_of_a_large_file(
