@@ -1,9 +1,11 @@
-"""How do seconds and memory grow with the rows?
+"""How do seconds and memory grow with the rows, and with columns, files and spans?
 
 The whole graph on 1, 10 and 100 times the taxi table (`synthetic_taxi`), two epochs, with a training cache
 of 8 MiB: from 10 times the rows on, the training spills to disk. Then the same with two Beam processes, and
 the training alone, as its memory is of interest by itself: on what Transform left, and on four times as many
 rows. Peak RSS is of the largest process. Forty minutes on two cores.
+
+Then tables of many columns to Transform's end, and of many small files and spans to ExampleGen's (`many`): ten minutes.
 """
 
 import json
@@ -13,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import many
 from benchmarks.end_to_end import taxi_dataset, taxi_directory
 from benchmarks.measurement import OURS, ROOT, Question, Row
 from benchmarks.synthetic_taxi import write_table
@@ -20,9 +23,22 @@ from benchmarks.synthetic_taxi import write_table
 NODES = ("ExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator")
 TWO_PROCESSES = ", two Beam processes"
 _CASES = ("1", "10", f"10{TWO_PROCESSES}", "100", f"100{TWO_PROCESSES}")
+COUNTS = {
+    "columns": ("Transform", (125, 500, 2000), {500: 60}),
+    "files": ("ExampleGen", (500, 2000), {2000: 10}),
+    "spans": ("ExampleGen", (100, 400), {400: 30}),
+}
+"""What there are many of → the step to whose end it is run, how many, and within how many seconds."""
+_COUNTED = tuple(f"{count} {what}" for what, (_, counts, _) in COUNTS.items() for count in counts)
+
+
+def _most_mib(count: int, what: str) -> float | None:
+    return 1.2e9 / 2**20 if (count, what) == (500, "columns") else None
+
+
 QUESTION = Question(
     "growth",
-    _CASES,
+    (*_CASES, *_COUNTED),
     tuple(
         Row(f"{case} × the rows: {what}", case, metric, unit, absolute=True)
         for case in _CASES
@@ -31,6 +47,15 @@ QUESTION = Question(
             ("peak memory of the run", "peak_mib", "MiB"),
             ("peak memory of the training alone", "training_mib", "MiB"),
             ("the same with every shard four times", "training_4_mib", "MiB"),
+        )
+    )
+    + tuple(
+        Row(f"{count} {what}: {work}", f"{count} {what}", metric, unit, bound, absolute=True)
+        for what, (node, counts, bounds) in COUNTS.items()
+        for count in counts
+        for work, metric, unit, bound in (
+            (f"to {node}'s end" if what == "columns" else node, "counted", "s", bounds.get(count)),
+            (f"peak memory to {node}'s end", "peak_mib", "MiB", _most_mib(count, what)),
         )
     ),
     sides=(OURS,),
@@ -42,6 +67,8 @@ _SETTINGS = ("training.epochs=2", "gates.auc.min=0.5", "training.cache_mib=8")
 def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
     """Seconds by node and of the whole run, rows, and the peaks of memory."""
     del number, side
+    if case in _COUNTED:
+        return _measure_many(case, work)
     times = int(case.removesuffix(TWO_PROCESSES))
     dataset = _dataset(times, work)
     directory = work / "growth" / case.replace(", ", "-").replace(" ", "-")
@@ -61,6 +88,24 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
         "training_mib": _train(dataset, directory, examples),
         "training_4_mib": _train(dataset, directory, _four_times(examples, directory / "four-times")),
     }
+
+
+def _measure_many(case: str, work: Path) -> dict[str, float]:
+    """Seconds of each node, of what is judged, and of the processors; and the peak of memory."""
+    directory = work / "growth" / case.replace(" ", "-")
+    dataset, what = many.make_table(directory, case), case.split()[1]
+    node, _, _ = COUNTS[what]
+    before = os.times()
+    peak = _run(
+        *("local_runner.py", "--dataset", str(dataset), "--workdir", str(directory / "runs"), "--to", node),
+        settings=[],
+    )
+    after = os.times()
+    summary = json.loads((directory / "runs" / "many" / "run_summary.json").read_text())
+    seconds = {each["id"]: each["seconds"] for each in summary["nodes"] if each["id"] in NODES}
+    processors = sum(after[2:4]) - sum(before[2:4])
+    counted = summary["wall_seconds"] if what == "columns" else seconds[node]
+    return {**seconds, "counted": counted, "processor_seconds": processors, "peak_mib": peak}
 
 
 def _train(dataset: Path, directory: Path, examples: Path) -> float:

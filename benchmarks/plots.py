@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth import NODES, TWO_PROCESSES
+from benchmarks.growth import COUNTS, NODES, TWO_PROCESSES
 from benchmarks.measurement import OURS, Question, Sample
 
 
@@ -46,7 +46,11 @@ def plot(
     if not found:
         return
     if question.name == "growth":
-        _plot_growth(found, results)
+        # A call may have had time for some cases only.
+        if of_rows := [sample for sample in found if "rows" in sample.values]:
+            _plot_growth(of_rows, results)
+        if of_counts := [sample for sample in found if "counted" in sample.values]:
+            _plot_counts(of_counts, results)
         return
     shown = [line for line in lines if line["question"] == question.name]
     if not shown:
@@ -100,4 +104,27 @@ def _plot_growth(samples: Sequence[Sample], results: Path) -> None:
     memory.set_ylim(bottom=0)
     figure.tight_layout()
     figure.savefig(results / "growth.svg")
+    pyplot.close(figure)
+
+
+def _plot_counts(samples: Sequence[Sample], results: Path) -> None:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, len(COUNTS), figsize=(3.6 * len(COUNTS), 5), squeeze=False)
+    for (seconds, memory), what in zip(axes.T, COUNTS):
+        measured = sorted((int(s.case.split()[0]), s.values) for s in samples if s.case.endswith(f" {what}"))
+        counts = [count for count, _ in measured]
+        for node in NODES:
+            if values := [of_count[node] for _, of_count in measured if node in of_count]:
+                seconds.plot(counts, values, "o-", label=node)
+        memory.plot(counts, [of_count["peak_mib"] for _, of_count in measured], "o-")
+        for axis, title in ((seconds, "seconds"), (memory, "peak RSS, MiB")):
+            axis.set_xlabel(what)
+            axis.set_title(title, fontsize=9)
+            axis.set_xlim(left=0)
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+        seconds.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(results / "growth-counts.svg")
     pyplot.close(figure)
