@@ -46,8 +46,11 @@ def plot(
     if not found:
         return
     if question.name == "growth":
-        _plot_growth([sample for sample in found if "rows" in sample.values], results)
-        _plot_counts([sample for sample in found if "counted" in sample.values], results)
+        # A call may have had time for some cases only.
+        if of_rows := [sample for sample in found if "rows" in sample.values]:
+            _plot_growth(of_rows, results)
+        if of_counts := [sample for sample in found if "counted" in sample.values]:
+            _plot_counts(of_counts, results)
         return
     shown = [line for line in lines if line["question"] == question.name]
     if not shown:

@@ -284,6 +284,6 @@ def test_a_damaged_schema_is_named_before_any_step_runs(
 
 
 def test_a_profiles_name_with_a_line_break_adds_nothing_to_the_pipelines_file() -> None:
-    loaded = SimpleNamespace(name="taxi", profile="x\nroot: injected\u2028more: injected")
-    text = compile._to_yaml(loaded, {"root": "own"}, {}, {})  # type: ignore[arg-type]
+    named = ["# Description: with the profile x\nroot: injected\u2028more: injected"]
+    text = compile._to_yaml(named, {"root": "own"}, {}, {})
     assert list(yaml.safe_load_all(text)) == [{"root": "own"}, {}]
