@@ -25,7 +25,7 @@ from components.processes.number import count_processes
 from components.statistics_gen.accumulation import Accumulation, ReadFiles
 
 _LEAST = 6 << 20
-"""Bytes of examples that a further process is worth: some 100,000 taxi rows, of three seconds."""
+"""Bytes of examples that a further process is worth: some 100,000 taxi rows, three seconds of work."""
 
 
 class Executor(BaseBeamExecutor):
