@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,7 @@ def compile_pipeline(config: Config, *, scores: bool = False) -> str:
     spec = specification.complete(compiled, config, parameters, _code_versions(compiled, config))
     platform = pods.platform(config, kubeflow, scores=scores)
     lint.check(spec, platform, kubeflow.release, [str(ROOT), str(project.ROOT), sys.prefix])
-    does = "Predicts with the live model of" if scores else "Trains, evaluates and pushes a model on"
-    header = [
-        f"# Name: {pipeline_name(config, scores=scores)}",
-        f"# Description: {does} {config.name}, with the profile {config.profile}.",
-    ]
-    return _to_yaml(header, spec, platform, parameters)
+    return _to_yaml(config, spec, platform, parameters, scores)
 
 
 def check_output(output: Path) -> None:
@@ -179,14 +174,20 @@ def _code_versions(compiled: Mapping[str, Any], config: Config) -> dict[str, str
 
 
 def _to_yaml(
-    named: Sequence[str], spec: dict[str, Any], platform: dict[str, Any], parameters: Mapping[str, Any]
+    config: Config,
+    spec: dict[str, Any],
+    platform: dict[str, Any],
+    parameters: Mapping[str, Any],
+    scores: bool = False,
 ) -> str:
     import yaml
 
+    does = "Predicts with the live model of" if scores else "Trains, evaluates and pushes a model on"
     # The KFP SDK and UI read name, description and inputs from these comments.
     header = [
         "# PIPELINE DEFINITION",
-        *named,
+        f"# Name: {pipeline_name(config, scores=scores)}",
+        f"# Description: {does} {config.name}, with the profile {config.profile}.",
         "# Inputs:",
         *(f"#    {name}: str [Default: {value['defaultValue']!r}]" for name, value in parameters.items()),
     ]

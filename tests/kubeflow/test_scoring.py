@@ -46,6 +46,11 @@ def test_it_is_one_step_that_mounts_what_it_reads_and_writes(package: Path) -> N
     task, executors = spec["root"]["dag"]["tasks"]["Scorer"], spec["deploymentSpec"]["executors"]
     assert "cachingOptions" not in task and task["retryPolicy"]["maxRetryCount"] == 1
     assert executors["Scorer_executor"]["container"]["resources"]["resourceMemoryLimit"] == "6Gi"
+    made = spec["components"]["Scorer"]["outputDefinitions"]["artifacts"]
+    assert {key: output["artifactType"]["schemaTitle"] for key, output in made.items()} == {
+        "summary": "system.Markdown",
+        "rejected": "system.Dataset",
+    }
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert {name: [mount["constant"] for mount in pod["pvcMount"]] for name, pod in pods.items()} == {
         "Scorer_executor": ["data", "models"]
@@ -66,7 +71,6 @@ def test_a_table_is_predicted_by_the_live_model_and_its_rejects_and_summary_are_
     logs = list((site.directory / "volumes" / "data" / "requests").glob("*.tfrecord.gz"))
     assert len(logs) == 2
 
-    assert (outputs["summary"].schema, outputs["rejected"].schema) == ("system.Markdown", "system.Dataset")
     summary = cluster.store.directory(outputs["summary"].uri).read_text()
     assert "| rows predicted | 299 |" in summary and f"| model version | {live} |" in summary
     assert outputs["summary"].metadata["rows"] == 299
