@@ -123,7 +123,6 @@ def test_its_model_is_trained_and_pushed(first_run: Run, orders: Installed) -> N
 def test_its_tests_pass_and_its_notebook_goes_on_from_the_run(first_run: Run, orders: Installed) -> None:
     said = orders.ask("-c", TRY_OUT, below="notebooks")
     assert f"rows {ROWS} epochs 1\nruns 2" in said
-    assert "Transform         cached" in said
 
 
 def test_both_runners_read_its_profiles(orders: Installed) -> None:

@@ -102,8 +102,8 @@ def test_a_pipeline_that_something_keeps_from_running_leaves_no_directory(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     try:
         try:
-            with beam.Pipeline():
-                assert list(tmp_path.iterdir())
+            with beam.Pipeline() as pipeline:
+                assert list(tmp_path.iterdir()) == [Path(pipeline.local_tempdir)]
                 raise KeyboardInterrupt
         except KeyboardInterrupt as interrupt:
             raise RuntimeError("TFX says so of a step") from interrupt
