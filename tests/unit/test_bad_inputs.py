@@ -4,7 +4,6 @@ import datetime
 import json
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
