@@ -72,6 +72,15 @@ def both(request: pytest.FixtureRequest, vocabulary: str) -> tuple[Any, Any]:
     return archive_of(vocabulary, repeats=request.param).endpoints, indexed.endpoints
 
 
+FEW_PROBES: dict[str, Any] = {"index": "inverted_file", "cells": 30, "probes": 5}
+
+
+@pytest.fixture(scope="module")
+def poor(vocabulary: str) -> Any:
+    """Of an index that loses items."""
+    return archive_of(vocabulary, **FEW_PROBES).endpoints
+
+
 HISTORIES = [["i1", "i19", "i1"], ["i3", "i800", ""], ["", "", ""], ["never heard of", "i77", "i5"]]
 
 
@@ -163,9 +172,10 @@ def test_k_holds_with_the_index(both: tuple[Any, Any], k: int) -> None:
     ]
 
 
-def test_the_evaluator_is_told_what_the_index_loses_and_judges_what_is_served(vocabulary: str) -> None:
+def test_the_evaluator_is_told_what_the_index_loses_and_judges_what_is_served(
+    vocabulary: str, poor: Any
+) -> None:
     exact = archive_of(vocabulary).endpoints
-    poor = archive_of(vocabulary, index="inverted_file", cells=30, probes=5).endpoints
     history = ["i3", "i800", "i41"]
     asked = {"items": tf.constant([history]), "times": tf.constant([[0, DAY, 2 * DAY]], tf.int64)}
     rest = {"exclude": tf.constant([[""]]), "among": tf.constant([], tf.string), "k": tf.constant(K_MAX)}
@@ -189,7 +199,7 @@ STAGE = SecondStage(candidates=120, hidden=(8,))
 
 
 def staged(vocabulary: str, find: list[Any] | None = None, **options: Any) -> Any:
-    """Endpoints of a model with a second stage of its own opinion."""
+    """A model with a second stage of its own opinion."""
     made = make_network(second_stage=STAGE, **options)
 
     def fit(network: Any, found: Any) -> Any:
@@ -197,14 +207,15 @@ def staged(vocabulary: str, find: list[Any] | None = None, **options: Any) -> An
             find.append(found)
         return make_stage(network, settings=STAGE)
 
-    return export._archive(made, made._log, vocabulary, ITEMS, fit).endpoints
+    return export._archive(made, made._log, vocabulary, ITEMS, fit)
 
 
 def test_a_second_stage_orders_what_an_index_finds_as_it_orders_what_scoring_all_finds(
     vocabulary: str,
 ) -> None:
     """An index of which every cell is read finds all: then each answer is the one without an index."""
-    exact, indexed = staged(vocabulary), staged(vocabulary, index="inverted_file", cells=30, probes=900)
+    every = {"index": "inverted_file", "cells": 30, "probes": 900}
+    exact, indexed = (staged(vocabulary, **options).endpoints for options in ({}, every))
     exclude = [["i1", "i5"], [""] * 2, [""] * 2, ["i77", ""]]
     for changed in ({}, {"exclude": exclude}, {"among": ["i1", "i5", "i30", "i800"]}):
         ours, theirs = (endpoints["recommend"](request(**changed)) for endpoints in (indexed, exact))
@@ -228,9 +239,9 @@ def test_a_second_stage_orders_what_an_index_finds_as_it_orders_what_scoring_all
     )
 
 
-def test_of_a_second_stage_the_evaluator_judges_what_the_index_serves(vocabulary: str) -> None:
-    poor, options = [], {"index": "inverted_file", "cells": 30, "probes": 5}
-    endpoints, plain = staged(vocabulary, poor, **options), archive_of(vocabulary, **options).endpoints
+def test_of_a_second_stage_the_evaluator_judges_what_the_index_serves(vocabulary: str, poor: Any) -> None:
+    finds: list[Any] = []
+    endpoints = staged(vocabulary, finds, **FEW_PROBES).endpoints
     history = ["i3", "i800", "i41"]
     targets = NAMES[60:260]
     judged = tf.constant([example([*history, *targets], 3)])
@@ -245,18 +256,18 @@ def test_of_a_second_stage_the_evaluator_judges_what_the_index_serves(vocabulary
         name: served.index(name) + 1 for name in targets if name in served
     }
     # What the index loses is retrieval's business: a second stage has no part in it.
-    without = plain[RANKS](judged)
+    without = poor[RANKS](judged)
     np.testing.assert_allclose(answer[INDEX_RECALL], without[INDEX_RECALL])
     assert 0 < answer[INDEX_RECALL].numpy()[0] < 1
     assert answer[FIRST_STAGE_RANKS].numpy().tolist() == without[RANKS].numpy().tolist()
     # It was trained on the candidates that are served.
-    (find,) = poor
+    (find,) = finds
     found = find((tf.constant([[3, 800, 41]]), asked["times"]), STAGE.candidates)
     assert {f"i{number}" for number in found.items.numpy()[0, :120]} >= set(served)
 
 
-def test_a_saved_model_answers_by_its_index(vocabulary: str, tmp_path: Path) -> None:
-    archive = archive_of(vocabulary, index="inverted_file", cells=30, probes=12)
+def test_a_saved_model_answers_by_its_index_and_its_second_stage(vocabulary: str, tmp_path: Path) -> None:
+    archive = staged(vocabulary, index="inverted_file", cells=30, probes=12)
     asked = {name: archive.endpoints[name] for name in ("recommend", "serving_default")}
     tf.saved_model.save(archive, str(tmp_path / "model"), signatures=asked)
     loaded = tf.saved_model.load(str(tmp_path / "model")).signatures

@@ -1,5 +1,6 @@
 """A second stage: what it learns from, what it knows, and that the order which is judged is the one that is served."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -303,14 +304,15 @@ def test_it_learns_what_retrieval_does_not_know_and_its_export_scores_as_it_did_
     for _ in range(60):
         items = random.integers(0, ITEMS, 5)
         rows.append(([*items, items[4], items[4]], [1, 2, 3, 4, 5, 6, 7], 5))
+    settings = SecondStage(
+        candidates=20, hidden=(16,), networks=2, negatives=8, epochs=8, batch_size=8, learning_rate=0.02
+    )
     network = make_network()
+    network._model = replace(network._model, second_stage=settings)
     catalogue = network.freeze()
     biases = network.items.biases(tf.range(ITEMS)).numpy()
     index = InvertedFile(catalogue.numpy(), biases, network.items.available, cells=5)
     files = write_sequences(tmp_path / "train", rows)
-    settings = SecondStage(
-        candidates=20, hidden=(16,), negatives=8, epochs=8, batch_size=8, learning_rate=0.02
-    )
     find = Search(network, catalogue, index).find
     stage = fitting.fit_stage(settings, network, network._log, files, 1, find)
     items, times = (tf.constant([[5, 9, 11, 20]]), tf.constant([[1, 2, 3, 4]], tf.int64) * DAY)
@@ -324,3 +326,7 @@ def test_it_learns_what_retrieval_does_not_know_and_its_export_scores_as_it_did_
     pair = stage.describe(moment, chosen.items, chosen.first)
     again = fitting._pair(network, chosen.items, moment.vectors, pair.log_chance, pair.numbers)
     np.testing.assert_allclose(stage.combine(stage(again)), chosen.second, atol=1e-5)
+    # Each network has learned something of its own, and the mean of them is served.
+    apart = [each.numpy() for each in stage.by_network(pair)]
+    assert len(apart) == settings.networks == 2 and np.abs(apart[0] - apart[1]).max() > 1e-3
+    np.testing.assert_allclose(np.mean(apart, axis=0), stage(pair), atol=1e-5)
