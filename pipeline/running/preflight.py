@@ -206,10 +206,10 @@ def check_place(workspace: Workspace) -> None:
         )
     try:
         os.lstat(workspace.root)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        # A name that is too long, a NUL, a loop of links, a directory that may not be entered.
+        # A name that is too long, a NUL, a loop of links.
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"--workdir {str(workspace.root.parent)[:500]} cannot be used ({reason}): choose another."

@@ -4,6 +4,7 @@ import datetime
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -283,6 +284,6 @@ def test_a_damaged_schema_is_named_before_any_step_runs(
 
 
 def test_a_profiles_name_with_a_line_break_adds_nothing_to_the_pipelines_file() -> None:
-    named = ["# Description: with the profile x\nroot: injected\u2028more: injected"]
-    text = compile._to_yaml(named, {"root": "own"}, {}, {})
+    loaded = SimpleNamespace(name="taxi", profile="x\nroot: injected\u2028more: injected")
+    text = compile._to_yaml(loaded, {"root": "own"}, {}, {})  # type: ignore[arg-type]
     assert list(yaml.safe_load_all(text)) == [{"root": "own"}, {}]

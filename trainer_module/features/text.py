@@ -111,7 +111,7 @@ def _ids_of(features: Sequence[Text], words: Sequence[Any]) -> list[Any]:
             tf.concat([words[place] for place in listed], axis=1),
             [owner for owner, place in enumerate(listed) for _ in range(features[place].max_length)],
             [
-                Wanted(feature.vocabulary, feature.size, feature.min_count)
+                Wanted(request_name(feature.name), feature.size, feature.min_count)
                 for feature in features
                 if feature.size
             ],
