@@ -116,10 +116,10 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             asked.is_held = True
             log_traceback()
             remove_abandoned(error)
-            interrupted = is_interruption(error)
-            ended = dataclasses.replace(
-                begun, error=explain(error), interrupted=interrupted, drift=drift_of(error)
-            )
+            # Beam makes a RuntimeError of an interruption that comes while it calls one of its functions.
+            interrupted = asked.is_set() or is_interruption(error)
+            said = explain(KeyboardInterrupt() if interrupted else error)
+            ended = dataclasses.replace(begun, error=said, interrupted=interrupted, drift=drift_of(error))
             if interrupted:
                 ended = dataclasses.replace(ended, stop_signal=asked.signal)
         finally:
