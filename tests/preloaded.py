@@ -53,7 +53,7 @@ class PreloadedProcess:
 def start(
     command: Command, *, cwd: Path, output: Path, error: Path, env: Mapping[str, str] | None = None
 ) -> PreloadedProcess:
-    """Starts `python SCRIPT …` or `python -m MODULE …`.
+    """Starts `python SCRIPT …`, `python -m MODULE …` or `python -c CODE …`.
 
     Args:
         command: Its first part is this environment's Python under any name; options of Python's are not known here.
@@ -63,6 +63,8 @@ def start(
         env: Its whole environment; that of this process if left out.
     """
     _, *arguments = map(str, command)
+    for stream in (output, error):
+        stream.touch()
     given = dict(os.environ if env is None else env)
     process = _server().Process(target=_become, args=(arguments, str(cwd), [str(output), str(error)], given))
     process.start()
@@ -105,14 +107,17 @@ def _become(arguments: list[str], cwd: str, streams: list[str], environment: dic
     for name in [name for name in sys.modules if name.split(".")[0] == __package__.split(".")[0]]:
         del sys.modules[name]
     installed = [path for path in sys.path if path.startswith((sys.prefix, sys.base_prefix))]
-    module = arguments[0] == "-m"
-    sys.argv = arguments[1:] if module else arguments
-    first = cwd if module else str(Path(arguments[0]).resolve().parent)
+    how = arguments[0] if arguments[0] in ("-m", "-c") else ""
+    sys.argv = arguments[1:] if how == "-m" else arguments
+    first = cwd if how else str(Path(arguments[0]).resolve().parent)
     given = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [first, *given, *(path for path in installed if path not in given)]
     status: object = 0
     try:
-        if module:
+        if how == "-c":
+            sys.argv, code = ["-c", *arguments[2:]], arguments[1]
+            exec(code, {"__name__": "__main__"})
+        elif how:
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(sys.argv[0], run_name="__main__")

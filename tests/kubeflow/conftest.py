@@ -171,6 +171,7 @@ root:
   inputDefinitions:
     parameters:
       data_directory: {parameterType: STRING}
+      model_version: {parameterType: STRING}
 ---
 platforms: {kubernetes: {deploymentSpec: {executors: {}}}}
 """

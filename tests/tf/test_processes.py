@@ -45,7 +45,7 @@ def workers_first() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(division, "_Division", WorkersFirst)
         # Otherwise small files are one part.
-        patch.setattr(groups, "_BYTES", 1)
+        patch.setattr(groups, "BYTES", 1)
         yield
     division.end_zygote()
 

@@ -99,27 +99,26 @@ class Text(Feature):
 def _ids_of(features: Sequence[Text], words: Sequence[Any]) -> list[Any]:
     """int64 of the shape of each of `words`, string [batch, max_length] with empty texts behind the last word."""
     import tensorflow as tf
-    import tensorflow_transform as tft
 
-    from trainer_module.inputs.vocabularies import Wanted, find_vocabularies
+    from trainer_module.inputs.vocabularies import look_up
 
     listed = [place for place, feature in enumerate(features) if feature.size is not None]
     known = {}
     if listed:
         # What is counted is what is read: neither empty places nor words behind the last that is read.
-        found = find_vocabularies(
-            tf.concat([words[place] for place in listed], axis=1),
-            [owner for owner, place in enumerate(listed) for _ in range(features[place].max_length)],
-            [
-                Wanted(request_name(feature.name), feature.size, feature.min_count)
-                for feature in features
-                if feature.size
-            ],
+        found = look_up(
+            [words[place] for place in listed],
+            range(len(listed)),
+            [_wanted(features[place]) for place in listed],
         )
         known = dict(zip(listed, found))
     return [
-        tft.apply_vocabulary(some, known[place], num_oov_buckets=feature.oov_buckets)
-        if place in known
-        else tf.strings.to_hash_bucket_fast(some, feature.hash_buckets)
+        known[place] if place in known else tf.strings.to_hash_bucket_fast(some, feature.hash_buckets)
         for place, (feature, some) in enumerate(zip(features, words))
     ]
+
+
+def _wanted(feature: Text) -> Any:
+    from trainer_module.inputs.vocabularies import Wanted
+
+    return Wanted(request_name(feature.name), feature.size or 0, feature.min_count, feature.oov_buckets)

@@ -44,27 +44,19 @@ class Vocabulary(Category):
     @classmethod
     def transform(cls, features: Sequence["Vocabulary"], columns: Sequence[Any]) -> Any:
         import tensorflow as tf
-        import tensorflow_transform as tft
 
         from trainer_module.inputs.raw_columns import texts_of, with_missing
-        from trainer_module.inputs.vocabularies import Wanted, find_vocabularies
+        from trainer_module.inputs.vocabularies import Wanted, look_up
 
         widths = [feature.width for feature in features]
         texts = texts_of(columns, [feature.length for feature in features])
-        terms = escape(texts)
         own = [feature for feature in features if not feature.share]
         places = {feature.name: place for place, feature in enumerate(own)}
-        found = find_vocabularies(
-            terms,
-            [places[feature.share or feature.name] for feature in features for _ in range(feature.width)],
-            [Wanted(feature.vocabulary, feature.size) for feature in own],
+        ids = look_up(
+            tf.split(escape(texts), widths, axis=1),
+            [places[feature.share or feature.name] for feature in features],
+            [Wanted(each.vocabulary, each.size, oov_buckets=each.oov_buckets) for each in own],
         )
-        ids = [
-            tft.apply_vocabulary(
-                part, found[places[feature.share or feature.name]], num_oov_buckets=feature.oov_buckets
-            )
-            for feature, part in zip(features, tf.split(terms, widths, axis=1))
-        ]
         return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
