@@ -37,6 +37,7 @@ arguments = SimpleNamespace(
     eval_files=[f"{data}/transformed_examples/Split-eval/*"],
     transform_graph_path=f"{data}/transform_graph",
     base_model=None,
+    hyperparameters=None,
     serving_model_dir=f"{here}/out/Format-Serving",
     model_run_dir=f"{here}/out/run",
     custom_config={
