@@ -10,8 +10,8 @@ import numpy as np
 
 ROWS = 6000
 """Of a table of many columns."""
-_SMALL = 8
-"""Rows of each of many files, and of many spans."""
+_OF_A_FILE, _OF_A_SPAN = 8, 60
+"""Rows of each of many files, and of many spans: each of the latter needs some in both splits."""
 _FIRST_DAY = date(2024, 1, 1)
 
 
@@ -40,14 +40,16 @@ def write_columns(directory: Path, count: int) -> Path:
 def write_files(directory: Path, count: int) -> Path:
     """A table in `count` small files; returns the dataset file."""
     for number in range(count):
-        _write(directory / "data" / f"{number:05d}.csv", _small(number))
+        _write(directory / "data" / f"{number:05d}.csv", _small(number, _OF_A_FILE))
     return _describe(directory, 'path = "data"', _SMALL_FEATURES)
 
 
 def write_spans(directory: Path, count: int) -> Path:
     """A table in `count` small days, all in the window; returns the dataset file."""
     for number in range(count):
-        _write(directory / "data" / f"{_FIRST_DAY + timedelta(number)}" / "rows.csv", _small(number))
+        _write(
+            directory / "data" / f"{_FIRST_DAY + timedelta(number)}" / "rows.csv", _small(number, _OF_A_SPAN)
+        )
     window = f'path = "data"\npattern = "{{YYYY}}-{{MM}}-{{DD}}/*.csv"\n[window]\nspans = {count}'
     return _describe(directory, window, _SMALL_FEATURES)
 
@@ -55,12 +57,12 @@ def write_spans(directory: Path, count: int) -> Path:
 _SMALL_FEATURES = ('price = { kind = "numeric" }', 'brand = { kind = "vocabulary", size = 100 }')
 
 
-def _small(seed: int) -> dict[str, Any]:
+def _small(seed: int, rows: int) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     return {
-        "price": draw.gamma(2, 10, _SMALL).round(2),
-        "brand": [f"brand {number}" for number in draw.integers(0, 50, _SMALL)],
-        "label": np.arange(_SMALL) % 2,
+        "price": draw.gamma(2, 10, rows).round(2),
+        "brand": [f"brand {number}" for number in draw.integers(0, 50, rows)],
+        "label": np.arange(rows) % 2,
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -206,3 +207,23 @@ def test_a_refusal_that_cannot_be_recorded_is_still_told(
     warning, error = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: the record is not written") and error == first["error"]
     assert len(shop.listener.bodies) == 2
+
+
+@pytest.mark.parametrize("main", [local_runner.main, retrain.main], ids=["local_runner", "retrain"])
+def test_a_run_that_is_told_to_stop_while_beam_calls_a_function_is_interrupted(
+    shop: Shop, main: Callable[[list[str]], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beam makes a RuntimeError of whatever comes out of a function of a pipeline."""
+
+    def call(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("KeyboardInterrupt [while running 'Transform']") from error
+
+    monkeypatch.setattr(local, "_latest_run", lambda *_: 0)
+    monkeypatch.setattr(local, "_run_graph", call)
+    assert shop.run(main) == 143
+    (record,) = read_runs(workspace_of(str(shop.root / "runs"), "shop"))
+    assert record.interrupted and record.stop_signal == signal.SIGTERM
+    assert record.error == "interrupted; the next run starts where this one stopped."
