@@ -118,6 +118,12 @@ def check_rooms() -> None:
                 raise ConfigurationError(f"{file} has the name of one of the package's own: rename it.")
 
 
+def share_path() -> None:
+    """Has all processes that this one starts import the project's modules too, Beam's own among them, from whatever directory."""
+    if OWN is not None:
+        os.environ["PYTHONPATH"] = python_path(os.environ)
+
+
 def python_path(environment: Mapping[str, str]) -> str:
     """PYTHONPATH for a process that is to import what this one imports."""
     places = [str(ROOT)] if IS_INSTALLED else [str(ROOT), str(PACKAGE)]

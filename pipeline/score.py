@@ -13,7 +13,6 @@ Exit status: 0 done, 1 failed, 2 wrong arguments or configuration, 130 and 143 t
 import argparse
 import contextlib
 import hashlib
-import os
 import signal
 import sys
 import traceback
@@ -39,6 +38,7 @@ from pipeline.engines.watch import following
 from pipeline.running.console import quiet
 from pipeline.running.failure import explain, is_interruption, remove_abandoned
 from pipeline.running.interruption import Asked, interruptible
+from pipeline.scoring_graph import require_table
 from pipeline.workspace import workspace_of
 
 
@@ -79,11 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(loaded: config.Config, options: argparse.Namespace) -> Request:
     asked, beside = loaded.scoring, loaded.dataset_file.parent
-    if loaded.settings.log is not None:
-        raise ConfigurationError(
-            f"{loaded.name} is a behaviour log, and its model recommends: ask its signature `recommend` "
-            "(docs/recommender.md)."
-        )
+    require_table(loaded)
     version, model = find_model(workspace_of(options.workdir, loaded.name).serving, options.version)
     given = _place("input", options.input, asked.input, beside)
     output = _place("output", options.output, asked.output, beside)
@@ -133,9 +129,7 @@ def _run(request: Request, loaded: config.Config, stream: TextIO) -> str:
     from components.scoring.job import predict
 
     shown = _Shown(stream)
-    if project.OWN is not None:
-        # Beam's own processes import the project's modules too, from whatever directory this was started in.
-        os.environ["PYTHONPATH"] = project.python_path(os.environ)
+    project.share_path()
     # The same for the same call: where an earlier one was killed, its job is cancelled first.
     call = hashlib.sha256(f"{request.output} {request.state}".encode()).hexdigest()[:12]
     job = f"{loaded.name}-score-{call}"

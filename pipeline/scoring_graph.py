@@ -19,18 +19,27 @@ def name_of(config: Config) -> str:
     return f"{config.name}-scoring"
 
 
+def require_table(config: Config) -> None:
+    """Refuses a dataset whose rows no model predicts.
+
+    Raises:
+      ConfigurationError: If it is one.
+    """
+    if config.settings.log is not None:
+        raise ConfigurationError(
+            f"{config.name} is a behaviour log, and its model recommends: ask its signature `recommend` "
+            "(docs/recommender.md)."
+        )
+
+
 def run_parameters(config: Config) -> dict[str, dict[str, str]]:
     """The parameters of a run, as `root.inputDefinitions.parameters` of the specification.
 
     Raises:
       ConfigurationError: If the configuration does not say what is predicted, or where to.
     """
+    require_table(config)
     asked = config.scoring
-    if config.settings.log is not None:
-        raise ConfigurationError(
-            f"{config.name} is a behaviour log, and its model recommends: ask its signature `recommend` "
-            "(docs/recommender.md)."
-        )
     for key, path in (("input", asked.input), ("output", asked.output)):
         if not path.startswith("/"):
             raise ConfigurationError(

@@ -9,9 +9,9 @@ import atexit
 import multiprocessing
 import os
 import runpy
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,10 @@ Command = Sequence[str | Path]
 
 
 class PreloadedProcess:
-    """What `subprocess.Popen` starts, as far as tests ask; `returncode` is negative for a signal."""
+    """What `subprocess.Popen` starts, as far as tests ask; a status is negative for a signal."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         self._process = process
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -42,12 +38,9 @@ class PreloadedProcess:
             raise subprocess.TimeoutExpired(f"process {self._process.pid}", timeout or 0)
         return self._process.exitcode
 
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None and self._process.pid is not None:
-            os.kill(self._process.pid, number)
-
     def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+        """Harms nobody after the end."""
+        self._process.kill()
 
 
 def start(
@@ -71,21 +64,17 @@ def start(
     return PreloadedProcess(process)
 
 
-def run(
-    command: Command, *, cwd: Path, scratch: Path, timeout: float, env: Mapping[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """As `subprocess.run` that captures text, by way of files in `scratch`."""
-    output, error = scratch / "stdout", scratch / "stderr"
-    output.unlink(missing_ok=True)
-    error.unlink(missing_ok=True)
-    process = start(command, cwd=cwd, output=output, error=error, env=env)
-    try:
-        status = process.wait(timeout)
-    finally:
-        process.kill()
-    return subprocess.CompletedProcess(
-        list(map(str, command)), status, output.read_text(errors="replace"), error.read_text(errors="replace")
-    )
+def run(command: Command, *, cwd: Path, timeout: float) -> "subprocess.CompletedProcess[str]":
+    """As `subprocess.run` that captures text."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [Path(scratch, name) for name in ("stdout", "stderr")]
+        process = start(command, cwd=cwd, output=files[0], error=files[1])
+        try:
+            status = process.wait(timeout)
+        finally:
+            process.kill()
+        said = [file.read_text(errors="replace") for file in files]
+    return subprocess.CompletedProcess(list(map(str, command)), status, *said)
 
 
 def _server() -> ForkServerContext:

@@ -93,9 +93,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         keep_room(workspace)
         dataclasses.replace(begun, status=RUNNING).write(workspace)
     _keep_gpus_for_the_trainer()
-    if project.OWN is not None:
-        # Beam's own processes import the project's modules too, from whatever directory this run was started in.
-        os.environ["PYTHONPATH"] = project.python_path(os.environ)
+    project.share_path()
     job = f"{config.name}-{begun.run_id}"
     os.environ.update(as_environment([*config.beam.arguments(), f"--job_name={job}"]))
     then = {"Trainer": _start_serving_process} if "ServingCheck" in request.selected else {}

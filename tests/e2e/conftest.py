@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +56,7 @@ class Project:
         return [sys.executable, "local_runner.py", "--dataset", dataset, *arguments]
 
     def execute(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
-        with tempfile.TemporaryDirectory() as scratch:
-            return preloaded.run(command, cwd=self.root, scratch=Path(scratch), timeout=400)
+        return preloaded.run(command, cwd=self.root, timeout=400)
 
     def run(self, dataset: str, *arguments: str) -> Run:
         answer = self.execute(self.command(dataset, *arguments))

@@ -54,6 +54,18 @@ def run(whole: Started, workdir: Path, *arguments: str) -> dict[str, Any]:
     return json.loads((workdir / "taxi" / "run_summary.json").read_text())
 
 
+def stop(command: list[str], shown: str) -> None:
+    """Ends a command by SIGTERM once it has said that its job runs; it must say that the job was cancelled."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if shown in line:
+            break
+    os.kill(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143 and "was cancelled" in said, said
+
+
 @pytest.fixture(scope="module")
 def pushed(whole: Started, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The work directory and the summary of a run."""
@@ -72,16 +84,7 @@ def test_taxi_runs_whole_and_each_of_its_jobs_finishes(
 
 
 def test_an_interrupted_run_leaves_no_job(whole: Started, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(whole, tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout
-    for line in process.stdout:
-        if "Flink job taxi-" in line:
-            break
-    os.kill(process.pid, signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143 and "was cancelled" in said
+    stop(command(whole, tmp_path), "Flink job taxi-")
     assert all(job.has_ended for job in Flink(whole.address).jobs("taxi-"))
 
 
@@ -91,14 +94,7 @@ def test_an_interrupted_prediction_leaves_no_job_and_goes_on(
     table = preflight.find_source(config.load("taxi", "flink"))
     ask = [sys.executable, "-m", "pipeline.score", "--profile", "flink", "--workdir", str(pushed[0]), "--input",
            str(table), "--output", str(tmp_path / "out"), "--set", setting(whole)]  # fmt: skip
-    process = subprocess.Popen(ask, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout
-    for line in process.stdout:
-        if "Flink job taxi-score-" in line:
-            break
-    os.kill(process.pid, signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143 and "was cancelled" in said, said
+    stop(ask, "Flink job taxi-score-")
     assert [job.state for job in Flink(whole.address).jobs("taxi-score-")] == ["CANCELED"]
     done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0 and "15,002 predicted" in done.stdout, done.stdout + done.stderr
