@@ -113,13 +113,14 @@ class _Division:
             self._error = self._error or error
             self._changed.notify_all()
 
-    def put_back(self, place: int, part: Any) -> bool:
-        """Lets another do a part; False where nobody wants it any more."""
+    def put_back(self, place: int, part: Any, why: str) -> None:
+        """Lets another do a part, and says why; does neither where nobody wants it any more."""
         with self._changed:
             if not self._is_closed:
+                # Before: once it waits, another may be done with it, and with the run, at any time.
+                _LOG.warning("a process %s: its part is done again by another", why)
                 self._waiting.append((place, part))
                 self._changed.notify_all()
-            return not self._is_closed
 
     def close(self) -> None:
         """Nothing more is to be done."""
@@ -160,10 +161,10 @@ class _Worker:
                 division.finish(place, answer)
         except Exception as error:
             # What cannot be sent is done here too, and says what is wrong with it.
-            if taken is not None and division.put_back(*taken):
+            if taken is not None:
                 is_killed = isinstance(error, (EOFError, OSError))
                 why = "was killed, perhaps for want of memory" if is_killed else f"failed ({error!r})"
-                _LOG.warning("a process %s: its part is done again by another", why)
+                division.put_back(*taken, why)
         finally:
             with self._lock:
                 self._id = 0
