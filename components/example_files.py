@@ -36,7 +36,32 @@ def read_batches(path: str) -> tf.data.Dataset:
 
     A batch is 8,192 rows, or as many as are 16 MiB if rows are as long as the file's first 256 are in the mean.
     """
-    records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
-    first = [len(record) for record in records.take(_LOOKED_AT).as_numpy_iterator()]
-    row = max(1, sum(first) // max(1, len(first)))
-    return records.batch(max(1, min(_ROWS, _BYTES // row)))
+    compression = _compression(path)
+    return tf.data.TFRecordDataset(path, compression).batch(_rows_of_batch(path, compression))
+
+
+def read_all_batches(files: Sequence[str]) -> tf.data.Dataset:
+    """The same of files that are alike, several at a time.
+
+    Batches are made within a file: when records went one by one through the interleave, counting the labels of 1.5 M
+    rows took a third of a run.
+    """
+    if not files:
+        return tf.data.Dataset.from_tensor_slices(tf.zeros([0, 0], tf.string))
+    compression = _compression(files[0])
+    rows = _rows_of_batch(files[0], compression)
+    return tf.data.Dataset.from_tensor_slices(list(files)).interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression).batch(rows),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _compression(path: str) -> str:
+    return "GZIP" if path.endswith(".gz") else ""
+
+
+def _rows_of_batch(path: str, compression: str) -> int:
+    first = tf.data.TFRecordDataset(path, compression).take(_LOOKED_AT).as_numpy_iterator()
+    lengths = [len(record) for record in first]
+    row = max(1, sum(lengths) // max(1, len(lengths)))
+    return max(1, min(_ROWS, _BYTES // row))

@@ -17,12 +17,12 @@ from tensorflow_metadata.proto.v0 import path_pb2, schema_pb2
 from components.data_gate.distance import LABEL_COLUMN
 from components.data_gate.histograms import Histogram
 from components.data_gate.merged_statistics import FeatureStatistics, common_of, set_counts
+from components.example_files import read_all_batches
 from trainer_module.inputs.raw_columns import Column
 from trainer_module.label import Label
 from trainer_module.tasks import INVALID, NO_CLASS
 
 _TYPES = {schema_pb2.BYTES: tf.string, schema_pb2.INT: tf.int64, schema_pb2.FLOAT: tf.float32}
-_BATCH = 10_000
 INVALID_CLASS = "(no class)"
 """What the rows whose label is `INVALID` are counted as."""
 _BUCKETS = 100
@@ -85,14 +85,13 @@ def read_columns(
         for feature in schema.feature
         if feature.name in names
     }
-    records = tf.data.TFRecordDataset(sorted(files), "GZIP", num_parallel_reads=tf.data.AUTOTUNE)
 
     # AutoGraph cannot read the expression's `match`, says so at length, and has nothing to do here.
     @tf.autograph.experimental.do_not_convert
     def value(batch: tf.Tensor) -> Any:
         return function(tf.io.parse_example(batch, spec))
 
-    return records.batch(_BATCH).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
+    return read_all_batches(files).map(value, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
 
 
 class _Numbers:
@@ -128,7 +127,7 @@ class _Classes:
         self._counts: Counter[str] = Counter()
 
     def add(self, batch: NDArray[Any]) -> None:
-        for name, count in zip(*(each.tolist() for each in np.unique(batch, return_counts=True))):
+        for name, count in Counter(batch.tolist()).items():
             self._counts[_class_name(name)] += count
 
     def describe(self, feature: FeatureStatistics) -> tuple[int, int]:
