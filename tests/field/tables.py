@@ -51,7 +51,8 @@ def values_of(row: bytes) -> Row:
 
 
 def write_examples(path: Path, rows: list[Row]) -> list[str]:
-    """Writes rows as ExampleGen does; returns the file, as a split's files."""
+    """Writes rows as ExampleGen does, to a file whose name ends with `.gz`; returns it, as a split's files."""
+    path = path.with_name(f"{path.name}.gz")
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
         for row in rows:
             writer.write(serialize(row))
