@@ -61,7 +61,8 @@ def _compression(path: str) -> str:
 
 
 def _rows_of_batch(path: str, compression: str) -> int:
-    first = tf.data.TFRecordDataset(path, compression).take(_LOOKED_AT).as_numpy_iterator()
-    lengths = [len(record) for record in first]
-    row = max(1, sum(lengths) // max(1, len(lengths)))
-    return max(1, min(_ROWS, _BYTES // row))
+    # One batch: record by record it took 80 ms a file.
+    for first in tf.data.TFRecordDataset(path, compression).batch(_LOOKED_AT).take(1):
+        row = int(tf.reduce_mean(tf.strings.length(first)))
+        return max(1, min(_ROWS, _BYTES // max(1, row)))
+    return _ROWS
