@@ -36,6 +36,10 @@ class Workspace:
         """TensorBoard's log directory, and the text log of each run."""
         return self.root / "logs"
 
+    def run_log(self, run_id: str) -> Path:
+        """The text log of a run."""
+        return self.logs / f"run-{run_id}.log"
+
     @property
     def recovery(self) -> Path:
         """Checkpoints of unfinished trainings; a killed one continues from here."""

@@ -103,6 +103,7 @@ class Scheduler:
             f"serving.keep_versions={KEPT_VERSIONS}",
             "retention.spans=4",
             "retention.runs=3",
+            "retention.reports=3",
             f"notify.textfile_directory={self.metrics}",
             f"notify.webhook={self.listener.url}",
         ]

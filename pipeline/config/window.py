@@ -26,14 +26,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Retention:
-    """How many converted spans, and the artifacts of how many runs, to keep; 0 for all.
+    """How many converted spans, and the artifacts, and the reports with their logs, of how many runs, to keep; 0 for all.
 
-    What a pushed model was made from is always kept as long as the model.
+    What a pushed model was made from is always kept as long as the model, and so is its report.
     """
 
     spans: int = 0
     runs: int = 0
+    reports: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("spans", "runs"):
+        for name in ("spans", "runs", "reports"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 (all) or more.")

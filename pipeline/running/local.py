@@ -87,7 +87,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             window = preflight.find_window(config, source)
             check_engine(config.beam, workspace.root, window.newest.files[:1])
         data = inputs.read_data(config, workspace, source)
-        log_file = workspace.logs / f"run-{begun.run_id}.log"
+        log_file = workspace.run_log(begun.run_id)
         decisive = {} if request.is_partial else inputs.read_inputs(config, data)
         begun = dataclasses.replace(begun, log=str(log_file), inputs=decisive)
         keep_room(workspace)

@@ -1,6 +1,6 @@
-"""Removes the artifacts of old runs, and nothing that a run or a pushed model still needs.
+"""Removes the artifacts, the reports and the logs of old runs, and nothing that a run or a pushed model still needs.
 
-Only after a run that succeeded. An artifact is first marked as deleted in ML Metadata, so that no cache
+Only after a run that succeeded. Records of runs stay: they are the history, and small. An artifact is first marked as deleted in ML Metadata, so that no cache
 returns it, and then its folder is renamed away; the next run finishes a removal that was killed.
 """
 
@@ -14,6 +14,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.pusher.versions import list_versions
+from pipeline.runs.run import read_runs
 from pipeline.workspace import Workspace
 
 _Event = metadata_store_pb2.Event
@@ -58,6 +59,29 @@ def remove_old_artifacts(store: mlmd.MetadataStore, workspace: Workspace, keep: 
         artifact.state = metadata_store_pb2.Artifact.DELETED
     store.put_artifacts(old)
     return _remove_folders(workspace, {artifact.uri for artifact in artifacts if artifact.id in kept})
+
+
+def remove_old_reports(workspace: Workspace, keep: int) -> int:
+    """Removes the reports and logs of runs before the newest `keep`, but of those whose model is still there.
+
+    Args:
+      workspace: Locked by the caller.
+      keep: How many runs, failed ones included; 0 for all, and then nothing is removed.
+
+    Returns:
+      Of how many runs something was removed.
+    """
+    removed = 0
+    for run in read_runs(workspace)[:-keep] if keep else ():
+        if run.pushed_model and Path(run.pushed_model).is_dir():
+            continue
+        report = workspace.reports / run.run_id
+        files = [report.with_suffix(".html"), report.with_suffix(".json"), workspace.run_log(run.run_id)]
+        if there := [file for file in files if file.is_file()]:
+            removed += 1
+            for file in there:
+                file.unlink()
+    return removed
 
 
 def _read_events(store: mlmd.MetadataStore) -> tuple[_Lineage, _Lineage, _Lineage]:

@@ -95,18 +95,24 @@ def log_traceback() -> None:
 
 
 def _remove_old(run: Run, workspace: Workspace, config: Config) -> list[str]:
-    """Removes the artifacts of old runs, after a run that succeeded; returns notes on that."""
-    if run.status != SUCCEEDED or not config.retention.runs:
+    """Removes what old runs left, after a run that succeeded; returns notes on that."""
+    kept = config.retention
+    if run.status != SUCCEEDED or not (kept.runs or kept.reports):
         return []
     from pipeline.running import retention
     from pipeline.runs import metadata
 
-    keep = config.retention.runs
+    notes = []
     try:
-        removed = retention.remove_old_artifacts(metadata.open_store(workspace), workspace, keep)
+        if kept.runs and (
+            removed := retention.remove_old_artifacts(metadata.open_store(workspace), workspace, kept.runs)
+        ):
+            notes.append(f"removed {removed} artifact(s) of runs before the last {kept.runs}")
+        if removed := retention.remove_old_reports(workspace, kept.reports):
+            notes.append(f"removed the reports and logs of {removed} run(s) before the last {kept.reports}")
     except OSError as error:
-        return [f"artifacts of old runs could not be removed ({error}): the next run tries again"]
-    return [f"removed {removed} artifact(s) of runs before the last {keep}"] if removed else []
+        notes.append(f"what old runs left could not be removed ({error}): the next run tries again")
+    return notes
 
 
 def _report(run: Run, config: Config, workspace: Workspace, asked: Asked) -> Run:

@@ -1,5 +1,6 @@
 """Artifacts of old runs, over a real metadata store: what goes, and what a served version still needs."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
 
-from pipeline.running.retention import remove_old_artifacts
+from pipeline.running.retention import remove_old_artifacts, remove_old_reports
 from pipeline.runs import metadata
+from pipeline.runs.run import SUCCEEDED, Run, read_runs
 from pipeline.workspace import Workspace, workspace_of
 
 NODES = {"ExampleGen": "Examples", "Trainer": "Model", "Pusher": "PushedModel"}
@@ -123,3 +125,31 @@ def test_a_killed_removal_is_finished_and_what_a_failed_run_left_goes_too(histor
     assert remove_old_artifacts(history.store, history.workspace, 1) == 1
     assert not half.exists() and not unrecorded.exists() and other.exists()
     assert history.there(last) == [[*NODES]]
+
+
+def test_reports_and_logs_of_old_runs_go_and_records_and_what_a_version_is_judged_by_stay(
+    tmp_path: Path,
+) -> None:
+    workspace = workspace_of(str(tmp_path), "taxi")
+    version = workspace.serving / "1"
+    for directory in (workspace.logs, workspace.reports, version):
+        directory.mkdir(parents=True)
+    for number in range(1, 6):
+        run = Run(SUCCEEDED, run_id=f"r{number}", sequence=number)
+        # Of the second the version is there, of the third it is gone.
+        pushed = {2: str(version), 3: str(workspace.serving / "3")}.get(number)
+        dataclasses.replace(run, pushed_model=pushed).write(workspace)
+        for file in (
+            workspace.run_log(run.run_id),
+            *(workspace.reports / f"r{number}.{kind}" for kind in ("html", "json")),
+        ):
+            file.write_text("x")
+    (workspace.reports / "compare-r1-r3.html").write_text("somebody's")
+    assert remove_old_reports(workspace, 0) == 0
+    assert remove_old_reports(workspace, 2) == 2
+    assert remove_old_reports(workspace, 2) == 0
+    assert {file.name for file in workspace.reports.iterdir()} == {
+        "compare-r1-r3.html", *(f"r{number}.{kind}" for number in (2, 4, 5) for kind in ("html", "json"))
+    }  # fmt: skip
+    assert {file.name for file in workspace.logs.iterdir()} == {f"run-r{number}.log" for number in (2, 4, 5)}
+    assert len(read_runs(workspace)) == 5
