@@ -5,7 +5,8 @@ of 8 MiB: from 10 times the rows on, the training spills to disk. Then the same 
 the training alone, as its memory is of interest by itself: on what Transform left, and on four times as many
 rows. Peak RSS is of the largest process. Forty minutes on two cores.
 
-Then tables of many columns to Transform's end, and of many small files and spans to ExampleGen's (`many`): ten minutes.
+Then tables of many columns and of five million rows to Transform's end, and of many small files and spans to
+ExampleGen's (`many`): ten minutes.
 """
 
 import json
@@ -16,9 +17,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import many
-from benchmarks.end_to_end import taxi_dataset, taxi_directory
 from benchmarks.measurement import OURS, ROOT, Question, Row
-from benchmarks.synthetic_taxi import write_table
 
 NODES = ("ExampleGen", "StatisticsGen", "Transform", "Trainer", "Evaluator")
 ONE_PROCESS = ", one process"
@@ -27,6 +26,7 @@ COUNTS = {
     "columns": ("Transform", (125, 500, 2000), {500: 60}),
     "files": ("ExampleGen", (500, 2000), {2000: 10}),
     "spans": ("ExampleGen", (100, 400), {400: 30}),
+    "million rows": ("Transform", (1, 5), {5: 240}),
 }
 """What there are many of → the step to whose end it is run, how many, and within how many seconds."""
 _COUNTED = tuple(f"{count} {what}" for what, (_, counts, _) in COUNTS.items() for count in counts)
@@ -54,7 +54,7 @@ QUESTION = Question(
         for what, (node, counts, bounds) in COUNTS.items()
         for count in counts
         for work, metric, unit, bound in (
-            (f"to {node}'s end" if what == "columns" else node, "counted", "s", bounds.get(count)),
+            (f"to {node}'s end" if node == "Transform" else node, "counted", "s", bounds.get(count)),
             (f"peak memory to {node}'s end", "peak_mib", "MiB", _most_mib(count, what)),
         )
     ),
@@ -70,7 +70,7 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
     if case in _COUNTED:
         return _measure_many(case, work)
     times = int(case.removesuffix(ONE_PROCESS))
-    dataset = _dataset(times, work)
+    dataset = many.write_taxi(work / f"taxi-{times}x-csv", work / f"taxi-{times}x.toml", times)
     directory = work / "growth" / case.replace(", ", "-").replace(" ", "-")
     shutil.rmtree(directory, ignore_errors=True)
     settings = list(_SETTINGS)
@@ -93,18 +93,19 @@ def measure(case: str, side: str, number: int, work: Path) -> dict[str, float]:
 def _measure_many(case: str, work: Path) -> dict[str, float]:
     """Seconds of each node, of what is judged, and of the processors; and the peak of memory."""
     directory = work / "growth" / case.replace(" ", "-")
-    dataset, what = many.make_table(directory, case), case.split()[1]
-    node, _, _ = COUNTS[what]
+    dataset = many.make_table(directory, case)
+    node, _, _ = COUNTS[case.split(maxsplit=1)[1]]
     before = os.times()
     peak = _run(
         *("local_runner.py", "--dataset", str(dataset), "--workdir", str(directory / "runs"), "--to", node),
         settings=[],
     )
     after = os.times()
-    summary = json.loads((directory / "runs" / "many" / "run_summary.json").read_text())
+    (file,) = directory.glob("runs/*/run_summary.json")
+    summary = json.loads(file.read_text())
     seconds = {each["id"]: each["seconds"] for each in summary["nodes"] if each["id"] in NODES}
     processors = sum(after[2:4]) - sum(before[2:4])
-    counted = summary["wall_seconds"] if what == "columns" else seconds[node]
+    counted = summary["wall_seconds"] if node == "Transform" else seconds[node]
     return {**seconds, "counted": counted, "processor_seconds": processors, "peak_mib": peak}
 
 
@@ -128,19 +129,6 @@ def _four_times(examples: Path, target: Path) -> Path:
             for copy in range(4 if split.name == "Split-train" else 1):
                 (target / split.name / f"copy-{copy}-{shard.name}").symlink_to(shard)
     return target
-
-
-def _dataset(times: int, work: Path) -> Path:
-    """The dataset file of a table of `times` the rows, which is made where it is not there."""
-    (file,) = taxi_directory().glob("*.csv")
-    source = write_table(file, work / f"taxi-{times}x-csv", times)
-    dataset = work / f"taxi-{times}x.toml"
-    dataset.write_text(
-        taxi_dataset()
-        .replace('package = "tfx"', "")
-        .replace('path = "examples/chicago_taxi_pipeline/data/simple"', f'path = "{source}"')
-    )
-    return dataset
 
 
 def _run(*command: str, settings: list[str]) -> float:

@@ -1,5 +1,6 @@
-"""Tables of many columns, many files or many spans, and what describes each to the pipeline."""
+"""Tables of many columns, files, spans or rows, and what describes each to the pipeline."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -7,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.end_to_end import taxi_dataset, taxi_directory
+from benchmarks.synthetic_taxi import write_table
 
 ROWS = 6000
 """Of a table of many columns."""
@@ -54,6 +58,23 @@ def write_spans(directory: Path, count: int) -> Path:
     return _describe(directory, window, _SMALL_FEATURES)
 
 
+def write_million_rows(directory: Path, count: int) -> Path:
+    """The taxi table as often as makes `count` million rows; returns the dataset file."""
+    return write_taxi(directory / "data", directory / "taxi.toml", math.ceil(count * 1_000_000 / 15_002))
+
+
+def write_taxi(data: Path, dataset: Path, times: int) -> Path:
+    """The taxi table `times` over, which is made where it is not there; returns the dataset file."""
+    (file,) = taxi_directory().glob("*.csv")
+    source = write_table(file, data, times)
+    dataset.write_text(
+        taxi_dataset()
+        .replace('package = "tfx"', "")
+        .replace('path = "examples/chicago_taxi_pipeline/data/simple"', f'path = "{source}"')
+    )
+    return dataset
+
+
 _SMALL_FEATURES = ('price = { kind = "numeric" }', 'brand = { kind = "vocabulary", size = 100 }')
 
 
@@ -87,13 +108,18 @@ def _describe(directory: Path, source: str, features: Sequence[str]) -> Path:
     return file
 
 
-MAKERS = {"columns": write_columns, "files": write_files, "spans": write_spans}
+MAKERS = {
+    "columns": write_columns,
+    "files": write_files,
+    "spans": write_spans,
+    "million rows": write_million_rows,
+}
 """What there are many of → what makes a table of so many in a directory."""
 
 
 def make_table(directory: Path, case: str) -> Path:
     """The table of a case such as "500 columns", made anew; returns the dataset file."""
-    count, what = case.split()
+    count, what = case.split(maxsplit=1)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     return MAKERS[what](directory, int(count))
