@@ -11,7 +11,7 @@ from components.example_gen.column_types import ColumnType, ColumnTypes, merge, 
 from components.example_gen.number_check import check_numbers
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.reading.groups import group_files
-from components.example_gen.source_format import Block, SourceFormat, source_format
+from components.example_gen.source_format import Block, source_format
 from components.processes.stage import ForEach
 
 
@@ -60,8 +60,8 @@ def find_typed_blocks(
     return blocks, types
 
 
-def _find_blocks(files: Sequence[tuple[int, str]], source: SourceFormat) -> Iterable[Block]:
-    """Those of a large file, one by one, or of small ones, joined."""
+def _find_blocks(files: Sequence[tuple[int, str]], source: Any) -> Iterable[Block]:
+    """Those of a large file, one by one, or of small ones, joined; Beam would look for instances of the protocol."""
     if len(files) > 1:
         return source.join([block for number, file in files for block in source.find_blocks(file, number)])
     ((number, file),) = files
