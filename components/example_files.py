@@ -11,7 +11,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 _SERIALIZED = tf.TensorSpec([None], tf.string)
-_AHEAD = 2
+_MAPPED_BYTES = 4 << 20
+"""Of a batch in `map_batches`: parsed, a table of 500 columns takes ten times that."""
+_AHEAD = 1
 """Batches that are being made while another is in use."""
 _ROWS, _BYTES, _LOOKED_AT = 8192, 16 << 20, 256
 _GROUPS = 32
@@ -37,15 +39,16 @@ def group_files(files: Sequence[str]) -> list[Sequence[str]]:
     return [files[number::count] for number in range(count)]
 
 
-def read_batches(path: str) -> tf.data.Dataset:
+def read_batches(path: str, most_bytes: int = _BYTES) -> tf.data.Dataset:
     """Serialized examples of a file in order, string [rows].
 
-    A batch is 8,192 rows, or as many as are 16 MiB if rows are as long as the file's first 256 are in the mean.
+    A batch is 8,192 rows, or as many as are `most_bytes`, 16 MiB, if rows are as long as the file's first 256 are in
+    the mean.
     """
     records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
     first = [len(record) for record in records.take(_LOOKED_AT).as_numpy_iterator()]
     row = max(1, sum(first) // max(1, len(first)))
-    return records.batch(max(1, min(_ROWS, _BYTES // row)))
+    return records.batch(max(1, min(_ROWS, most_bytes // row)))
 
 
 def trace(function: Callable[[tf.Tensor], Any]) -> Any:
@@ -66,7 +69,7 @@ def map_batches(path: str, traced: Callable[[tf.Tensor], Any]) -> Iterator[Any]:
     """
     with ThreadPoolExecutor(_AHEAD) as threads:
         waiting: deque[Future[Any]] = deque()
-        for batch in read_batches(path).prefetch(1):
+        for batch in read_batches(path, _MAPPED_BYTES).prefetch(1):
             waiting.append(threads.submit(traced, batch))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
