@@ -8,7 +8,6 @@ shuffles them, which the training does anyway. No worker holds more than a block
 """
 
 import contextlib
-import functools
 import json
 import logging
 from collections import Counter
@@ -21,10 +20,10 @@ import apache_beam as beam
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
-from components.example_gen.column_types import ColumnType, ColumnTypes, merge, widen
-from components.example_gen.number_check import check_numbers
+from components.example_gen.column_types import ColumnType, ColumnTypes
 from components.example_gen.reading.dialect import Reading
 from components.example_gen.reading.groups import group_files
+from components.example_gen.reading.typed_blocks import find_typed_blocks
 from components.example_gen.row_splits import RowSplits, given_starts, merge_samples, sample_times, starts_of
 from components.example_gen.source_format import Block, ConversionError, check_columns, source_format
 from components.example_gen.splits import Splits
@@ -73,7 +72,9 @@ def convert(
     source.check_files(paths)
     check_columns(source, paths)
     blocks, types = find_typed_blocks(
-        pipeline, "", files, file_format, reading, column_types or {}, processes
+        *(pipeline, "", files, file_format, reading, column_types or {}, processes),
+        # Where a row's file decides, or is named in an error, each file is read by itself.
+        joins=not (file_splits or rule.time),
     )
     _ = types | "WriteTypes" >> beam.Map(write_types, destination)
     conversion = Conversion(
@@ -91,51 +92,6 @@ def convert(
         | "CountRows" >> beam.CombineGlobally(add_counts)
         | "WriteRows" >> beam.Map(write_rows, destination, rule)
     )
-
-
-def find_typed_blocks(
-    pipeline: beam.Pipeline,
-    name: str,
-    files: Sequence[str],
-    file_format: str,
-    reading: Reading,
-    column_types: Mapping[str, ColumnType],
-    processes: int | None = None,
-) -> tuple[Any, Any]:
-    """Adds what finds the blocks of a table, and the type that each of its columns has over all of them.
-
-    Args:
-      pipeline: To which runner it goes is the caller's business.
-      name: Of the table, where a pipeline has several; part of the names of Beam's steps.
-      files: Of the table, in order.
-      file_format: A name in `components/example_gen/sources/`.
-      reading: Which columns are wanted, and how cells are written.
-      column_types: The narrowest types that columns may have, by name.
-      processes: Of this machine, that look for types; None where Beam's workers do.
-
-    Returns:
-      The blocks, and the one `ColumnTypes`.
-    """
-    source = source_format(file_format, reading)
-    blocks = (
-        pipeline
-        | f"{name}Files" >> beam.Create([(file, number) for number, file in enumerate(files)])
-        | f"Find{name}Blocks" >> beam.FlatMapTuple(source.find_blocks)
-        # Without it the runner would fuse the steps, and one worker convert all of a file.
-        | f"Spread{name}Blocks" >> beam.Reshuffle()
-    )
-    types = (
-        blocks
-        | f"Infer{name}Types" >> ForEach(functools.partial(_inference, file_format, reading), processes)
-        | f"Merge{name}Types" >> beam.CombineGlobally(merge)
-        | f"Widen{name}Types" >> beam.Map(widen, dict(column_types))
-        | f"Check{name}Numbers" >> beam.Map(check_numbers, list(files), file_format, reading)
-    )
-    return blocks, types
-
-
-def _inference(file_format: str, reading: Reading) -> Callable[[Block], ColumnTypes]:
-    return source_format(file_format, reading).infer_types
 
 
 def _starts(blocks: Any, types: Any, conversion: "Conversion") -> Any:

@@ -47,6 +47,8 @@ def convert_shard(
     blocks = _only_blocks(source, files)
     if blocks is None:
         return False
+    if not rule.time:
+        blocks = [*source.join(blocks)]
     types = widen(merge(map(source.infer_types, blocks)), column_types)
     check_numbers(types, files, file_format, reading)
     write_types(types, destination)

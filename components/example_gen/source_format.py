@@ -11,7 +11,7 @@ says what to read, and `digest` then looks at what was read.
 import importlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,13 +33,22 @@ class ConversionError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Block:
-    """The `number`-th part of the `file_number`-th file: what `start` and `end` mean, its format says."""
+    """The `number`-th part of the `file_number`-th file: what `start` and `end` mean, its format says.
+
+    `more` are those of small files that follow, which are read together with it.
+    """
 
     file: str
     file_number: int
     number: int
     start: int = 0
     end: int = 0
+    more: tuple["Block", ...] = ()
+
+    @property
+    def parts(self) -> tuple["Block", ...]:
+        """It and those that follow, each by itself."""
+        return replace(self, more=()), *self.more
 
     @property
     def shard(self) -> str:
@@ -79,6 +88,14 @@ class SourceFormat(Protocol):
           ConversionError: If the file cannot be read.
         """
 
+    def join(self, blocks: Sequence[Block]) -> Sequence[Block]:
+        """The same rows in fewer blocks, where reading one costs more than what is in it.
+
+        Args:
+          blocks: Of small files that follow each other and that `check_files` took for one table's.
+        """
+        return blocks
+
     @abstractmethod
     def infer_types(self, block: Block) -> ColumnTypes:
         """The narrowest type that holds the block's values, by column; those of all blocks are merged.
@@ -92,7 +109,7 @@ class SourceFormat(Protocol):
         """The block's rows in order, some ten thousand at a time.
 
         Args:
-          block: One that `find_blocks` gave.
+          block: One that `find_blocks` or `join` gave.
           types: By column, those of the whole table.
 
         Returns:

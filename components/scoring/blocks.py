@@ -19,8 +19,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from components.example_gen.column_types import ColumnType
-from components.example_gen.columnar_examples import add_counts, find_typed_blocks
+from components.example_gen.columnar_examples import add_counts
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.reading.typed_blocks import find_typed_blocks
 from components.example_gen.source_format import Block, source_format
 from components.scoring.examples import decode_rows
 from components.scoring.fitting import Fitted, fit_columns

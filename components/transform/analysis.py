@@ -13,7 +13,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 from tfx_bsl.tfxio.tensor_to_arrow import TensorsToRecordBatchConverter
 
-from components.example_files import read_batches
+from components.example_files import map_batches, specs_of, trace
 
 
 def analyze(
@@ -36,11 +36,11 @@ def analyze(
     """
     metadata = dataset_metadata.DatasetMetadata(schema)
     features = schema_utils.schema_as_feature_spec(schema).feature_spec
-    specs = _type_specs(features)
+    specs = specs_of(_parser(features))
     columns = tft.get_analyze_input_columns(preprocessing_fn, specs)
     # Without analyzers there is nothing to read, but rows have to have a column.
     asked = {name: features[name] for name in columns or sorted(features)[:1]}
-    converter = TensorsToRecordBatchConverter(_type_specs(asked))
+    converter = TensorsToRecordBatchConverter({name: specs[name] for name in asked})
     config = TensorAdapterConfig(
         converter.arrow_schema(), converter.tensor_representations(), original_type_specs=specs
     )
@@ -57,15 +57,8 @@ def analyze(
         _ = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(directory)
 
 
-def _type_specs(features: dict[str, Any]) -> dict[str, tf.TypeSpec]:
-    """Of tensors that `tf.io.parse_example` makes of a batch."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def parse(serialized: Any) -> Any:
-        return tf.io.parse_example(serialized, features)
-
-    specs: dict[str, tf.TypeSpec] = parse.get_concrete_function().structured_outputs
-    return tf.nest.map_structure(tf.type_spec_from_value, specs)
+def _parser(features: dict[str, Any]) -> Any:
+    return trace(lambda serialized: tf.io.parse_example(serialized, features))
 
 
 class _ReadFiles(beam.DoFn):
@@ -78,13 +71,12 @@ class _ReadFiles(beam.DoFn):
     def __init__(self, features: dict[str, Any]) -> None:
         self._features = features
 
+    def setup(self) -> None:
+        """Traces the parser once, and not for each file."""
+        self._parse = _parser(self._features)
+        self._converter = TensorsToRecordBatchConverter(specs_of(self._parse))
+
     def process(self, path: str) -> Iterator[pa.RecordBatch]:
         """Reads a file."""
-        parsed = read_batches(path).map(self._parse, num_parallel_calls=tf.data.AUTOTUNE)
-        converter = TensorsToRecordBatchConverter(parsed.element_spec)
-        for batch in parsed.prefetch(1):
-            yield converter.convert(batch)
-
-    @tf.autograph.experimental.do_not_convert
-    def _parse(self, serialized: Any) -> Any:
-        return tf.io.parse_example(serialized, self._features)
+        for batch in map_batches(path, self._parse):
+            yield self._converter.convert(batch)

@@ -8,7 +8,6 @@ import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
@@ -16,7 +15,7 @@ import tensorflow_transform as tft
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tfx_bsl.tfxio.tensor_to_arrow import TensorsToRecordBatchConverter
 
-from components.example_files import read_batches
+from components.example_files import map_batches, specs_of, trace
 from components.processes.stage import ForEach
 from foundation.replacing import reveal
 
@@ -46,11 +45,13 @@ class _WriteShard:
     def __init__(self, directory: str) -> None:
         """Loads the transform graph."""
         output = tft.TFTransformOutput(directory)
-        self._raw = output.raw_feature_spec()
+        raw = output.raw_feature_spec()
         # Kept: it owns the tables that the function reads.
         self._layer = output.transform_features_layer()
+
+        self._transform = trace(lambda serialized: self._layer(tf.io.parse_example(serialized, raw)))
+        self._converter = TensorsToRecordBatchConverter(specs_of(self._transform))
         self._encoder = RecordBatchToExamplesEncoder(output.transformed_metadata.schema)
-        self._converter: TensorsToRecordBatchConverter | None = None
 
     def __call__(self, paths: tuple[str, str]) -> int:
         """Writes the transformed rows of a file, in its order; the new file appears whole or not at all.
@@ -71,13 +72,5 @@ class _WriteShard:
         return rows
 
     def _transformed(self, source: str) -> Iterator[Sequence[bytes]]:
-        batches = read_batches(source).map(self._transform, num_parallel_calls=tf.data.AUTOTUNE)
-        if self._converter is None:
-            self._converter = TensorsToRecordBatchConverter(batches.element_spec)
-        for batch in batches.prefetch(1):
+        for batch in map_batches(source, self._transform):
             yield self._encoder.encode(self._converter.convert(batch))
-
-    @tf.autograph.experimental.do_not_convert
-    def _transform(self, serialized: Any) -> dict[str, Any]:
-        transformed: dict[str, Any] = self._layer(tf.io.parse_example(serialized, self._raw))
-        return transformed

@@ -1,4 +1,4 @@
-"""Vocabularies of many columns in one analyzer: byte for byte those that TFT makes one by one."""
+"""Vocabularies of many columns in one analyzer and one table: files and ids are those that TFT makes one by one."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -43,7 +43,8 @@ LENGTHS = {
     "dense": None,
 }
 WANTED = (
-    Wanted("odd", 100), Wanted("cut", 5), Wanted("list", 7), Wanted("shared", 4), Wanted("rare", 9, 3),
+    Wanted("odd", 100), Wanted("cut", 5, oov_buckets=3), Wanted("list", 7, oov_buckets=20), Wanted("shared", 4),
+    Wanted("rare", 9, 3, oov_buckets=3),
     Wanted("none", 3), Wanted("dense", 1000),
 )  # fmt: skip
 # Left and right share one.
@@ -65,19 +66,23 @@ def make_row(row: int) -> dict[str, list[Any]]:
 
 
 def both(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Ids by one analyzer's files; TFT's lie beside them."""
+    """Ids by one analyzer's files, and TFT's, whose files lie beside them."""
+    widths = [length or 1 for length in LENGTHS.values()]
     texts = texts_of([inputs[name] for name in LENGTHS], [*LENGTHS.values()])
-    parts = tf.split(texts, [length or 1 for length in LENGTHS.values()], axis=1)
-    ids = look_up(parts, [*PLACES.values()], WANTED)
+    owners = [owner for owner, width in zip(PLACES.values(), widths) for _ in range(width)]
+    parts, ids = (tf.split(each, widths, axis=1) for each in (texts, look_up(texts, owners, WANTED)))
+    made = dict(zip(LENGTHS, ids))
     for place, wanted in enumerate(WANTED):
-        mine = [tf.reshape(part, [-1]) for part, owner in zip(parts, PLACES.values()) if owner == place]
-        tft.vocabulary(
-            tf.concat(mine, axis=0),
+        mine = {name: part for (name, owner), part in zip(PLACES.items(), parts) if owner == place}
+        vocabulary = tft.vocabulary(
+            tf.concat([tf.reshape(part, [-1]) for part in mine.values()], axis=0),
             top_k=wanted.size,
             frequency_threshold=wanted.min_count,
             vocab_filename=f"tft_{wanted.name}",
         )
-    return dict(zip(LENGTHS, ids))
+        for name, part in mine.items():
+            made[f"tft_{name}"] = tft.apply_vocabulary(part, vocabulary, num_oov_buckets=wanted.oov_buckets)
+    return made
 
 
 class _Steps(beam.pipeline.PipelineVisitor):  # type: ignore[misc]  # Beam is untyped
@@ -117,6 +122,23 @@ def test_a_vocabulary_is_byte_for_byte_that_of_tft(
     ours, theirs = (Path(output.vocabulary_file_by_name(file)) for file in (name, f"tft_{name}"))
     assert ours.name == name and ours.read_bytes() == theirs.read_bytes()
     assert output.vocabulary_size_by_name(name) == output.vocabulary_size_by_name(f"tft_{name}")
+
+
+def test_ids_are_those_of_a_table_for_each_vocabulary(
+    made: tuple[tft.TFTransformOutput, Counter[str]], tmp_path: Path
+) -> None:
+    """Known terms by their place, others by their hash, also such as are another vocabulary's."""
+    output, _ = made
+    rows = [make_row(row) for row in range(50)]
+    # What another column knows.
+    rows += [{name: row[other] for name, other in zip(LENGTHS, [*LENGTHS][::-1])} for row in rows]
+    (file,) = write_examples(tmp_path / "rows.gz", [row for row in rows if len(row["dense"]) == 1])
+    (batch,) = tf.data.TFRecordDataset(str(file), "GZIP").batch(1000)
+    ids = output.transform_features_layer()(tf.io.parse_example(batch, output.raw_feature_spec()))
+    for name in LENGTHS:
+        ours, theirs = ids[name].numpy(), ids[f"tft_{name}"].numpy()
+        assert ours.tolist() == theirs.tolist(), name
+    assert len(set(ids["cut"].numpy().ravel())) > 6
 
 
 def test_the_empty_text_and_line_ends_are_no_terms_and_bytes_that_are_no_text_are(

@@ -17,6 +17,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components import example_files
 from components.example_files import read_batches
 from components.statistics_gen.component import Executor as StatisticsExecutor
 from components.transform.component import Executor
@@ -99,6 +100,30 @@ def test_the_same_rows_and_the_same_graph_as_tft_with_batches_of_its_own(
     assert output.transformed_feature_spec() == orders.output.transformed_feature_spec()
     assert output.raw_feature_spec() == orders.output.raw_feature_spec()
     assert output.vocabulary_by_name("brand") == orders.output.vocabulary_by_name("brand")
+
+
+def test_batches_are_mapped_in_their_order_by_what_is_traced_once_for_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tf.data's own map traced and optimised a graph of 500 columns for each file, longer than the rows took."""
+    monkeypatch.setattr(example_files, "_MAPPED_BYTES", 100)
+    traces = []
+
+    def double(batch: Any) -> Any:
+        traces.append(batch)
+        return tf.strings.join([batch, batch])
+
+    traced, expected, sizes, found = example_files.trace(double), [], [], []
+    for number in range(3):
+        rows = [b"%010d" % (100 * number + row) for row in range(25)]
+        with tf.io.TFRecordWriter(str(tmp_path / f"{number}.gz"), "GZIP") as writer:
+            for row in rows:
+                writer.write(row)
+        expected += [row + row for row in rows]
+        for batch in example_files.map_batches(str(tmp_path / f"{number}.gz"), traced):
+            sizes.append(len(batch))
+            found += batch.numpy().tolist()
+    assert (found, sizes, len(traces)) == (expected, [10, 10, 5] * 3, 1)
 
 
 def test_a_shard_becomes_a_shard_in_its_order_also_an_empty_one_and_nothing_else_is_left(

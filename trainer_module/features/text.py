@@ -106,12 +106,13 @@ def _ids_of(features: Sequence[Text], words: Sequence[Any]) -> list[Any]:
     known = {}
     if listed:
         # What is counted is what is read: neither empty places nor words behind the last that is read.
+        widths = [features[place].max_length for place in listed]
         found = look_up(
-            [words[place] for place in listed],
-            range(len(listed)),
+            tf.concat([words[place] for place in listed], axis=1),
+            [vocabulary for vocabulary, width in enumerate(widths) for _ in range(width)],
             [_wanted(features[place]) for place in listed],
         )
-        known = dict(zip(listed, found))
+        known = dict(zip(listed, tf.split(found, widths, axis=1)))
     return [
         known[place] if place in known else tf.strings.to_hash_bucket_fast(some, feature.hash_buckets)
         for place, (feature, some) in enumerate(zip(features, words))

@@ -48,16 +48,15 @@ class Vocabulary(Category):
         from trainer_module.inputs.raw_columns import texts_of, with_missing
         from trainer_module.inputs.vocabularies import Wanted, look_up
 
-        widths = [feature.width for feature in features]
         texts = texts_of(columns, [feature.length for feature in features])
         own = [feature for feature in features if not feature.share]
         places = {feature.name: place for place, feature in enumerate(own)}
         ids = look_up(
-            tf.split(escape(texts), widths, axis=1),
-            [places[feature.share or feature.name] for feature in features],
+            escape(texts),
+            [places[feature.share or feature.name] for feature in features for _ in range(feature.width)],
             [Wanted(each.vocabulary, each.size, oov_buckets=each.oov_buckets) for each in own],
         )
-        return with_missing(features, tf.concat(ids, axis=1), tf.equal(texts, ""))
+        return with_missing(features, ids, tf.equal(texts, ""))
 
     def id_keys(self, terms: Sequence[bytes]) -> Keys:
         """A term by itself, an out-of-vocabulary id by its bucket where there are as many."""

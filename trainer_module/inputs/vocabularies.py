@@ -2,13 +2,16 @@
 
 `tft.vocabulary` adds some fifty steps to Beam's pipeline, and three values to those that TFT waits for, of each of which
 it asks several times which columns it depends on. Of 250 columns that took minutes, while their values are counted in
-seconds. Here all vocabularies are one value: the directory that their files are in.
+seconds. Here all vocabularies are one value, and one table: a table for each is three functions that are traced, written,
+read again, and written with every model.
 """
 
+import itertools
+import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -39,38 +42,80 @@ class Wanted:
     oov_buckets: int = 1
 
 
-def look_up(parts: Sequence[tf.Tensor], owners: Sequence[int], wanted: Sequence[Wanted]) -> list[tf.Tensor]:
+def look_up(texts: tf.Tensor, owners: Sequence[int], wanted: Sequence[Wanted]) -> tf.Tensor:
     """Ids of terms, by vocabularies that are byte for byte those of `tft.vocabulary`.
 
     The limits are its `top_k` and `frequency_threshold`: the most frequent terms come first, and of terms as frequent
     the greatest. Empty texts and those with a line feed or a carriage return are left out. The files are assets with
-    the names of the vocabularies.
+    the names of the vocabularies; beside them is one of all their terms, of which the table is made.
 
     Args:
-      parts: string [batch, columns], each of one vocabulary.
-      owners: For each part the place of its vocabulary in `wanted`; several may have the same.
+      texts: string [batch, columns].
+      owners: For each column the place of its vocabulary in `wanted`; several may have the same.
       wanted: Each with a name of its own.
 
     Returns:
-      int64 of the shape of each part: what `tft.apply_vocabulary` makes of it.
+      int64 [batch, columns]: what `tft.apply_vocabulary` makes of each column.
     """
     for vocabulary in wanted:
         tft.annotate_asset(vocabulary.name, vocabulary.name)
-    columns = [owner for part, owner in zip(parts, owners) for _ in range(part.shape[1])]
-    (directory,) = tft.experimental.ptransform_analyzer(
-        [tf.concat(parts, axis=1)], _Vocabularies(columns, tuple(wanted)), [tf.string], [[]]
+    (found,) = tft.experimental.ptransform_analyzer(
+        [texts], _Vocabularies(tuple(owners), tuple(wanted)), [tf.string], [[]]
     )
-    if tf.is_symbolic_tensor(directory):
-        # TFT traces what is not learned yet only to know that the ids depend on it: a table for each took a fifth of
-        # the step.
-        nothing = tf.cast(0 * tf.strings.length(directory), tf.int64)
-        return [tf.zeros_like(part, tf.int64) + nothing for part in parts]
+    if tf.is_symbolic_tensor(found):
+        # TFT traces what is not learned yet only to know that the ids depend on it.
+        return tf.zeros_like(texts, tf.int64) + tf.cast(0 * tf.strings.length(found), tf.int64)
+    return _look_up(texts, owners, wanted, **json.loads(found.numpy()))
+
+
+def _look_up(
+    texts: tf.Tensor, owners: Sequence[int], wanted: Sequence[Wanted], directory: str, sizes: Sequence[int]
+) -> tf.Tensor:
+    for vocabulary in wanted:
+        # TFT makes assets of what this collection has. A table has its own already.
+        tf.compat.v1.add_to_collection(
+            tf.compat.v1.GraphKeys.ASSET_FILEPATHS, os.path.join(directory, vocabulary.name)
+        )
     with tf.init_scope():
-        files = [tf.strings.join([directory, "/", vocabulary.name]) for vocabulary in wanted]
-    return [
-        tft.apply_vocabulary(part, files[owner], num_oov_buckets=wanted[owner].oov_buckets)
-        for part, owner in zip(parts, owners)
-    ]
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                os.path.join(directory, _joined_name(wanted)),
+                *(
+                    tf.string,
+                    tf.lookup.TextFileIndex.WHOLE_LINE,
+                    tf.int64,
+                    tf.lookup.TextFileIndex.LINE_NUMBER,
+                ),
+            ),
+            default_value=-1,
+        )
+    marks = tf.broadcast_to(tf.constant([_mark(owner) for owner in owners]), tf.shape(texts))
+    lines = table.lookup(tf.strings.join([marks, texts]))
+    starts = [0, *itertools.accumulate(sizes)]
+    unknown = tf.constant([sizes[owner] for owner in owners], tf.int64) + _buckets(
+        texts, [wanted[owner].oov_buckets for owner in owners]
+    )
+    known = lines - tf.constant([starts[owner] for owner in owners], tf.int64)
+    return tf.where(lines < 0, unknown, known)
+
+
+def _buckets(texts: tf.Tensor, counts: Sequence[int]) -> tf.Tensor:
+    """The bucket of each text, int64 [batch, columns], of as many as its column has: as TensorFlow's tables do it."""
+    buckets = tf.zeros([1, len(counts)], tf.int64)
+    for count in sorted(set(counts) - {1}):
+        hashed = tf.strings.to_hash_bucket_fast(texts, count)
+        buckets = tf.where([each == count for each in counts], hashed, buckets)
+    return buckets
+
+
+def _mark(place: int) -> bytes:
+    """Before each term of a vocabulary, where the terms of all are together."""
+    return b"%d\t" % place
+
+
+def _joined_name(wanted: Sequence[Wanted]) -> str:
+    # No `request_name` has a dot.
+    return f"{wanted[0].name}.joined"
 
 
 class _Vocabularies(PTransformAnalyzer):  # type: ignore[misc]  # Beam is untyped
@@ -91,8 +136,8 @@ class _Vocabularies(PTransformAnalyzer):  # type: ignore[misc]  # Beam is untype
             | "Largest" >> beam.combiners.Top.LargestPerKey(max(each.size for each in self._wanted))
             | "Write" >> beam.ParDo(_Write(self._wanted, self.base_temp_dir))
             # Once all are written.
-            | "Count files" >> beam.combiners.Count.Globally()
-            | "Directory" >> beam.Map(_directory_of, self.base_temp_dir).with_output_types(np.ndarray)
+            | "Sizes" >> beam.combiners.ToDict()
+            | "Join" >> beam.Map(_join, self._wanted, self.base_temp_dir).with_output_types(np.ndarray)
         )
 
 
@@ -126,26 +171,41 @@ class _LeaveOutRare(beam.DoFn):  # type: ignore[misc]
             yield place, (count, term)
 
 
+@beam.typehints.with_output_types(tuple[int, int])
 class _Write(beam.DoFn):  # type: ignore[misc]
-    """The most frequent terms of a vocabulary to its file."""
+    """The most frequent terms of a vocabulary to its file; the place of the vocabulary, and how many terms it has."""
 
     def __init__(self, wanted: Sequence[Wanted], directory: str) -> None:
         self._wanted, self._directory = wanted, directory
 
-    def process(self, largest: tuple[int, list[tuple[int, bytes]]]) -> Iterator[str]:
+    def process(self, largest: tuple[int, list[tuple[int, bytes]]]) -> Iterator[tuple[int, int]]:
         place, counts = largest
         vocabulary = self._wanted[place]
         terms = [term for _, term in counts[: vocabulary.size] if term] or [_EMPTY]
-        path = os.path.join(self._directory, vocabulary.name)
-        tf.io.gfile.makedirs(self._directory)
-        # A runner may write the same twice at once.
-        unfinished = f"{path}.{uuid.uuid4().hex}"
-        with tf.io.gfile.GFile(unfinished, "wb") as stream:
-            stream.write(b"".join(term + b"\n" for term in terms))
-        tf.io.gfile.rename(unfinished, path, overwrite=True)
-        yield vocabulary.name
+        _write_lines(os.path.join(self._directory, vocabulary.name), terms)
+        yield place, len(terms)
 
 
-def _directory_of(files: int, directory: str) -> Any:
-    del files
-    return np.array(directory)
+def _join(sizes: Mapping[int, int], wanted: Sequence[Wanted], directory: str) -> Any:
+    """Writes the terms of all vocabularies to one file; returns where it is and how many each has, as JSON."""
+
+    def marked() -> Iterator[bytes]:
+        for place, vocabulary in enumerate(wanted):
+            mark = _mark(place)
+            with tf.io.gfile.GFile(os.path.join(directory, vocabulary.name), "rb") as stream:
+                # Not `readlines`: each line would be a call of TensorFlow's.
+                for term in stream.read().split(b"\n")[:-1]:
+                    yield mark + term
+
+    _write_lines(os.path.join(directory, _joined_name(wanted)), marked())
+    found = {"directory": directory, "sizes": [sizes[place] for place in range(len(wanted))]}
+    return np.array(json.dumps(found))
+
+
+def _write_lines(path: str, lines: Iterable[bytes]) -> None:
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    # A runner may write the same twice at once.
+    unfinished = f"{path}.{uuid.uuid4().hex}"
+    with tf.io.gfile.GFile(unfinished, "wb") as stream:
+        stream.write(b"".join(line + b"\n" for line in lines))
+    tf.io.gfile.rename(unfinished, path, overwrite=True)

@@ -22,8 +22,9 @@ from components.example_gen.behaviour_log.items import (
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
 from components.example_gen.behaviour_log.stored import parts_of
 from components.example_gen.behaviour_log.worker import Worker, write_items
-from components.example_gen.columnar_examples import add_counts, find_typed_blocks
+from components.example_gen.columnar_examples import add_counts
 from components.example_gen.reading.dialect import Reading
+from components.example_gen.reading.typed_blocks import find_typed_blocks
 from components.example_gen.row_splits import merge_samples, starts_of
 from components.example_gen.source_format import (
     check_columns,

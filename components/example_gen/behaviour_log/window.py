@@ -31,9 +31,9 @@ from components.example_gen.columnar_examples import (
     COLUMN_TYPES,
     ROWS,
     add_counts,
-    find_typed_blocks,
     write_json,
 )
+from components.example_gen.reading.typed_blocks import find_typed_blocks
 from components.example_gen.source_format import ConversionError
 from components.example_gen.splits import EVAL, TRAIN
 from trainer_module.log import ITEM, Log

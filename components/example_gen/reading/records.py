@@ -103,6 +103,13 @@ def pieces(file: str, dialect: Dialect, start: int, size: int) -> Iterator[tuple
         yield start, kept
 
 
+def read_piece(file: str, start: int, end: int) -> bytes:
+    """What a file of plain text has between two places."""
+    with open(file, "rb") as stream:
+        stream.seek(start)
+        return stream.read(end - start)
+
+
 def skip(stream: Any, size: int) -> None:
     """Reads past the `size` bytes of a header."""
     while size > 0:
@@ -138,6 +145,17 @@ def line_at(file: str, dialect: Dialect, place: int) -> int:
             lines += chunk[:left].count(b"\n")
             left -= len(chunk)
     return lines
+
+
+def has_whole_quotes(text: bytes, dialect: Dialect) -> bool:
+    """Whether each quote of whole records is around a cell, or is one of two in a cell that has quotes around it."""
+    quote, delimiter = re.escape(dialect.quote.encode()), re.escape(dialect.delimiter.encode())
+    if not quote:
+        return True
+    not_quote = b"[^" + quote + b"]*"
+    inside = not_quote + b"(?:" + quote + quote + not_quote + b")*"
+    before, behind = b"(?<![^" + delimiter + rb"\n])", b"(?![^" + delimiter + rb"\r\n])"
+    return dialect.quote.encode() not in re.sub(before + quote + inside + quote + behind, b"", text)
 
 
 def line_of_row(data: bytes, dialect: Dialect, row: int) -> int:
