@@ -36,7 +36,7 @@ from pipeline import config
 from pipeline.engines.readiness import check_engine, flink_of
 from pipeline.engines.watch import following
 from pipeline.running.console import quiet
-from pipeline.running.failure import explain, is_interruption, remove_abandoned
+from pipeline.running.failure import explain, remove_abandoned
 from pipeline.running.interruption import Asked, interruptible
 from pipeline.scoring_graph import require_table
 from pipeline.workspace import workspace_of
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             said = _run(request, loaded, stream)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         remove_abandoned(error)
-        if is_interruption(error):
+        if asked.explains(error):
             print("interrupted; the same command goes on where this one stopped.", file=sys.stderr)
             return 128 + (asked.signal or signal.SIGINT)
         print(explain(error), file=sys.stderr)
