@@ -136,10 +136,11 @@ def read_times(
         if pa.types.is_floating(column.type):
             numbers = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
             there &= np.isfinite(numbers)
-            times = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit]).astype(np.int64)
+            moments = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit])
+            # Within what int64 holds, and still outside of all that is a time.
+            times = np.clip(moments, _EARLIEST - 1, _LATEST).astype(np.int64)
         else:
             whole, factor = column.fill_null(0).to_numpy(zero_copy_only=False), _MILLISECONDS[unit]
-            # Within what int64 holds of milliseconds, and still outside of all that is a time.
             whole = np.clip(whole, -_LATEST, _LATEST * 1_000_000)
             times = np.minimum(whole, _LATEST) * int(factor) if factor >= 1 else whole // round(1 / factor)
     wrong = there & ((times < _EARLIEST) | (times >= _LATEST))
