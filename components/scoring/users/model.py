@@ -20,8 +20,9 @@ from trainer_module.retrieval.signatures import KINDS, RECOMMEND, RECOMMENDED, S
 
 _MOST, _LEAST = 256, 8
 """Users of a request."""
-_SCORES = 1 << 25
-"""Of all items and all users of a request, some tensors of which a model holds at once: 128 MiB each."""
+_SCORES = 1 << 22
+"""Of all items and all users of a request; a model holds some tensors of them at once, 16 MiB each. Of the shop's 92,279 items
+45 users a request took 6.7 s of a core for 2,300 users and 150 MiB, and 256 users 7.5 s and 590 MiB."""
 
 
 @dataclass(frozen=True)
