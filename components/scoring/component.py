@@ -8,8 +8,9 @@ import csv
 import dataclasses
 import io
 import json
+import os
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,7 @@ def ScorerStep(
         Path(request_log) if request_log else None,
     )  # fmt: skip
     request = prepare(dataset, Path(serving_directory), model_version, Path(table), Path(output), asked)
-    now = datetime.now(timezone.utc).strftime(NAME)
-    place = begun(request.output, request.state) or request.output / now
+    place = begun(request.output, request.state) or _new_directory(request.output)
     request = dataclasses.replace(request, output=place)
     request.check_output()
     logging.info("Version %s predicts %d file(s) into %s.", request.version, len(request.files), place)
@@ -116,6 +116,14 @@ class Scorer(_Step):
         super().__init__(
             scoring=json.dumps(asked, sort_keys=True), reading=reading.to_json(), log=rows, **inputs
         )
+
+
+def _new_directory(output: Path) -> Path:
+    """One that nobody has: of now, or of the next second that is free."""
+    moment = datetime.now(timezone.utc)
+    while os.path.lexists(place := output / moment.strftime(NAME)):
+        moment += timedelta(seconds=1)
+    return place
 
 
 def _write_rejected(files: Iterable[Path], destination: Path, keys: Iterable[str]) -> list[str]:

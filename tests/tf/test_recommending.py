@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+import yaml
 from tfx.types.experimental import simple_artifacts
 
 from components.example_gen.behaviour_log import stored
@@ -29,13 +30,15 @@ from components.scoring.preparation import Dataset, prepare
 from components.scoring.settings import Scoring
 from components.scoring.summary import UsersSummary
 from components.scoring.users.model import Recommender
+from pipeline import config
+from pipeline.kubeflow.compile import compile_pipeline
 from tests.tf.test_retrieval import ITEMS, NAMES
 from tests.tf.test_second_stage import make_stage
 from tests.tf.test_told_kinds import LOG as TOLD
 from tests.tf.test_told_kinds import make_network
 from trainer_module.export import write_archive
 from trainer_module.features.vocabulary import escape
-from trainer_module.log import VOCABULARY, Log
+from trainer_module.log import VOCABULARY, Log, read_log
 from trainer_module.retrieval import export
 from trainer_module.settings import Settings
 
@@ -245,6 +248,16 @@ def test_what_was_stopped_goes_on_and_asks_for_each_user_once(
     # All is done: not even the log is read again.
     monkeypatch.setattr(GatherByUser, "expand", None)
     assert ask(serving, given, tmp_path / "out") == replace(done, users_before=done.users, seconds=0.0)
+
+
+def test_the_pipeline_of_a_schedule_is_told_what_the_rows_of_a_log_say() -> None:
+    overrides = ["scoring.input='/mnt/data/log'", "scoring.output='/mnt/models/lists'", "scoring.k=20"]
+    loaded = config.load("shop", "cluster", overrides)
+    spec, _ = yaml.safe_load_all(compile_pipeline(loaded, scores=True))
+    given = spec["root"]["dag"]["tasks"]["Scorer"]["inputs"]["parameters"]
+    log = json.loads(given["log"]["runtimeValue"]["constant"])
+    assert read_log(log, "[log]") == loaded.settings.log
+    assert json.loads(given["scoring"]["runtimeValue"]["constant"])["k"] == 20
 
 
 def test_a_schedule_recommends_and_keeps_as_many_predictions_as_it_is_told(
