@@ -94,7 +94,7 @@ schema: .venv/.ready ## infer the dataset's schema and show what differs (ARGS=-
 models: .venv/.ready ## list pushed versions (ARGS="rollback VERSION", "prune --keep N")
 	@$(PYTHON) -m pipeline.models --dataset $(DATASET) --workdir $(WORKDIR) $(ARGS)
 
-score: .venv/.ready ## predict a table with the live model (INPUT=, OUTPUT=, ARGS="--keys id,day")
+score: .venv/.ready ## predict a table, or recommend to a log's users (INPUT=, OUTPUT=, ARGS="--keys id,day")
 	@$(PYTHON) -m pipeline.score --dataset $(DATASET) --profile $(PROFILE) --workdir $(WORKDIR) \
 	  --input "$(INPUT)" --output "$(OUTPUT)" $(ARGS)
 

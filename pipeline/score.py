@@ -1,10 +1,12 @@
-"""Predicts a table of any size with a pushed model.
+"""Predicts a table of any size with a pushed model, or recommends to all users of a behaviour log.
 
     make score DATASET=taxi INPUT=data/ OUTPUT=predictions/
+    make score DATASET=shop INPUT=transactions.parquet OUTPUT=recommendations/ ARGS="--k 20"
     python -m pipeline.score --dataset taxi --input orders.parquet --output predictions --keys order_id,day
 
-INPUT is a file or a directory, in the format of [source] and with the features' columns. Each block of it becomes a
-file of OUTPUT with the keys, the predictions and the model's version; rows that the model cannot read are left out and
+INPUT is a file or a directory, in the format of [source]. A table has the features' columns: each block of it becomes a
+file of OUTPUT with the keys, the predictions and the model's version. A log has the columns of [log]: each part of its
+users becomes a file with user, place, item, score and the model's version. Rows that cannot be read are left out and
 listed, with the reason, in OUTPUT/rejected-*.csv. Stopped, the same command goes on. Beam runs it as the profile says.
 What is not given is as [scoring] says. On Kubeflow it is a pipeline of its own: kubeflow_runner.py --score.
 Exit status: 0 done, 1 failed, 2 wrong arguments or configuration, 130 and 143 told to stop by SIGINT and SIGTERM.
@@ -12,6 +14,7 @@ Exit status: 0 done, 1 failed, 2 wrong arguments or configuration, 130 and 143 t
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import signal
 import sys
@@ -19,15 +22,8 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
-from components.scoring.request import (
-    LOG,
-    Request,
-    check_log,
-    features_of,
-    find_files,
-    find_model,
-    reading_of,
-)
+from components.scoring.preparation import Dataset, prepare
+from components.scoring.request import LOG, Request
 from foundation import project
 from foundation.arguments import Parser
 from foundation.process import exit_at_once
@@ -36,9 +32,8 @@ from pipeline import config
 from pipeline.engines.readiness import check_engine, flink_of
 from pipeline.engines.watch import following
 from pipeline.running.console import quiet
-from pipeline.running.failure import explain, is_interruption, remove_abandoned
+from pipeline.running.failure import explain, remove_abandoned
 from pipeline.running.interruption import Asked, interruptible
-from pipeline.scoring_graph import require_table
 from pipeline.workspace import workspace_of
 
 
@@ -66,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             said = _run(request, loaded, stream)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         remove_abandoned(error)
-        if is_interruption(error):
+        if asked.explains(error):
             print("interrupted; the same command goes on where this one stopped.", file=sys.stderr)
             return 128 + (asked.signal or signal.SIGINT)
         print(explain(error), file=sys.stderr)
@@ -78,25 +73,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(loaded: config.Config, options: argparse.Namespace) -> Request:
-    asked, beside = loaded.scoring, loaded.dataset_file.parent
-    require_table(loaded)
-    version, model = find_model(workspace_of(options.workdir, loaded.name).serving, options.version)
-    given = _place("input", options.input, asked.input, beside)
-    output = _place("output", options.output, asked.output, beside)
-    keys = asked.keys if options.keys is None else tuple(filter(None, options.keys.split(",")))
-    if len({*keys}) < len(keys):
-        raise ConfigurationError(f"--keys {options.keys} names a column twice: remove one.")
-    files, file_format = find_files(given, loaded.source.files), loaded.source.format
-    request = Request(
-        loaded.name, version, model, files, file_format,
-        reading_of(loaded.reading, file_format, files, keys, features_of(model)),
-        keys, output.absolute(), options.format or asked.format,
-        loaded.request_log if asked.logged_share else None, asked.logged_share,
-    )  # fmt: skip
+    asked, beside, log = loaded.scoring, loaded.dataset_file.parent, loaded.settings.log
+    keys = None if options.keys is None else tuple(filter(None, options.keys.split(",")))
+    given = {"keys": keys, "format": options.format, "k": options.k}
+    try:
+        asked = dataclasses.replace(
+            asked, **{key: value for key, value in given.items() if value is not None}
+        )
+        asked.check(is_log=log is not None)
+    except ValueError as error:
+        # The section has been checked: it is an option.
+        raise ConfigurationError(f"--{error}") from error
+    request = prepare(
+        Dataset(
+            loaded.name, loaded.source.files, loaded.source.format, loaded.reading, log, loaded.request_log
+        ),
+        workspace_of(options.workdir, loaded.name).serving,
+        options.version,
+        _place("input", options.input, asked.input, beside),
+        _place("output", options.output, asked.output, beside),
+        asked,
+    )
     request.check_output()
-    if request.serving_logs:
-        check_log(request.serving_logs)
-    check_engine(loaded.beam, files=list(files[:1]))
+    check_engine(loaded.beam, files=list(request.files[:1]))
     return request
 
 
@@ -153,9 +152,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", default="taxi", help="name in datasets/, or a TOML file (%(default)s)")
     add("--profile", default="laptop", help="name in profiles/, or a TOML file (%(default)s)")
     add("--workdir", default="runs", help="where runs are written (%(default)s)")
-    add("--input", help="the table: a file or a directory ([scoring] input)")
+    add("--input", help="the table or log: a file or a directory ([scoring] input)")
     add("--output", help="a directory for the predictions ([scoring] output)")
-    add("--keys", metavar="COLUMN,…", help="columns to write beside the predictions ([scoring] keys)")
+    add("--keys", metavar="COLUMN,…", help="columns to write beside a table's predictions ([scoring] keys)")
+    add("--k", type=int, metavar="N", help="items for each user of a behaviour log ([scoring] k, 10)")
     add("--format", choices=("parquet", "csv"), help="of the predictions ([scoring] format)")
     add("--version", default="", help="of the model (the live one)")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting")

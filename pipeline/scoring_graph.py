@@ -19,26 +19,12 @@ def name_of(config: Config) -> str:
     return f"{config.name}-scoring"
 
 
-def require_table(config: Config) -> None:
-    """Refuses a dataset whose rows no model predicts.
-
-    Raises:
-      ConfigurationError: If it is one.
-    """
-    if config.settings.log is not None:
-        raise ConfigurationError(
-            f"{config.name} is a behaviour log, and its model recommends: ask its signature `recommend` "
-            "(docs/recommender.md)."
-        )
-
-
 def run_parameters(config: Config) -> dict[str, dict[str, str]]:
     """The parameters of a run, as `root.inputDefinitions.parameters` of the specification.
 
     Raises:
       ConfigurationError: If the configuration does not say what is predicted, or where to.
     """
-    require_table(config)
     asked = config.scoring
     for key, path in (("input", asked.input), ("output", asked.output)):
         if not path.startswith("/"):
@@ -47,7 +33,7 @@ def run_parameters(config: Config) -> dict[str, dict[str, str]]:
                 "volume."
             )
     described = {
-        TABLE: (asked.input, "The table: a file or a directory, on a mounted volume."),
+        TABLE: (asked.input, "The table or log: a file or a directory, on a mounted volume."),
         OUTPUT: (asked.output, "Directory for the predictions, on a mounted volume."),
         VERSION: ("", "A pushed version; empty for the live one."),
     }
@@ -75,7 +61,7 @@ def build(config: Config, workspace: Workspace, given: Mapping[str, Any]) -> Any
 
     asked = config.scoring
     scorer = Scorer(
-        asked, config.reading,
+        asked, config.reading, config.settings.log,
         table=given[TABLE], output=given[OUTPUT], model_version=given[VERSION], name=config.name,
         serving_directory=str(workspace.serving), files=config.source.files, file_format=config.source.format,
         request_log=str(config.request_log) if asked.logged_share else "",

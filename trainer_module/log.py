@@ -129,6 +129,10 @@ class Log:
             require_distinct(values, f"exclude.{column}")
         require(1 <= self.history <= 10_000, f"history is {self.history}; it must be from 1 to 10,000.")
         require(
+            not self.items.startswith("/"),
+            f"items is {self.items!r}; it must be a pattern below [source] path, such as 'products.csv'.",
+        )
+        require(
             bool(self.items) or not self.exclude,
             "exclude is of the item table: name its files with items.",
         )

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -28,6 +27,7 @@ from components.scoring.fitting import Fitted, fit_columns
 from components.scoring.model import ServedModel
 from components.scoring.request_log import RequestLog
 from components.scoring.settings import Form
+from components.scoring.texts import readable
 from foundation.replacing import replace_file
 
 PREDICTED, REJECTED, BEFORE = "predicted", "rejected", "predicted before"
@@ -77,10 +77,10 @@ class BlockScorer:
                 logged.append(_filter(fitted.columns, chosen))
         if not parts:
             return Counter()
-        table, left_out = _join(parts), _join(rejects)
-        _write(table, Path(self.destination, f"part-{name}.{self.form}"), self.form)
+        table, left_out = join(parts), join(rejects)
+        write(table, Path(self.destination, f"part-{name}.{self.form}"), self.form)
         if left_out.num_rows:
-            _write(left_out, Path(self.destination, f"rejected-{name}.csv"), "csv")
+            write(left_out, Path(self.destination, f"rejected-{name}.csv"), "csv")
         if self.log:
             self.log.write(name, logged)
         counts = Counter({PREDICTED: table.num_rows, REJECTED: left_out.num_rows})
@@ -110,7 +110,7 @@ class BlockScorer:
         # As ExampleGen writes a table's examples: a missing value has its column's kind in CSV only.
         typed = self.file_format == "csv"
         predictions = self.model.predict(read, typed) if rows else _nothing(self.model)
-        keys = {key: _readable(columns[key]) for key in self.keys}
+        keys = {key: readable(columns[key]) for key in self.keys}
         version = pa.repeat(pa.scalar(self.version), rows)
         kept = _filter(keys, fits)
         part = pa.RecordBatch.from_pydict({**kept, **predictions, VERSION_COLUMN: version})
@@ -142,33 +142,20 @@ def _filter(columns: Mapping[str, pa.Array], mask: pa.Array) -> dict[str, pa.Arr
     return {name: column.filter(mask) for name, column in columns.items()}
 
 
-def _join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
+def join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
     """One table; a key that one part has no value of is of the type that it has in another."""
     schema = pa.unify_schemas([part.schema for part in parts])
     return pa.concat_tables([pa.Table.from_batches([part]).cast(schema) for part in parts])
 
 
-def _write(table: pa.Table, path: Path, form: Form) -> None:
+def write(table: pa.Table, path: Path, form: Form) -> None:
+    """Writes a file of rows, which appears whole or not at all."""
     sink = pa.BufferOutputStream()
     if form == "parquet":
         pq.write_table(table, sink)
     else:
         pa.csv.write_csv(table, sink)
     replace_file(path, sink.getvalue().to_pybytes())
-
-
-def _readable(column: pa.Array) -> pa.Array:
-    """Texts as such, which a reader can print."""
-    if not pa.types.is_binary(column.type):
-        return column
-    try:
-        return column.cast(pa.string())
-    except pa.ArrowInvalid:
-        texts: list[Any] = [
-            value if value is None else value.decode(errors="backslashreplace")
-            for value in column.to_pylist()
-        ]
-        return pa.array(texts, pa.string())
 
 
 def _nothing(model: ServedModel) -> dict[str, pa.Array]:

@@ -62,10 +62,10 @@ class ServedModel:
         if self.scalars.keys() == self.types.keys() and not any(
             is_list(each.type) for each in columns.values()
         ):
-            signature = _load(self.path).signatures["predict_raw"]
+            signature = load_model(self.path).signatures["predict_raw"]
             batches = _raw_batches(columns, self.scalars)
         else:
-            signature = _load(self.path).signatures["serving_default"]
+            signature = load_model(self.path).signatures["serving_default"]
             batches = _example_batches(encode_rows(columns, typed_when_missing), signature)
         found: dict[str, list[Any]] = {name: [] for name in self.outputs}
         for batch in batches:
@@ -164,8 +164,8 @@ def _text(line: bytes) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(path: str) -> Any:
-    """Once in each process."""
+def load_model(path: str) -> Any:
+    """A SavedModel, once in each process."""
     import tensorflow as tf
 
     return tf.saved_model.load(path)

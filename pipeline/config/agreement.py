@@ -37,6 +37,10 @@ def check_agreement(config: "Config", where: str) -> None:
     of_model = config.settings.model.metric_names(config.settings.log)
     names = (*rules.metric_names(config.metrics), *of_model)
     check_doubled(names, where)
+    try:
+        config.scoring.check(is_log=config.settings.log is not None)
+    except ValueError as error:
+        raise ConfigurationError(f"{where} [scoring] {error}") from error
     if config.scoring.logged_share and config.request_log is None:
         raise ConfigurationError(
             f"{where} [scoring] logged_share is {config.scoring.logged_share}, and [drift] has no serving_logs: name the "

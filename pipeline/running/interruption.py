@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from pipeline.running.failure import is_interruption
+
 
 class Asked(threading.Event):
     """Set when the run is told to stop; by `signal`, which is 0 until then.
@@ -16,6 +18,13 @@ class Asked(threading.Event):
 
     signal = 0
     is_held = False
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether `error` is what came of being told to stop.
+
+        Beam makes a RuntimeError of an interruption that comes while it calls one of its functions.
+        """
+        return self.is_set() or is_interruption(error)
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
 from pipeline.running.beginning import begin_run, recording_refusal
-from pipeline.running.failure import drift_of, explain, is_interruption, remove_abandoned
+from pipeline.running.failure import drift_of, explain, remove_abandoned
 from pipeline.running.imports import import_lean
 from pipeline.running.interruption import interruptible
 from pipeline.running.request import Request
@@ -114,8 +114,7 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
             asked.is_held = True
             log_traceback()
             remove_abandoned(error)
-            # Beam makes a RuntimeError of an interruption that comes while it calls one of its functions.
-            interrupted = asked.is_set() or is_interruption(error)
+            interrupted = asked.explains(error)
             said = explain(KeyboardInterrupt() if interrupted else error)
             ended = dataclasses.replace(begun, error=said, interrupted=interrupted, drift=drift_of(error))
             if interrupted:

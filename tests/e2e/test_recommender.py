@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline import score
 from trainer_module.log import VOCABULARY
 from trainer_module.settings import LEARNER
 
@@ -198,6 +199,50 @@ def test_the_pushed_model_recommends_items_as_the_log_has_them(recommend: Any) -
 
 def test_an_item_that_nobody_took_can_be_recommended(recommend: Any) -> None:
     assert set(ask(recommend, ["0006"], among=(UNSOLD, LATE, "never heard of"))) == {UNSOLD, LATE}
+
+
+def test_all_users_of_the_log_are_recommended_at_once_what_a_server_answers_each(
+    project: Project, first: Run, recommend: Any, tmp_path: Path
+) -> None:
+    """The log's directory has the item table in it, and rows of excluded items, which are in no history."""
+    given = [
+        "--dataset",
+        str(project.root / "datasets" / "teashop.toml"),
+        "--workdir",
+        str(project.root / "runs"),
+    ]
+    log, output = project.root / "data" / "teashop", tmp_path / "lists"
+    version = Path(first.summary["pushed_model"]).name
+    asked = (
+        "--input",
+        str(log),
+        "--output",
+        str(output),
+        "--version",
+        version,
+        "--k",
+        "5",
+        "--format",
+        "csv",
+    )
+    assert score.main([*given, *asked]) == 0
+    lists: dict[str, list[str]] = {}
+    (part,) = output.glob("part-*.csv")
+    with part.open(newline="") as file:
+        for row in csv.DictReader(file):
+            lists.setdefault(row["user"], []).append(row["item"])
+    histories: dict[str, list[tuple[Any, ...]]] = {}
+    for user, item, moment, amount in purchases()[1:]:
+        if amount > 0 and item != BAG:
+            histories.setdefault(user, []).append((item, moment))
+    assert lists.keys() == histories.keys()
+    for user in list(histories)[::15]:
+        items, times = zip(*histories[user])
+        answer = recommend(
+            items=tf.constant([items]), times=tf.constant([[1000 * each for each in times]], tf.int64),
+            exclude=tf.constant([[""]]), among=tf.constant([], tf.string), k=tf.constant(5),
+        )  # fmt: skip
+        assert lists[user] == [item.decode() for item in answer["items"].numpy()[0]]
 
 
 def test_the_second_run_trains_nothing(second: Run) -> None:

@@ -173,7 +173,7 @@ class Night:
         """Where the predictions are, the summary's metadata, its text, and the rejects' lines."""
         reading = Reading(exact=("weekday", "visits", "id"))
         scorer = Scorer(
-            Scoring(keys=("id",)), reading, table=str(self.table), output=str(self.directory / "out"), model_version="",
+            Scoring(keys=("id",)), reading, None, table=str(self.table), output=str(self.directory / "out"), model_version="",
             name="orders", serving_directory=str(self.directory / "serving"), files="*.csv", file_format="csv",
             request_log="",
         )  # fmt: skip

@@ -28,7 +28,9 @@ KEYS = [
     "source.null_values", "source.columns", "source.encoding", "beam.runner", "beam.direct_num_workers",
     "beam.options", "beam.direct_running_mode", "beam.worker_pools", "serving.address", "app.formats", "drift.action", "drift.window",
     "scoring.input", "scoring.output", "scoring.keys", "scoring.format", "scoring.logged_share",
-    "retention.runs", "retention.spans", "retention.reports", "notify.webhook", "notify.timeout_seconds", "notify.retries", "log.user",
+    "scoring.k", "scoring.keep",
+    "retention.runs", "retention.spans", "retention.reports", "notify.webhook", "notify.timeout_seconds",
+    "notify.retries", "log.user",
     "kubeflow.image", "kubeflow.version", "steps.Trainer.gpus", "steps.Trainer.memory", "steps.default.environment",
 ]  # fmt: skip
 PLAIN = st.one_of(

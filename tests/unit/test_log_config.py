@@ -189,6 +189,8 @@ def test_a_task_of_rows_is_not_learned_from_a_log(tmp_path: Path) -> None:
         (["splits.time='later'"], {}, "[splits] time is 'later', and [log] time 'when': name the same column."),
         (["log.split='leave_last_out'", "splits.time='when'"], {},
          '[log] split is "leave_last_out", which has no time and no test split: remove [splits].'),
+        (["log.items='/data/things.csv'"], {},
+         "[log] items is '/data/things.csv'; it must be a pattern below [source] path, such as 'products.csv'."),
         (["log.split='leave_last_out'", "splits.test=1"], {}, "which has no time and no test split"),
         (["splits.train=9"], {"pattern": "{SPAN}/*.csv"},
          "[source] pattern has spans, of which the newest is judged and those before in the window are learned from: "

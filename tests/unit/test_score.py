@@ -25,15 +25,19 @@ HEADER = (
 )
 
 
-@pytest.fixture
-def workdir(tmp_path: Path) -> Path:
-    model = tmp_path / "runs" / "taxi" / "serving" / "taxi" / "17"
+def push(directory: Path, name: str) -> None:
+    model = directory / "runs" / name / "serving" / name / "17"
     model.mkdir(parents=True)
     (model / "saved_model.pb").write_bytes(b"model")
     # What a version says of itself decides, and not what the dataset file says now.
-    tables = config.load("taxi", "laptop").settings.to_json()
+    tables = config.load(name, "laptop").settings.to_json()
     (model / LEARNER).parent.mkdir()
     (model / LEARNER).write_text(json.dumps({"settings": {**tables, "training": {}}}))
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    push(tmp_path, "taxi")
     (tmp_path / "trips.csv").write_text(f"{HEADER}\n{','.join('1' * (HEADER.count(',') + 1))}\n")
     return tmp_path
 
@@ -63,8 +67,12 @@ def test_a_dry_run_says_what_would_be_predicted(workdir: Path, capsys: pytest.Ca
         ((), "nowhere.csv", "does not exist"),
         ((), "runs", "has no file like '*.csv'"),
         (("--keys", "order"), "trips.csv", "has no column 'order', which --keys names"),
-        (("--keys", "fare,fare"), "trips.csv", "--keys fare,fare names a column twice: remove one."),
-        (("--dataset", "shop"), "trips.csv", "its model recommends"),
+        (("--keys", "fare,fare"), "trips.csv", "--keys names 'fare' twice: remove one."),
+        (
+            ("--k", "5"),
+            "trips.csv",
+            "--k is how many items are recommended to a user of a behaviour log, and this is",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_at_once(
@@ -73,6 +81,86 @@ def test_what_cannot_be_predicted_is_refused_at_once(
     assert ask(workdir, *more, file=file) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    push(tmp_path, "shop")
+    (tmp_path / "log").mkdir()
+    for name, columns in (
+        ("log.csv", "household_id,product_id,transaction_timestamp,quantity"),
+        ("products.csv", "product_id,department"),
+    ):
+        (tmp_path / "log" / name).write_text(f"{columns}\n{','.join('1' * (columns.count(',') + 1))}\n")
+    return tmp_path
+
+
+SHOP = (
+    "--dataset", "shop", "--set", "source.format=csv", "--set", "source.pattern='*.csv'", "--set", "log.items=products.csv",
+)  # fmt: skip
+
+
+def test_a_log_is_asked_for_its_users_and_its_item_table_is_none_of_its_files(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(shop, *SHOP, file="log") == 0
+    assert "1 file(s) with version 17 of shop" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (("--k", "0"), "--k is 0; it must be from 1 to 100, the most items that a model answers."),
+        (("--k", "101"), "--k is 101; it must be from 1 to 100"),
+        (("--set", "scoring.k=101"), "[scoring] k is 101; it must be from 1 to 100"),
+        (
+            ("--keys", "quantity"),
+            "--keys are columns beside the predictions of a table's rows, and a log's users have",
+        ),
+        (
+            ("--set", "scoring.keys=['quantity']"),
+            "[scoring] keys are columns beside the predictions of a table's rows",
+        ),
+        (
+            ("--set", "scoring.logged_share=0.5"),
+            "[scoring] logged_share is of the rows of a table, and what a model is",
+        ),
+        (("--set", "scoring.keep=-1"), "[scoring] keep is -1; it must be 0 (all) or more."),
+        (("--set", "log.user=customer"), "has no column 'customer', which [log] user names"),
+    ],
+)
+def test_what_means_nothing_for_a_log_is_refused_at_once(
+    shop: Path, more: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(shop, *SHOP, *more, file="log") == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+
+
+def test_a_model_of_another_kind_than_the_dataset_is_not_asked(
+    workdir: Path, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ours, theirs in (("shop", "taxi"), ("taxi", "shop")):
+        (workdir / "runs" / ours / "serving" / ours / "17" / LEARNER).write_text(
+            json.dumps({"settings": {**config.load(theirs, "laptop").settings.to_json(), "training": {}}})
+        )
+    assert ask(shop, *SHOP, file="log") == ask(workdir) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert (
+        "was learned from a table of rows, and shop is a behaviour log now: give another --version" in first
+    )
+    assert "was learned from a behaviour log, and taxi is a table of rows now" in second
+
+
+def test_a_model_that_is_told_kinds_needs_a_log_that_has_them(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learner = shop / "runs" / "shop" / "serving" / "shop" / "17" / LEARNER
+    tables = json.loads(learner.read_text())["settings"]
+    tables["log"]["events"] = {"column": "event", "weights": {"buy": 1.0}, "in_requests": True}
+    learner.write_text(json.dumps({"settings": tables}))
+    assert ask(shop, *SHOP, file="log") == 2
+    assert "is told the kinds of events, and shop has no [log.events]: add it" in capsys.readouterr().err
 
 
 def test_what_is_not_given_is_as_the_dataset_file_says(
@@ -102,13 +190,16 @@ def test_rows_are_logged_only_where_the_data_gate_finds_and_can_read_them(
     assert "has CSV files (today.csv), and [scoring] logged_share adds TFRecords" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status", "is_wrapped"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)]
+)
 def test_an_interrupted_call_leaves_no_job_on_the_engine_and_one_after_a_killed_call_cancels_its(
     workdir: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     number: signal.Signals,
     status: int,
+    is_wrapped: bool,
 ) -> None:
     flink, names = Answers(), []
 
@@ -119,8 +210,13 @@ def test_an_interrupted_call_leaves_no_job_on_the_engine_and_one_after_a_killed_
         flink.jobs.append(
             {"jid": f"job-{len(names)}", "name": names[-1], "state": "RUNNING", "tasks": {"total": 9}}
         )
-        os.kill(os.getpid(), number)
-        time.sleep(9)
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(9)
+        except KeyboardInterrupt:
+            if is_wrapped:
+                raise RuntimeError("KeyboardInterrupt [while running 'ScoreBlocks']")  # noqa: B904 - as Beam
+            raise
 
     # Beam takes seconds to import, and is not what is tested.
     spec = find_spec("apache_beam")

@@ -39,10 +39,10 @@ def read_events(
     dropped: Counter[str] = Counter()
     size = len(columns[log.user])
     users, items = (read_identifiers(file, name, columns[name]) for name in (log.user, log.item))
-    times, is_time = _times(file, log.time, columns[log.time], log.time_unit)
+    times, is_time = read_times(file, log.time, columns[log.time], log.time_unit)
     kinds = _kinds(file, log, columns)
     events = Events(users, items, times, first_place + np.arange(size), kinds)
-    there = _filled(users) & _filled(items) & is_time
+    there = filled(users) & filled(items) & is_time
     counts = holds("where", log.where, file, columns, size)
     named = np.ones(size, bool) if kinds is None else kinds >= 0
     past = times <= now
@@ -75,7 +75,7 @@ def to_milliseconds(value: str | int | float, log: Log) -> int:
         written = "a text such as 2026-11-27" if log.time_unit == "iso" else f"a number of {log.time_unit}"
         raise ConversionError(f"[splits] has the time {value!r}: write it as the log does, as {written}.")
     column = pa.array([value.encode() if isinstance(value, str) else value])
-    times, _ = _times("[splits]", "eval_from or test_from", column, log.time_unit)
+    times, _ = read_times("[splits]", "eval_from or test_from", column, log.time_unit)
     return int(times[0])
 
 
@@ -108,12 +108,19 @@ def _kinds(file: str, log: Log, columns: Mapping[str, pa.Array]) -> NDArray[np.i
     return np.asarray(pc.index_in(column, value_set=names).fill_null(-1), np.int64)
 
 
-def _filled(column: pa.Array) -> NDArray[np.bool_]:
+def filled(column: pa.Array) -> NDArray[np.bool_]:
+    """Which of pa.binary() are texts of at least one byte."""
     return pc.greater(pc.binary_length(column), 0).fill_null(False).to_numpy(zero_copy_only=False)
 
 
-def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Milliseconds since 1970, and which rows have a time."""
+def read_times(
+    file: str, name: str, column: pa.Array, unit: str
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Milliseconds since 1970, and which rows have a time.
+
+    Raises:
+      ConversionError: If the column `name` of `file` holds what is no time of `unit`, naming the value.
+    """
     if pa.types.is_null(column.type):
         return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
     is_text = pa.types.is_binary(column.type)
@@ -129,10 +136,11 @@ def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[n
         if pa.types.is_floating(column.type):
             numbers = column.fill_null(np.nan).to_numpy(zero_copy_only=False)
             there &= np.isfinite(numbers)
-            times = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit]).astype(np.int64)
+            moments = np.round(np.where(there, numbers, 0) * _MILLISECONDS[unit])
+            # Within what int64 holds, and still outside of all that is a time.
+            times = np.clip(moments, _EARLIEST - 1, _LATEST).astype(np.int64)
         else:
             whole, factor = column.fill_null(0).to_numpy(zero_copy_only=False), _MILLISECONDS[unit]
-            # Within what int64 holds of milliseconds, and still outside of all that is a time.
             whole = np.clip(whole, -_LATEST, _LATEST * 1_000_000)
             times = np.minimum(whole, _LATEST) * int(factor) if factor >= 1 else whole // round(1 / factor)
     wrong = there & ((times < _EARLIEST) | (times >= _LATEST))
@@ -147,7 +155,7 @@ def _times(file: str, name: str, column: pa.Array, unit: str) -> tuple[NDArray[n
 
 
 def _parse_texts(file: str, name: str, column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    there = _filled(column)
+    there = filled(column)
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     texts = pc.if_else(pa.array(there), texts, pa.scalar(None, pa.string()))
     zone = r"(Z|[+-]\d{2}:?\d{2})$"
@@ -200,7 +208,7 @@ def holds(
                 f"{file}: column '{name}', which [log] {key} reads, holds lists: write one value in a row."
             )
         if name in texts:
-            there &= _filled(column)
+            there &= filled(column)
             operands[name] = np.asarray(column.fill_null(b"").to_pylist(), object)
         else:
             numbers = column.fill_null(0).to_numpy(zero_copy_only=False)

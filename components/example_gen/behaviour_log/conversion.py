@@ -20,7 +20,7 @@ from components.example_gen.behaviour_log.items import (
     merge_items,
 )
 from components.example_gen.behaviour_log.sequences import EVAL, TEST
-from components.example_gen.behaviour_log.stored import parts_of
+from components.example_gen.behaviour_log.stored import count_parts
 from components.example_gen.behaviour_log.worker import Worker, write_items
 from components.example_gen.columnar_examples import add_counts
 from components.example_gen.reading.dialect import Reading
@@ -32,9 +32,6 @@ from components.example_gen.source_format import (
 )
 from components.example_gen.splits import Splits
 from trainer_module.log import Log
-
-_PART_BYTES = 32 << 20
-"""For each part of the users, of files that do not say how many events they have: some million, several where they are compressed."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,7 @@ class LogFiles:
     @property
     def parts(self) -> int:
         """Into how many parts the log's users are divided."""
-        if self.file_format == "parquet":
-            return parts_of([Path(file) for file in self.log])
-        return 1 + sum(Path(file).stat().st_size for file in self.log) // _PART_BYTES
+        return count_parts(self.file_format, self.log)
 
     def check(self) -> None:
         """Raises ConversionError if the files cannot be read, or lack a column."""

@@ -25,6 +25,8 @@ _KEPT = 3
 _ROWS = 1 << 20
 _PART_EVENTS = 1_000_000
 """For each part of the users; an event takes some hundred bytes."""
+_PART_BYTES = 32 << 20
+"""For each part of the users, of files that do not say how many events they have: some million, several where they are compressed."""
 _LEFT_SECONDS = 86_400
 """How old a tail is that was begun by a run that was killed."""
 
@@ -49,6 +51,13 @@ def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
         for batch in table.iter_batches(_ROWS):
             users, items, *numbers = batch.columns
             yield Events(users, items, *(np.array(each) for each in numbers))
+
+
+def count_parts(file_format: str, files: Sequence[str]) -> int:
+    """Into how many parts the users of a log's files are divided."""
+    if file_format == "parquet":
+        return parts_of([Path(file) for file in files])
+    return 1 + sum(Path(file).stat().st_size for file in files) // _PART_BYTES
 
 
 def parts_of(files: Sequence[Path]) -> int:

@@ -85,7 +85,7 @@ class Worker:
                 "All events of the log are of one time, so that none is later than those that are learned from: bring "
                 "others, or correct [log] time."
             )
-        made = make_sequences(_read_part(files), self.log, dict(starts))
+        made = make_sequences(read_part(files), self.log, dict(starts))
         yield write_sequences(self.destination, number, made, items)
         if TRAIN in made:
             yield beam.pvalue.TaggedOutput("logged", pc.unique(made[TRAIN][ITEM].flatten()))
@@ -93,7 +93,7 @@ class Worker:
     def store_part(self, part: tuple[int, Iterable[tuple[int, str]]], items: Items) -> Counter[str]:
         """Writes the events of some users for the windows that a span is part of, and as sequences of their own."""
         number, files = part
-        events = _read_part(files)
+        events = read_part(files)
         write_part(events, Path(self.destination) / EVENTS, number)
         made = make_sequences(events, self.log, {EVAL: np.iinfo(np.int64).max})
         return write_sequences(self.destination, number, made, items)
@@ -174,5 +174,6 @@ def _part_of(users: pa.Array, parts: int) -> Any:
     return of_user[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
-def _read_part(files: Iterable[tuple[int, str]]) -> Events:
+def read_part(files: Iterable[tuple[int, str]]) -> Events:
+    """All events of a part of the users, of `GatherByUser`."""
     return together([events for _, events in read_gathered(files)])
