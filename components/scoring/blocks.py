@@ -29,6 +29,7 @@ from components.scoring.request_log import RequestLog
 from components.scoring.settings import Form
 from components.scoring.texts import readable
 from foundation.replacing import replace_file
+from foundation.sections import require
 
 PREDICTED, REJECTED, BEFORE = "predicted", "rejected", "predicted before"
 VERSION_COLUMN = "model_version"
@@ -57,6 +58,13 @@ class BlockScorer:
     destination: str
     form: Form
     log: RequestLog | None = None
+
+    def __post_init__(self) -> None:
+        taken = next((key for key in self.keys if key in (*self.model.columns, VERSION_COLUMN)), None)
+        require(
+            taken is None,
+            f"keys names '{taken}', and the predictions have a column of that name: rename it in the table.",
+        )
 
     def score_block(self, block: Block, types: Mapping[str, ColumnType]) -> Counter[str]:
         """Predicts a block's rows; returns how many were, by what became of them."""

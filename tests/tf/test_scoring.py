@@ -81,6 +81,14 @@ def test_predictions_are_those_of_a_server_and_keep_their_keys(
     assert set(predicted["model_version"].to_pylist()) == {"7"}
 
 
+@pytest.mark.parametrize("name", ["prediction", "model_version"])
+def test_a_key_that_a_prediction_would_take_the_place_of_is_refused(exported: Exported, name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"keys names '{name}', and the predictions have a column of that name"
+    ):
+        BlockScorer(read_model(exported.model), "csv", Reading(), (name,), "7", "nowhere", "csv")
+
+
 ODD = {
     "price": [float("inf"), -1e300, 0.0, None],
     "visits": [2**60 + 1, -(2**63), 2**63 - 1, None],
