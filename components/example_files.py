@@ -15,7 +15,7 @@ _MAPPED_BYTES = 4 << 20
 """Of a batch in `map_batches`: parsed, a table of 500 columns takes ten times that."""
 _AHEAD = 1
 """Batches that are being made while another is in use."""
-_ROWS, _BYTES, _LOOKED_AT = 8192, 16 << 20, 256
+_ROWS, _BYTES, _LOOKED_AT, _FEWEST = 8192, 16 << 20, 256, 256
 _GROUPS = 32
 
 
@@ -42,8 +42,8 @@ def group_files(files: Sequence[str]) -> list[Sequence[str]]:
 def read_batches(path: str, most_bytes: int = _BYTES) -> tf.data.Dataset:
     """Serialized examples of a file in order, string [rows].
 
-    A batch is 8,192 rows, or as many as are `most_bytes`, 16 MiB, if rows are as long as the file's first 256 are in
-    the mean.
+    A batch is 8,192 rows, or as many as are `most_bytes`, if rows are as long as the file's first 256 are in the mean;
+    but then 256, or as many as are 16 MiB.
     """
     compression = _compression(path)
     return tf.data.TFRecordDataset(path, compression).batch(_rows_of_batch(path, compression, most_bytes))
@@ -98,6 +98,8 @@ def _compression(path: str) -> str:
 def _rows_of_batch(path: str, compression: str, most_bytes: int) -> int:
     # One batch: record by record it took 80 ms a file.
     for first in tf.data.TFRecordDataset(path, compression).batch(_LOOKED_AT).take(1):
-        row = int(tf.reduce_mean(tf.strings.length(first)))
-        return max(1, min(_ROWS, most_bytes // max(1, row)))
+        row = max(1, int(tf.reduce_mean(tf.strings.length(first))))
+        # A batch has a cost for each column: with fewer rows the wider the table, the work would grow with the square.
+        fewest = min(_FEWEST, _BYTES // row)
+        return max(1, min(_ROWS, max(fewest, most_bytes // row)))
     return _ROWS

@@ -1,7 +1,7 @@
 """TFX's Transform with an executor of its own: the same inputs, parameters and outputs, by TensorFlow's own readers.
 
 TFX's takes rows through Beam one by one to read and to write them, and decodes them to Arrow in batches of a
-thousand at most. Here Beam runs TFT's analyzers on large batches, and tf.data, on all cores, the rest.
+thousand at most. Here Beam runs TFT's analyzers on large batches, and TensorFlow, a batch ahead, does the rest.
 """
 
 import functools

@@ -107,6 +107,7 @@ def test_batches_are_mapped_in_their_order_by_what_is_traced_once_for_all_files(
 ) -> None:
     """tf.data's own map traced and optimised a graph of 500 columns for each file, longer than the rows took."""
     monkeypatch.setattr(example_files, "_MAPPED_BYTES", 100)
+    monkeypatch.setattr(example_files, "_FEWEST", 5)
     traces = []
 
     def double(batch: Any) -> Any:

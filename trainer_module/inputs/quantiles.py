@@ -4,7 +4,7 @@
 milliseconds since 1970; and it fails where a column of the matrix has no value at all.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -72,14 +72,15 @@ class _Quantiles(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "Summarise" >> beam.Map(self._summarise).with_output_types(np.ndarray)
         )
 
-    def _summarise(self, found: Sequence[tuple[int, Array]]) -> Array:
+    def _summarise(self, found: Any) -> Any:
         quantiles = np.zeros([self._columns, self._parts - 1])
         for start, some in found:
             quantiles[start : start + len(some)] = some
         return self._summary(quantiles)
 
 
-def _divide(batch: tuple[Array]) -> Iterator[tuple[int, Array]]:
+# Beam 2.77 takes annotations for types of its own, and no array with a type.
+def _divide(batch: Any) -> Iterator[tuple[int, Any]]:
     """Some columns at a time, and the first of them: what is sent and merged at once is theirs."""
     (numbers,) = batch
     for start in range(0, numbers.shape[1], _COLUMNS):
