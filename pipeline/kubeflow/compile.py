@@ -46,6 +46,11 @@ def require_cluster(config: Config, *, scores: bool = False) -> Kubeflow:
             f"[beam] runner is {config.beam.runner}, and a step on Kubeflow writes its artifacts in its own pod, where no "
             "worker elsewhere sees them: use DirectRunner there, or Flink from local_runner.py or pipeline.retrain."
         )
+    if config.metadata is not None:
+        raise ConfigurationError(
+            f"[metadata] of profile {config.profile} names a database, and Kubeflow Pipelines records runs in an ML Metadata of "
+            "its own: compile with a profile that has no such section."
+        )
     # Checked here as well, so that a mistake is reported before TFX is imported.
     if scores:
         scoring_graph.run_parameters(config)
