@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from foundation.sections import ConfigurationError
-from pipeline import config
+from pipeline import config, retrain
 from pipeline.kubeflow.compile import require_cluster
 from pipeline.metadata.database import Database
 from pipeline.metadata.identity import ensure_identity, pipeline_name
@@ -148,3 +148,16 @@ def test_tfx_takes_no_longer_name_than_the_longest(tmp_path: Path, shared: Datab
 
 def test_of_a_file_the_name_is_the_datasets(tmp_path: Path) -> None:
     assert pipeline_name(workspace_of(str(tmp_path), "taxi")) == "taxi"
+
+
+def test_a_retraining_without_its_database_is_to_be_tried_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PASSWORD", "S3cr3t")
+    flags = [part for text in settings(host="127.0.0.1", port=9) for part in ("--set", text)]
+    assert retrain.main([*flags, "--workdir", str(tmp_path)]) == retrain.TRY_LATER
+    said = capsys.readouterr().err
+    assert "ML Metadata's database at 127.0.0.1:9 does not answer (Can't connect" in said
+    (record,) = (tmp_path / "taxi" / "runs").glob("*.json")
+    assert "does not answer" in record.read_text()
+    assert "S3cr3t" not in said + record.read_text()
