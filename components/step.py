@@ -26,6 +26,7 @@ class Step:
       never_cached: Whether it looks at directories: what lies in them is not in KFP's cache key.
       optional_inputs: Those that may hold nothing.
       shown_outputs: Output → KFP's own type of artifact, which KFP's page shows; each is one file.
+      uses_beam: Whether it is a Beam pipeline, whose workers may be elsewhere.
       directories: Settings that name directories outside the artifact store that the step's pod mounts.
     """
 
@@ -41,11 +42,13 @@ class Step:
     never_cached: bool = False
     optional_inputs: tuple[str, ...] = ()
     shown_outputs: Mapping[str, str] = field(default_factory=dict)
+    uses_beam: bool = False
     directories: Callable[[Any], tuple[str, ...]] = lambda _: ()
 
 
 DATA = "data_directory"
 MODELS = "models_directory"
 TRAINING = "training_directory"
+SHARED = "shared_directory"
 SERVING_LOGS = "serving_logs of [drift]"
 TO_SCORE, SCORED = "input of [scoring]", "output of [scoring]"

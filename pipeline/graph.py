@@ -30,6 +30,8 @@ from components.transform.component import Transform
 from components.tuner.component import Tuner
 from pipeline.config import ROOT, Config
 from pipeline.fingerprint import add_code, fingerprint, step_fingerprint
+from pipeline.metadata.connection import connection_config
+from pipeline.metadata.identity import pipeline_name
 from pipeline.nodes import STEPS
 from pipeline.quality import evaluation_config
 from pipeline.workspace import Workspace
@@ -133,7 +135,7 @@ def build(
     for step in steps:
         add_code(step.exec_properties, STEPS[step.id], config)
     return Pipeline(
-        pipeline_name=config.name,
+        pipeline_name=pipeline_name(workspace),
         pipeline_root=str(workspace.artifacts),
         components=steps,
         enable_cache=cache,
@@ -262,6 +264,9 @@ def _report(config: Config, steps: Sequence[BaseComponent], learner_code: str) -
 
 
 def _metadata(workspace: Workspace) -> metadata_store_pb2.ConnectionConfig:
+    if workspace.database is not None:
+        # Without the password, which TFX would log: `pipeline.metadata.connection.keyed` has it.
+        return connection_config(workspace.database)
     # TFX's own function would also make the directory, on the machine that compiles for a cluster.
     return metadata_store_pb2.ConnectionConfig(
         sqlite=metadata_store_pb2.SqliteMetadataSourceConfig(

@@ -13,8 +13,8 @@ Exit status:
   2   wrong arguments or configuration
   3   trained, but not blessed: the model before stays live
   65  the data is missing, cannot be read, or was refused by the data gate (EX_DATAERR)
-  75  not done, try again later: another run has the workspace, this one was interrupted, or Flink or a
-      worker pool does not answer (EX_TEMPFAIL)
+  75  not done, try again later: another run has the workspace, this one was interrupted, or Flink, a
+      worker pool or ML Metadata's database does not answer (EX_TEMPFAIL)
   143 told to stop by SIGTERM; the next one starts where it stopped
 """
 
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = command_of(["python", "-m", "pipeline.retrain"], given)
     try:
         loaded = config.load(options.dataset, options.profile, options.set)
-        workspace = workspace_of(options.workdir, loaded.name)
+        workspace = workspace_of(options.workdir, loaded.name, loaded.metadata)
         request = Request(verbose=options.verbose, command=command)
         if options.dry_run:
             preflight.check_place(workspace)

@@ -109,7 +109,7 @@ def _infer(loaded: config.Config, workdir: str, committed: str) -> str | None:
         name=f"{loaded.name}-schema",
         compared_columns=tuple(feature.name for feature in compared),
     )
-    files = workspace.workspace_of(workdir, without_schema.name)
+    files = workspace.workspace_of(workdir, without_schema.name, loaded.metadata)
     summary = local.run(without_schema, files, Request(to_node="SchemaGen"))
     if summary.error:
         print(summary.error, file=sys.stderr)

@@ -1,15 +1,21 @@
-"""Where a run's files are: `WORKDIR/<pipeline name>/…`; standard library only."""
+"""Where a run's files are, `WORKDIR/<pipeline name>/…`, and its ML Metadata; standard library only."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.metadata.database import Database
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """Paths of one pipeline; absolute, so that they mean the same in every process."""
+    """Paths of one pipeline; absolute, so that they mean the same in every process.
+
+    `database` is that of ML Metadata; None where it is the file `metadata`.
+    """
 
     root: Path
     model_name: str
+    database: Database | None = None
 
     @property
     def lock(self) -> Path:
@@ -18,8 +24,13 @@ class Workspace:
 
     @property
     def metadata(self) -> Path:
-        """The ML Metadata store, an SQLite file."""
+        """The ML Metadata store, an SQLite file; there where no database was named."""
         return self.root / "metadata.sqlite"
+
+    @property
+    def identity(self) -> Path:
+        """What tells the workspace from others in a database that they share (`pipeline.metadata.identity`)."""
+        return self.root / ".identity"
 
     @property
     def artifacts(self) -> Path:
@@ -76,6 +87,6 @@ class Workspace:
         return self.root / "reports"
 
 
-def workspace_of(workdir: str, pipeline_name: str) -> Workspace:
+def workspace_of(workdir: str, pipeline_name: str, database: Database | None = None) -> Workspace:
     """The workspace of a pipeline below `workdir`, which need not exist yet."""
-    return Workspace(Path(workdir).absolute() / pipeline_name, pipeline_name)
+    return Workspace(Path(workdir).absolute() / pipeline_name, pipeline_name, database)

@@ -39,16 +39,22 @@ def unpacked_program(name: str, package: str) -> str:
     found = shutil.which(name)
     if found is not None:
         return found
+    return str(unpacked_package(package) / "usr" / "bin" / name)
+
+
+@functools.cache
+def unpacked_package(package: str) -> Path:
+    """The folder of the package's files, downloaded and unpacked as `unpacked_program` does.
+
+    Skips the test, and says why, where there is no apt or no registry.
+    """
     # Of this user alone: nobody else may put a program there.
     folder = Path(tempfile.gettempdir()) / f"tfx-pipeline-debian-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.stat().st_uid == os.geteuid()
-    binary = folder / package / "usr" / "bin" / name
-    if not binary.is_file():
-        reason = _unpack(package, folder)
-        if reason:
-            pytest.skip(f"{name} is not here, and {package} cannot be fetched from Debian: {reason}")
-    return str(binary)
+    if not (folder / package).is_dir() and (reason := _unpack(package, folder)):
+        pytest.skip(f"{package} cannot be fetched from Debian: {reason}")
+    return folder / package
 
 
 def _unpack(package: str, folder: Path) -> str:

@@ -17,6 +17,7 @@ STEP = Step(
     after="BaselineModel",
     code=("components.evaluator.component",),
     chosen=_metric_modules,
+    uses_beam=True,
     # Before the first push there is no baseline.
     optional_inputs=("baseline_model",),
 )

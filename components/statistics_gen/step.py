@@ -2,4 +2,6 @@
 
 from components.step import Step
 
-STEP = Step("StatisticsGen", after="ExampleGen", code=("components.statistics_gen.component",))
+STEP = Step(
+    "StatisticsGen", after="ExampleGen", code=("components.statistics_gen.component",), uses_beam=True
+)

@@ -10,5 +10,6 @@ STEP = Step(
         *config.settings.preprocessing_modules,
         config.settings.label.rules.preprocessing.rpartition(".")[0],
     ),
+    uses_beam=True,
     named_files=lambda config: config.settings.named_files,
 )

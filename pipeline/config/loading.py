@@ -40,6 +40,7 @@ from pipeline.config.profile import Beam
 from pipeline.config.tables import DATASET, PROFILE, Table
 from pipeline.config.window import Retention, Window
 from pipeline.kubeflow.settings import Kubeflow, Step, check_steps, read_kubeflow, read_steps
+from pipeline.metadata.database import Database, read_database
 from pipeline.nodes import NODES, STEPS
 from pipeline.notify.settings import NOTIFY_SECTION, Notify
 from trainer_module.features import read_features
@@ -99,6 +100,9 @@ class Config:
     drift: Drift = field(metadata={"drift": Table((DATASET, PROFILE), ("DataGate",), Drift)})
     scoring: Scoring = field(metadata={"scoring": Table((DATASET, PROFILE), (), Scoring)})
     beam: Beam = field(metadata={"beam": Table((PROFILE,), (), Beam)})
+    metadata: Database | None = field(
+        metadata={"metadata": Table((PROFILE,), (), read_database, check_section(Database))}
+    )
     serving: Serving = field(metadata={"serving": Table((PROFILE,), ("ServingCheck", "Pusher"), Serving)})
     app: App = field(metadata={"app": Table((PROFILE,), ("AppExporter",), App)})
     kubeflow: Kubeflow | None = field(

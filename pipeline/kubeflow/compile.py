@@ -41,10 +41,21 @@ def require_cluster(config: Config, *, scores: bool = False) -> Kubeflow:
             f"Profile {config.profile} has no [kubeflow] section: use --profile cluster, or add one with "
             "image, data_directory, models_directory and volumes."
         )
-    if not config.beam.is_local:
+    if not config.beam.is_local and scores:
         raise ConfigurationError(
-            f"[beam] runner is {config.beam.runner}, and a step on Kubeflow writes its artifacts in its own pod, where no "
-            "worker elsewhere sees them: use DirectRunner there, or Flink from local_runner.py or pipeline.retrain."
+            f"[beam] runner is {config.beam.runner}, and on Kubeflow a table is predicted in the step's own pod: use "
+            "DirectRunner there, or Flink from pipeline.score."
+        )
+    if not config.beam.is_local and config.kubeflow.shared_directory is None:
+        raise ConfigurationError(
+            f"[beam] runner is {config.beam.runner}, and a step on Kubeflow has its artifacts in its own pod, where no worker "
+            "elsewhere sees them: set [kubeflow] shared_directory, on a ReadWriteMany volume that the workers mount at the "
+            "same path, or use DirectRunner."
+        )
+    if config.metadata is not None:
+        raise ConfigurationError(
+            f"[metadata] of profile {config.profile} names a database, and Kubeflow Pipelines records runs in an ML Metadata of "
+            "its own: compile with a profile that has no such section."
         )
     # Checked here as well, so that a mistake is reported before TFX is imported.
     if scores:

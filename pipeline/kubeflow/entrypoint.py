@@ -68,19 +68,42 @@ def run(options: argparse.Namespace, beam_arguments: list[str], root: str) -> No
     for directory in outputs:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix=f"{options.node_id}-") as scratch:
-        # TFX puts Beam's files beside it.
-        output_file = Path(scratch) / options.node_id / "executor_output.json"
-        output_file.parent.mkdir()
-        adapted["outputs"]["outputFile"] = str(output_file)
-        _run_executor(options, [wire_format.unescape(text) for text in beam_arguments], adapted)
-        written = json.loads(output_file.read_text())
+    beam_arguments = [wire_format.unescape(text) for text in beam_arguments]
+    if options.shared_directory:
+        written = _run_with_workers_elsewhere(options, beam_arguments, adapted)
+    else:
+        with tempfile.TemporaryDirectory(prefix=f"{options.node_id}-") as scratch:
+            written = _run_executor_in(Path(scratch), options, beam_arguments, adapted)
     for directory in outputs:
         _resolve_links(directory)
     for key in options.file_output:
         _become_file(Path(adapted["outputs"]["artifacts"][key]["artifacts"][0]["uri"]))
     result = translation.adapt_output(written, given, root)
     replace_file(Path(root + given["outputs"]["outputFile"].lstrip("/")), json.dumps(result))
+
+
+def _run_with_workers_elsewhere(
+    options: argparse.Namespace, beam_arguments: list[str], adapted: Document
+) -> Document:
+    # Here and not above: most steps have no such workers.
+    from pipeline.kubeflow.sharing import sharing
+
+    directory = Path(wire_format.unescape(options.shared_directory))
+    pools = wire_format.unescape(options.worker_pools)
+    with sharing(directory, options.node_id, adapted, beam_arguments, pools) as shared:
+        return shared.restore(_run_executor_in(shared.folder, options, shared.arguments, shared.adapted))
+
+
+def _run_executor_in(
+    scratch: Path, options: argparse.Namespace, beam_arguments: list[str], adapted: Document
+) -> Document:
+    """What TFX writes of the step."""
+    # TFX puts Beam's files beside it.
+    output_file = scratch / options.node_id / "executor_output.json"
+    output_file.parent.mkdir()
+    adapted["outputs"]["outputFile"] = str(output_file)
+    _run_executor(options, beam_arguments, adapted)
+    return json.loads(output_file.read_text())
 
 
 def _run_executor(options: argparse.Namespace, beam_arguments: list[str], adapted: Document) -> None:
@@ -153,6 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--file_output", action="append", default=[], help="an output that is one file; repeatable"
     )
+    parser.add_argument("--shared_directory", default="", help="where Beam's workers elsewhere see artifacts")
+    parser.add_argument("--worker_pools", default="", help="host:port of the pools of such workers")
     parser.add_argument("--node_id", required=True, help="for logs, and to tell equal containers apart")
     parser.add_argument("--code_version", help="for KFP's cache key alone")
     return parser

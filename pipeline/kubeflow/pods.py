@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from components.step import DATA, MODELS, SCORED, SERVING_LOGS, TO_SCORE, TRAINING
+from components.step import DATA, MODELS, SCORED, SERVING_LOGS, SHARED, TO_SCORE, TRAINING
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.kubeflow.documents import Document, constant, executor_label
@@ -70,6 +70,12 @@ def platform(config: Config, kubeflow: Kubeflow, *, scores: bool = False) -> Doc
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
+def shared_directory(node: str, config: Config) -> str:
+    """Where the node's step and Beam's workers elsewhere exchange artifacts; "" for a step that has no such workers."""
+    needed = STEPS[node].uses_beam and not config.beam.is_local and config.kubeflow is not None
+    return (config.kubeflow.shared_directory or "") if needed and config.kubeflow else ""
+
+
 def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str]:
     """Setting → directory outside the artifact store that the node's step reads or writes."""
     known = {
@@ -82,6 +88,8 @@ def _directories(node: str, config: Config, kubeflow: Kubeflow) -> dict[str, str
         SCORED: config.scoring.output,
     }
     named = {setting: known[setting] for setting in STEPS[node].directories(config)}
+    if shared := shared_directory(node, config):
+        named[SHARED] = shared
     return {**named, **STEPS[node].named_files(config)}
 
 

@@ -95,6 +95,8 @@ class Kubeflow:
     """Mounted folder of all pushed models; laid out like a local work directory."""
     training_directory: str | None = None
     """Mounted folder that all workers of a training share; needed with several workers."""
+    shared_directory: str | None = None
+    """Mounted folder that Beam's workers elsewhere see at the same path; needed with a runner other than DirectRunner."""
     volumes: dict[str, str] = field(default_factory=dict)
     """Claim name → mount path; a step mounts those that hold a directory it uses."""
     image_pull_secrets: tuple[str, ...] = ()
@@ -107,7 +109,7 @@ class Kubeflow:
 
     def __post_init__(self) -> None:
         _require_image(self.image)
-        for name in ("data_directory", "models_directory", "training_directory"):
+        for name in ("data_directory", "models_directory", "training_directory", "shared_directory"):
             value = getattr(self, name)
             require(
                 value is None or value.startswith("/"),

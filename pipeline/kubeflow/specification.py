@@ -46,7 +46,10 @@ def complete(
         container = documents.executors(spec)[documents.executor_label(node)].get("container")
         if container:
             outputs = component.get("outputDefinitions", {})
-            container["args"] = _arguments(node, container["args"], outputs, code_versions[node])
+            container["args"] = [
+                *_arguments(node, container["args"], outputs, code_versions[node]),
+                *_sharing(node, config),
+            ]
             container["image"] = step.image or container["image"]
             container["resources"] = _resources(step)
             if environment := _environment(step, variables):
@@ -99,6 +102,17 @@ def _arguments(node: str, compiled: list[str], outputs: Document, code_version: 
         f"--node_id={node}",
         f"--code_version={code_version}",
     ]
+
+
+def _sharing(node: str, config: Config) -> list[str]:
+    """Arguments of `entrypoint` for a step whose Beam pipelines have workers elsewhere."""
+    shared = pods.shared_directory(node, config)
+    if not shared:
+        return []
+    pools = (
+        [f"--worker_pools={wire_format.escape(config.beam.worker_pools)}"] if config.beam.worker_pools else []
+    )
+    return [f"--shared_directory={wire_format.escape(shared)}/{config.name}", *pools]
 
 
 def _resources(step: Step) -> Document:

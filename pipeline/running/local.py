@@ -14,6 +14,8 @@ from pipeline.config import Config
 from pipeline.engines.arguments import as_environment, placeholders
 from pipeline.engines.readiness import check_engine, flink_of
 from pipeline.engines.watch import following
+from pipeline.metadata.identity import ensure_identity
+from pipeline.metadata.readiness import check_database
 from pipeline.notify.announcement import announce
 from pipeline.running import console as terminal
 from pipeline.running import inputs, preflight
@@ -86,6 +88,10 @@ def run_locked(config: Config, workspace: Workspace, request: Request, source: P
         if not config.beam.is_local:
             window = preflight.find_window(config, source)
             check_engine(config.beam, workspace.root, window.newest.files[:1])
+        if workspace.database is not None:
+            check_database(workspace.database, create=True)
+            ensure_identity(workspace)
+            begun = dataclasses.replace(begun, notes=(*begun.notes, *workspace.database.warnings()))
         data = inputs.read_data(config, workspace, source)
         log_file = workspace.run_log(begun.run_id)
         decisive = {} if request.is_partial else inputs.read_inputs(config, data)
@@ -169,6 +175,7 @@ def _run_graph(
 
     from components.pusher.versions import check_live
     from pipeline.graph import Surroundings, build
+    from pipeline.metadata.connection import keyed
 
     logging.set_verbosity(logging.INFO)
     _, live_model = check_live(workspace.serving)
@@ -187,7 +194,8 @@ def _run_graph(
             from_nodes=[request.from_node] if request.from_node else None,
             to_nodes=[request.to_node] if request.to_node else None,
         )
-    LocalDagRunner().run(pipeline, run_options=options)
+    with keyed(workspace.database):
+        LocalDagRunner().run(pipeline, run_options=options)
 
 
 def _keep_gpus_for_the_trainer() -> None:

@@ -237,7 +237,7 @@ def check_workspace(workspace: Workspace) -> None:
         raise ConfigurationError(
             f"--workdir {workspace.root.parent} cannot be written ({error.strerror}): choose another."
         ) from error
-    if workspace.metadata.exists():
+    if workspace.database is None and workspace.metadata.exists():
         _check_store(workspace.metadata)
 
 

@@ -1,14 +1,18 @@
 """What ML Metadata recorded of a run: each node's execution and its outputs."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
+from ml_metadata.metadata_store import ListOptions, OrderByField
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
+from pipeline.metadata.connection import open_database, speaking
+from pipeline.metadata.identity import pipeline_name
 from pipeline.workspace import Workspace
 
 OUTPUT = metadata_store_pb2.Event.OUTPUT
@@ -29,17 +33,55 @@ class NodeExecution:
 
 def latest_run(workspace: Workspace) -> int:
     """The id of the workspace's newest run; 0 before the first."""
-    return latest_run_id(open_store(workspace)) if workspace.metadata.exists() else 0
+    if workspace.database is None and not workspace.metadata.exists():
+        return 0
+    with speaking(workspace.database):
+        return latest_run_id(open_store(workspace), pipeline_name(workspace))
 
 
-def latest_run_id(store: mlmd.MetadataStore) -> int:
-    """The greatest id of a run so far; 0 before the first."""
-    return max((context.id for context in store.get_contexts_by_type("pipeline_run")), default=0)
+def latest_run_id(store: mlmd.MetadataStore, pipeline: str) -> int:
+    """The id of the newest run that a pipeline has in the store; 0 before the first."""
+    context = store.get_context_by_type_and_name("pipeline", pipeline)
+    if context is None:
+        return 0
+    newest = ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False)
+    executions = store.get_executions_by_context(context.id, newest)
+    return max((run for execution in executions for run in runs_of(store, execution.id)), default=0)
+
+
+def runs_of(store: mlmd.MetadataStore, execution_id: int) -> list[int]:
+    """Ids of the runs that an execution was in."""
+    return [
+        context.id
+        for context in store.get_contexts_by_execution(execution_id)
+        if context.type == "pipeline_run"
+    ]
 
 
 def open_store(workspace: Workspace) -> mlmd.MetadataStore:
-    """The workspace's store."""
+    """The workspace's store, or the one that it shares.
+
+    Raises:
+      ConfigurationError: If the database does not answer, or cannot be used.
+    """
+    if workspace.database is not None:
+        return open_database(workspace.database, workspace.database.password(os.environ))
     return mlmd.MetadataStore(metadata.sqlite_metadata_connection_config(str(workspace.metadata)))
+
+
+def read_own_run(workspace: Workspace, run_id: int) -> dict[str, NodeExecution]:
+    """The same as `read_run`; empty where the store has another pipeline's run under that id.
+
+    It does where the workspace's runs were recorded elsewhere before.
+    """
+    with speaking(workspace.database):
+        store, owner = open_store(workspace), pipeline_name(workspace)
+        context = store.get_context_by_type_and_name("pipeline", owner)
+        own = (
+            {execution.id for execution in store.get_executions_by_context(context.id)} if context else set()
+        )
+        theirs = {execution.id for execution in store.get_executions_by_context(run_id)}
+        return read_run(store, run_id) if theirs <= own else {}
 
 
 def read_run(store: mlmd.MetadataStore, run_id: int) -> dict[str, NodeExecution]:

@@ -19,9 +19,18 @@ from pipeline.workspace import Workspace
 from trainer_module.settings import Settings
 
 _PACKAGES = ("tfx", "tensorflow", "tf-keras", "apache-beam", "ml-metadata")
-# Of the configuration: what the page names anyway, what only a cluster reads, and who hears of runs, whose
-# addresses may be secrets.
-_NOT_SHOWN = ("name", "profile", "dataset_file", "compared_columns", "kubeflow", "steps", "notify")
+# Of the configuration: what the page names anyway, what only a cluster reads, where runs are recorded, and who hears of
+# them, whose addresses may be secrets.
+_NOT_SHOWN = (
+    "name",
+    "profile",
+    "dataset_file",
+    "compared_columns",
+    "kubeflow",
+    "steps",
+    "metadata",
+    "notify",
+)
 
 
 def reproduction(run: Run, config: Config, workspace: Workspace) -> Reproduction:

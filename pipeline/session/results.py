@@ -50,7 +50,7 @@ class Result:
     @property
     def workspace(self) -> Workspace:
         """Where the run's files are."""
-        return Workspace(self.stored.root, self.config.name)
+        return Workspace(self.stored.root, self.config.name, self.config.metadata)
 
     @property
     def metrics(self) -> "pd.DataFrame":
@@ -149,12 +149,13 @@ class Result:
     @cached_property
     def executions(self) -> dict[str, Any]:
         """Node id → its `pipeline.runs.metadata.NodeExecution`."""
-        if not self.run.metadata_run or not self.workspace.metadata.exists():
+        workspace = self.workspace
+        if not self.run.metadata_run or not (workspace.database or workspace.metadata.exists()):
             return {}
         # Here and not above: it imports TFX.
         from pipeline.runs import metadata
 
-        return metadata.read_run(metadata.open_store(self.workspace), self.run.metadata_run)
+        return metadata.read_own_run(workspace, self.run.metadata_run)
 
     def __repr__(self) -> str:
         name, value = self.run.result

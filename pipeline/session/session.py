@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from foundation.sections import ConfigurationError, UserError
 from pipeline import config
 from pipeline.engines.readiness import check_engine
+from pipeline.metadata.readiness import check_database
 from pipeline.running import edits, local, preflight
 from pipeline.running.console import quiet
 from pipeline.running.plan import Plan
@@ -86,6 +87,7 @@ class Session:
         window = preflight.find_window(self.config, source)
         # The work directory may not exist yet: workers see the data at least.
         check_engine(self.config.beam, files=window.newest.files[:1])
+        check_database(self.config.metadata)
         spans = tuple(span.name for span in window.spans) if self.config.source.has_spans else ()
         nodes = tuple(node for node in request.selected if node in self.config.nodes)
         return Plan(nodes, source, spans, self.workspace.root)
@@ -250,4 +252,10 @@ def load(
     loaded = config.load(named[0], named[1], settings)
     # Read again by `with_settings`, perhaps from another working directory.
     paths = [str(Path(name).absolute()) if name.endswith(".toml") else name for name in named]
-    return Session(loaded, workspace_of(os.fspath(workdir), loaded.name), paths[0], paths[1], tuple(settings))
+    return Session(
+        loaded,
+        workspace_of(os.fspath(workdir), loaded.name, loaded.metadata),
+        paths[0],
+        paths[1],
+        tuple(settings),
+    )

@@ -8,6 +8,7 @@ import ml_metadata as mlmd
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as proto
 
+from pipeline.metadata.identity import pipeline_name
 from pipeline.running.retention import remove_old_artifacts, remove_old_reports
 from pipeline.runs import metadata
 from pipeline.runs.run import SUCCEEDED, Run, read_runs
@@ -29,12 +30,17 @@ class History:
             )
             for name in NODES.values()
         }
-        self.run_type = self.store.put_context_type(proto.ContextType(name="pipeline_run"))
+        kinds = [
+            self.store.put_context_type(proto.ContextType(name=name)) for name in ("pipeline", "pipeline_run")
+        ]
+        pipeline = proto.Context(type_id=kinds[0], name=pipeline_name(workspace))
+        (self.pipeline,) = self.store.put_contexts([pipeline])
+        self.pipeline_type, self.run_type = kinds
         self.execution_type = self.store.put_execution_type(proto.ExecutionType(name="node"))
 
     def run(self, cached: int | None = None) -> dict[str, int]:
         """Records one run; `cached` is the artifact that ExampleGen took from the cache. Artifact ids by node."""
-        number = len(self.store.get_contexts()) + 1
+        number = len(self.store.get_contexts())
         (run,) = self.store.put_contexts([proto.Context(type_id=self.run_type, name=f"run-{number}")])
         made: dict[str, int] = {}
         given: int | None = None
@@ -50,7 +56,11 @@ class History:
             if given is not None:
                 self._event(execution_id, given, proto.Event.INPUT)
             self.store.put_attributions_and_associations(
-                [], [proto.Association(context_id=run, execution_id=execution_id)]
+                [],
+                [
+                    proto.Association(context_id=each, execution_id=execution_id)
+                    for each in (self.pipeline, run)
+                ],
             )
             given = made[node] = artifact
         return made
@@ -153,3 +163,20 @@ def test_reports_and_logs_of_old_runs_go_and_records_and_what_a_version_is_judge
     }  # fmt: skip
     assert {file.name for file in workspace.logs.iterdir()} == {f"run-r{number}.log" for number in (2, 4, 5)}
     assert len(read_runs(workspace)) == 5
+
+
+def test_trap_another_pipeline_of_a_shared_store_keeps_its_artifacts(history: History) -> None:
+    """Also where its folders have our paths, as on another machine: what is ours is what our runs made."""
+    ours = history.run()
+    last = history.run()
+    (other,) = history.store.put_contexts([proto.Context(type_id=history.pipeline_type, name="other")])
+    mine, history.pipeline = history.pipeline, other
+    theirs = [history.run() for _ in range(2)]
+    history.pipeline = mine
+    remove_old_artifacts(history.store, history.workspace, 1)
+    states = [
+        {history.store.get_artifacts_by_id([each])[0].state for each in run.values()}
+        for run in (ours, last, *theirs)
+    ]
+    live, deleted = {proto.Artifact.LIVE}, {proto.Artifact.DELETED}
+    assert states == [deleted, live, live, live]

@@ -56,6 +56,7 @@ EDITED = {
     "pipeline/config/loading.py": "",
     "pipeline/engines/options.py": "",
     "pipeline/kubeflow/submit.py": "",
+    "pipeline/metadata/connection.py": "",
     "pipeline/notify/events.py": "",
     "pipeline/project/layout.py": "",
     "pipeline/project/templates/Makefile.jinja": "",

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from pipeline.engines.arguments import PLACES, as_environment
 from pipeline.engines.flink import Flink
 from pipeline.engines.readiness import flink_of
 from pipeline.engines.watch import following
+from pipeline.kubeflow import sharing
 from tests.flink_stand_in import Answers
 
 
@@ -85,3 +88,31 @@ def test_a_steps_arguments_are_as_many_whatever_they_are() -> None:
     few, many = as_environment(["--runner=A"]), as_environment(["--runner=A", "--x=1", "--y=2"])
     assert few.keys() == many.keys() and len(few) == PLACES
     assert [value for value in many.values() if value != "--runner=A"] == ["--x=1", "--y=2"]
+
+
+def test_a_steps_retry_on_kubeflow_cancels_the_job_of_the_attempt_that_was_killed(
+    flink: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "check_engine", lambda *_: None)
+    outputs = {"artifacts": {"statistics": {"artifacts": [{"uri": str(tmp_path / "pod")}]}}}
+    adapted = {"inputs": {}, "outputs": outputs}
+    arguments = ["--runner=FlinkRunner", f"--flink_master={flink.address}"]
+
+    def attempt() -> AbstractContextManager[sharing.Shared]:
+        return sharing.sharing(tmp_path / "beam", "StatisticsGen", adapted, arguments, "")
+
+    with attempt() as killed:
+        (name,) = [text.partition("=")[2] for text in killed.arguments if "--job_name" in text]
+    killed.folder.mkdir()
+    (killed.folder / "left").touch()
+    flink.jobs = [job(name), job("statisticsgen-of-another-run")]
+    with attempt() as retried:
+        assert flink.cancelled == [name[::-1]] and list(retried.folder.iterdir()) == [
+            retried.folder / "outputs"
+        ]
+        (Path(retried.adapted["outputs"]["artifacts"]["statistics"]["artifacts"][0]["uri"]) / "made").touch()
+    assert [path.name for path in (tmp_path / "pod").iterdir()] == ["made"] and not retried.folder.exists()
+    shared = str(retried.folder / "outputs" / "statistics-0")
+    assert retried.restore({"uri": [shared, f"{shared}/made", f"{shared}-other"]}) == {
+        "uri": [str(tmp_path / "pod"), str(tmp_path / "pod" / "made"), f"{shared}-other"]
+    }

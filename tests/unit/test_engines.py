@@ -1,5 +1,6 @@
 """What a run asks of its engine before it begins, each answered in one sentence."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,33 @@ def test_a_job_service_that_is_not_there_is_named(flink: Answers) -> None:
 def test_kubeflow_refuses_an_engine_whose_workers_cannot_see_a_steps_artifacts() -> None:
     loaded = config.load("taxi", "cluster", ["beam.runner=FlinkRunner"])
     with pytest.raises(
-        ConfigurationError, match="runner is FlinkRunner, and a step on Kubeflow writes its artifacts"
+        ConfigurationError,
+        match=r"runner is FlinkRunner, and a step on Kubeflow has its artifacts .* shared_directory",
     ):
         require_cluster(loaded)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scores", "expected"),
+    [
+        ([], False, "[kubeflow] shared_directory /mnt/beam is on none of its volumes: add the claim"),
+        (["kubeflow.volumes.beam=/mnt/beam"], False, ""),
+        (
+            ["kubeflow.volumes.beam=/mnt/beam"],
+            True,
+            "a table is predicted in the step's own pod: use DirectRunner",
+        ),
+        (
+            ["kubeflow.shared_directory='beam'"],
+            False,
+            "shared_directory is 'beam'; it must be an absolute path",
+        ),
+    ],
+)
+def test_a_shared_directory_for_steps_and_workers_on_kubeflow(
+    settings: list[str], scores: bool, expected: str
+) -> None:
+    given = ["beam.runner=FlinkRunner", "kubeflow.shared_directory=/mnt/beam", *settings]
+    with pytest.raises(ConfigurationError) if expected else contextlib.nullcontext() as caught:
+        require_cluster(config.load("taxi", "cluster", given), scores=scores)
+    assert caught is None or expected in str(caught.value)
