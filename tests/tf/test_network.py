@@ -137,7 +137,7 @@ def test_counts_fade_by_item_as_numpy_says() -> None:
 
 def test_an_item_of_the_history_has_two_chances_and_their_sum_is_its_score() -> None:
     repeats = Repeats([1.0])
-    repeats((tf.zeros([1, 2], tf.int32), tf.ones([1, 1, 2, 2])))
+    repeats(tf.ones([1, 1, 2, 2]))
     own, as_new = np.array([[[0.5, -40.0, 100.0]]], np.float32), np.array([[[1.0, 3.0, -200.0]]], np.float32)
     # At the beginning the second counts next to nothing.
     np.testing.assert_allclose(repeats.mix(own, as_new)[0, 0], [0.5006, -5.0, 100.0], atol=1e-3)

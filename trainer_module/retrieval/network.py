@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
 from trainer_module.models.two_tower import TwoTower
-from trainer_module.retrieval import sampled_softmax
 from trainer_module.retrieval.encoders import History, make_encoder
 from trainer_module.retrieval.items import Features, Items
 from trainer_module.retrieval.kinds import Kinds
@@ -24,10 +23,11 @@ from trainer_module.retrieval.queries import (
     find_queries,
     is_seen,
 )
-from trainer_module.retrieval.repeats import Repeats, first_places
-from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
+from trainer_module.retrieval.repeats import Repeats, count_by_item, first_places
 from trainer_module.retrieval.scores import UNWANTED, exclude, offer, put_own
 from trainer_module.retrieval.serving.candidates import OwnItems
+from trainer_module.retrieval.training import comparison, sampled_softmax
+from trainer_module.retrieval.training.replicas import gather_ids, mean_over_replicas
 
 IS_ROW = "is_row"
 """Input, float32 [batch]: 0 for what only fills a batch up."""
@@ -104,11 +104,15 @@ class Network(keras.layers.Layer):
         known = self.items(items)
         told, counted = known, left
         if self.kinds is not None and kinds is not None:
-            told, counted = self.kinds(known, kinds), self.kinds.weigh(left, kinds)
+            told, counted = (
+                self.kinds(known, kinds),
+                left * self.kinds.counts(kinds)[:, tf.newaxis, tf.newaxis],
+            )
         vectors = self.encoder(History(told, order, lengths, left), training=training)
         if self.repeats is None:
             return vectors, None
-        own = self.repeats((first_places(items), counted)) + self.items.repeat_biases(items)[:, tf.newaxis]
+        own = self.repeats(count_by_item(first_places(items), counted))
+        own += self.items.repeat_biases(items)[:, tf.newaxis]
         as_new = tf.matmul(vectors, known, transpose_b=True) + self.items.biases(items)[:, tf.newaxis]
         return vectors, self.repeats.mix(own, tf.cast(as_new, own.dtype))
 
@@ -132,30 +136,9 @@ class Network(keras.layers.Layer):
           kinds: int64 [chunks, events], where the model is told kinds.
         """
         asked = find_queries(items, order, first_target, self.items.count)
-        vectors, own = self.users(items, times, order, asked.lengths, training, kinds)
-        targets = tf.gather_nd(items, tf.stack([asked.rows, asked.positions], axis=1))
         candidates = self.candidates(self._targets_of_all(items, asked), training)
-        places = first_places(items)
-        # Queries without a target are none.
-        queries = tf.shape(asked.lengths)[1]
-        used, of = tf.unique(asked.rows * queries + asked.queries)
-        count = tf.size(candidates.ids)
-        limit = tf.size(items), self._model.negatives + self._model.uniform_negatives
-        ids = fill_up(candidates.ids, *limit, self.items.count)
-        scores = (
-            tf.matmul(tf.gather(_joined(vectors), used), self.items(ids)[:count], transpose_b=True)
-            + self.items.biases(ids)[:count]
-        )
-        flat = sampled_softmax.Asked(
-            scores=tf.cast(scores, tf.float32),
-            own=None if own is None else tf.gather(_joined(own), used),
-            lengths=tf.gather(tf.reshape(asked.lengths, [-1]), used),
-            rows=used // queries,
-            query=of,
-            target=targets,
-            first=tf.gather_nd(places, tf.stack([asked.rows, asked.positions], axis=1)),
-        )
-        return sampled_softmax.losses(flat, candidates, items, places, self.items.count), asked
+        sequences = comparison.Sequences(items, times, order, kinds)
+        return comparison.losses(self, sequences, asked, candidates, training), asked
 
     def candidates(self, targets: tf.Tensor, training: bool | None = None) -> sampled_softmax.Candidates:
         """What the queries of a step are compared with.
@@ -241,9 +224,3 @@ class Network(keras.layers.Layer):
         # The last is no item.
         may_be = tf.gather(tf.constant(np.append(self.items.available, False)), items)
         return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(may_be, is_first))
-
-
-def _joined(by_chunk: tf.Tensor) -> tf.Tensor:
-    """[chunks, queries, any] as [chunks * queries, any]."""
-    shape = tf.shape(by_chunk)
-    return tf.reshape(by_chunk, [shape[0] * shape[1], shape[2]])
