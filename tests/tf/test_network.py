@@ -12,6 +12,7 @@ from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import Network
 from trainer_module.retrieval.queries import AFTER_ALL, Queries, ages, basket_weights, find_queries
 from trainer_module.retrieval.repeats import Repeats, count_by_item, first_places
+from trainer_module.retrieval.training.comparison import Sequences
 
 DAY = 86_400_000
 COUNT = 6
@@ -34,7 +35,8 @@ def inputs(
 
 
 def losses_of(made: Network, given: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Queries]:
-    return made.losses(given["items"], given["times"], given["times"], given["first_target"], training=False)
+    sequences = Sequences(given["items"], given["times"], given["times"])
+    return made.losses(sequences, given["first_target"], training=False)
 
 
 def network(repeats: bool = True, **options: object) -> Network:

@@ -34,8 +34,10 @@ class Sequences(NamedTuple):
     """int64 [chunks, events], filled up with `AFTER_ALL`."""
     order: tf.Tensor
     """int64 [chunks, events], the same: ascending, and equal for events of one basket."""
-    kinds: tf.Tensor | None
+    kinds: tf.Tensor | None = None
     """int64 [chunks, events], where the model is told kinds."""
+    context: tf.Tensor | None = None
+    """int32 [chunks, events, columns] of a request, where there are such: with what each event was asked for."""
 
 
 def losses(
@@ -151,4 +153,19 @@ def _encode(
     seen = moments.starts[:, tf.newaxis] < asked.lengths[:, :, tf.newaxis]
     ages = days_between(moments.times[:, tf.newaxis], last[:, :, tf.newaxis])
     left = fading(ages, seen, network.memory_days)
-    return network.encoder(History(told, sequences.order, asked.lengths, left, moments), training=training)
+    history = History(told, sequences.order, asked.lengths, left, moments)
+    vectors = network.encoder(history, training=training)
+    if network.context is None or sequences.context is None:
+        return vectors
+    return network.context((vectors, _context(sequences.context, asked)))
+
+
+def _context(of_events: tf.Tensor, asked: Queries) -> tf.Tensor:
+    """int32 [chunks, queries, columns]: that of the first event which is to be predicted, as a basket has one."""
+    shape = tf.shape(asked.lengths)
+    first = tf.math.unsorted_segment_min(
+        asked.positions, asked.rows * shape[1] + asked.queries, shape[0] * shape[1]
+    )
+    # Where there is no such query, that of any event.
+    places = tf.minimum(tf.reshape(first, shape), tf.shape(of_events)[1] - 1)
+    return tf.gather(of_events, places, axis=1, batch_dims=1)
