@@ -17,13 +17,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.measurement import ROOT
 from components.serving_check.model_server import BINARY, free_port
+from foundation.request_names import request_name
+from trainer_module.log import Log
 from trainer_module.settings import LEARNER, Settings
 
 sys.path.insert(0, str(ROOT / "examples" / "clients"))
@@ -44,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--events", type=int, default=50, help="of each history")
     asked = parser.parse_args()
-    histories = make_histories(asked.model, asked.events)
+    histories, columns = make_histories(asked.model, asked.events), columns_of(asked.model)
     running = contextlib.nullcontext((asked.server, *asked.ports)) if asked.server else serve(asked.model)
     with running as (host, grpc_port, rest_port):
         name, kinds = asked.name if asked.server else _NAME, bool(told_kinds(asked.model))
@@ -54,14 +56,24 @@ def main() -> None:
         }
         for protocol, client in clients.items():
             for threads in asked.threads:
-                took, failures = load(client, histories, threads, asked.seconds)
+                took, failures = load(client, histories, threads, asked.seconds, columns)
                 print(describe(protocol, threads, took, failures, asked.seconds), flush=True)
 
 
 def told_kinds(model: Path) -> tuple[str, ...]:
     """The kinds of events that requests to a pushed version say; none where they say no kinds."""
-    log = Settings.from_learner(json.loads((model / LEARNER).read_text())).log
+    log = _log_of(model)
     return log.told_kinds if log else ()
+
+
+def columns_of(model: Path) -> tuple[str, ...]:
+    """The columns that requests to a pushed version have, as they call them."""
+    log = _log_of(model)
+    return tuple(map(request_name, log.context)) if log else ()
+
+
+def _log_of(model: Path) -> Log | None:
+    return Settings.from_learner(json.loads((model / LEARNER).read_text())).log
 
 
 def make_histories(model: Path, events: int) -> list[list[Event]]:
@@ -107,12 +119,17 @@ def _wait(server: subprocess.Popen[bytes], address: str) -> None:
 
 
 def load(
-    client: Recommender, histories: list[list[Event]], threads: int, seconds: float
+    client: Recommender,
+    histories: list[list[Event]],
+    threads: int,
+    seconds: float,
+    columns: Sequence[str] = (),
 ) -> tuple[list[float], list[str]]:
-    """Seconds of each request that was answered, and what was said of those that were not."""
+    """Seconds of each request that was answered, and what was said of those that were not; all of `columns` are missing."""
+    context = {column: [""] for column in columns}
     took: list[float] = []
     failures: list[str] = []
-    client.recommend(histories[:1])
+    client.recommend(histories[:1], context=context)
     end = time.monotonic() + seconds
 
     def ask(number: int) -> None:
@@ -120,7 +137,7 @@ def load(
             number += threads
             started = time.perf_counter()
             try:
-                client.recommend([histories[number % len(histories)]], k=100)
+                client.recommend([histories[number % len(histories)]], k=100, context=context)
                 took.append(time.perf_counter() - started)
             except RecommenderError as error:
                 failures.append(str(error))

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from foundation.request_names import request_name
 from foundation.sections import read_section, require, require_distinct
 from trainer_module import expression
+from trainer_module.features import Feature, read_features
 
 USER, ITEM, TIME, BASKET, FIRST_TARGET = "user", "item", "time", "basket", "first_target"
 """Features of an example: bytes; lists of bytes, int64 (milliseconds since 1970) and int64; int64.
@@ -21,6 +23,14 @@ EVENT_KIND = "event_kind"
 AVAILABLE = "item_available"
 """Feature of an item of a log that says so: int64, 1 for one that may be recommended."""
 EVENTS = (USER, ITEM, TIME, BASKET, FIRST_TARGET, EVENT_KIND, AVAILABLE)
+_INPUTS = ("items", "times", "kinds", "exclude", "among", "k", "candidates")
+"""Inputs of requests (`trainer_module.retrieval.signatures`), which no column may be called."""
+
+
+def context_name(column: str) -> str:
+    """What a request's column is called once it is transformed."""
+    return f"context_{request_name(column)}"
+
 
 VOCABULARY = "log_items"
 """TFT's asset with the items in the order of their numbers, escaped; beside those of features, named for columns."""
@@ -96,6 +106,8 @@ class Log:
       split: How the splits are divided: at one "time" for all users, as [splits] says, so that nothing of the
         future is learned; or "leave_last_out", each user's last basket, as papers do, which leaks what was popular.
       events: What kinds of events there are; without it all are alike.
+      context: Columns of the log that say something of a request, such as the store or the hour, and what the model reads
+        of each: an entry as of a feature. An event's own row has the value with which it is asked for.
     """
 
     user: str
@@ -111,8 +123,10 @@ class Log:
     same_time: Literal["basket", "in_order"] = "basket"
     split: Literal["time", "leave_last_out"] = "time"
     events: EventKinds | None = None
+    context: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_context()
         require(
             self.events is None or self.split == "time",
             'events has kinds, and split is "leave_last_out", which knows none: set split = "time".',
@@ -156,6 +170,25 @@ class Log:
             f"{key} is {getattr(self, key)!r}, which reads no column and is the same everywhere: remove it.",
         )
 
+    def _check_context(self) -> None:
+        taken = {self.user, self.item, self.time, *EVENTS, *([self.events.column] if self.events else [])}
+        for feature in self.context_features:
+            here = f"context '{feature.name}'"
+            require(
+                feature.ids > 0 and feature.width == 1 and not feature.length and "text" in feature.types,
+                f"{here} is {feature.kind}; a request has one text or whole number of it: make it vocabulary or hashed.",
+            )
+            require(not feature.share, f"{here} has share, which is of features of one row: remove it.")
+            require(
+                feature.name not in taken and request_name(feature.name) not in (*_INPUTS, *EVENTS),
+                f"{here} is what an event or a request of a log has already: remove it, or rename the column.",
+            )
+
+    @property
+    def context_features(self) -> tuple[Feature, ...]:
+        """What the model reads of a request's columns, in the order of their names."""
+        return tuple(sorted(read_features(self.context, "[log.context]"), key=lambda feature: feature.name))
+
     def to_table(self) -> dict[str, Any]:
         """The table that `read_log` reads."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -176,6 +209,7 @@ class Log:
         named = {getattr(self, key): f"[log] {key} names" for key in ("user", "item", "time")}
         if self.events:
             named[self.events.column] = "[log.events] column names"
+        named |= dict.fromkeys(self.context, "[log.context] names")
         return {**dict.fromkeys(self.operands, "[log] where reads"), **named}
 
     @property

@@ -82,7 +82,7 @@ class Settings:
                     f"[features] '{feature.name}' has share, which items cannot: remove it, and the feature has a "
                     "vocabulary of its own."
                 )
-            if feature.name in (*EVENTS, self.log.item):
+            if feature.name in (*EVENTS, self.log.item, *self.log.context):
                 raise ConfigurationError(
                     f"[features] '{feature.name}' is what an example of a log calls its own: remove it, or rename the "
                     "column."
@@ -116,6 +116,11 @@ class Settings:
         return [feature for alike in by_kind(self.features).values() for feature in alike]
 
     @property
+    def all_features(self) -> tuple[Feature, ...]:
+        """Those of rows or items, and those of a log's requests."""
+        return (*self.features, *(self.log.context_features if self.log else ()))
+
+    @property
     def named_files(self) -> dict[str, str]:
         """Setting → the path of a file or directory that it names and that decides what Transform makes."""
         return {
@@ -125,7 +130,7 @@ class Settings:
     @property
     def preprocessing_modules(self) -> tuple[str, ...]:
         """The modules that the configuration chose and that decide what Transform makes."""
-        chosen = {type(feature).__module__ for feature in self.features}
+        chosen = {type(feature).__module__ for feature in self.all_features}
         return (type(self.label.rules).__module__, *sorted(chosen))
 
     @property

@@ -35,6 +35,11 @@ def check_exportable(settings: Settings, formats: Sequence[str]) -> None:
                 "An app's history has no kinds of events, and [log.events] in_requests tells the model them: set it to false, "
                 "or [app] formats = []."
             )
+        if formats and settings.log.context:
+            raise ConfigurationError(
+                "An app is asked with a history alone, and [log.context] has columns that requests have: remove them, or set "
+                "[app] formats = []."
+            )
         # Its inputs are a history, and no features.
         return
     if formats and not settings.label.columns:

@@ -59,8 +59,9 @@ def prepare(
     settings, log = read_settings(model), dataset.log
     _check_kind(settings, dataset, model)
     if log and settings.log:
-        # What the dataset file says now is how the log is read, and what the model was made for is what it is asked.
-        log = replace(log, history=settings.log.history)
+        # What the dataset file says now is how the log is read, and what the model was made for is what it is asked. What
+        # comes with a request is in no history.
+        log = replace(log, history=settings.log.history, context={})
         features: tuple[str, ...] = ()
         columns = log.columns
     else:

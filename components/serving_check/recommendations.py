@@ -8,16 +8,23 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from components.app_exporter.history import encode_history
 from components.serving_check.answers import Answer
 from components.serving_check.requests import ONE_ROW, Replay, SignatureDef, serialize
 from components.serving_check.row_kinds import Row
+from components.serving_check.sequences import (
+    app_history,
+    example_of,
+    history_of,
+    lengthen,
+    names,
+    targets_of,
+    texts,
+)
 from trainer_module.features.vocabulary import read_terms, unescape
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
+from trainer_module.log import FIRST_TARGET, ITEM, VOCABULARY, Log
 from trainer_module.retrieval.measures import MEASURES
 from trainer_module.retrieval.scores import UNWANTED
 from trainer_module.retrieval.signatures import (
-    AGES,
     APP,
     CANDIDATES,
     EMBED_ITEM,
@@ -25,7 +32,6 @@ from trainer_module.retrieval.signatures import (
     INDEX_RECALL,
     ITEM_NUMBERS,
     K_MAX,
-    KINDS,
     RANK,
     RANKS,
     RECOMMEND,
@@ -60,37 +66,37 @@ def make_log_replays(
         f"a batch of {large_batch}": many,
         "no history": [{**row, FIRST_TARGET: [0]} for row in few],
         "unseen items": [{**row, ITEM: [_UNSEEN] * len(row[ITEM])} for row in few],
-        "a long history": [_repeat(row, log.history + 7) for row in few],
+        "a long history": [lengthen(row, log.history + 7, log) for row in few],
     }
     replays = []
     for case, chosen in cases.items():
-        history = _history(chosen, log)
-        asked = {**history, "exclude": _texts([[]] * len(chosen)), "among": _names([]), "k": np.int32(K_MAX)}
+        history = history_of(chosen, log)
+        wanted = {**history, "exclude": texts([[]] * len(chosen)), "among": names([]), "k": np.int32(K_MAX)}
         replays += [
-            _replay(model_name, RECOMMEND, case, asked),
+            _replay(model_name, RECOMMEND, case, wanted),
             _replay(
-                model_name, RANK, case, {**history, CANDIDATES: _texts([_targets(row) for row in chosen])}
+                model_name, RANK, case, {**history, CANDIDATES: texts([targets_of(row) for row in chosen])}
             ),
-            _replay(model_name, RANKS, case, {"examples": _names([serialize(row) for row in chosen])}),
+            _replay(model_name, RANKS, case, {"examples": names([serialize(row) for row in chosen])}),
             _replay(
                 model_name,
                 "serving_default",
                 case,
-                {"examples": _names([serialize(_context(row)) for row in chosen])},
+                {"examples": names([serialize(example_of(row, log)) for row in chosen])},
             ),
             _replay(model_name, EMBED_USER, case, history),
-            _replay(model_name, EMBED_ITEM, case, {"items": _names([row[ITEM][0] for row in chosen])}),
+            _replay(model_name, EMBED_ITEM, case, {"items": names([row[ITEM][0] for row in chosen])}),
         ]
         if catalogue:
-            replays.append(_replay(model_name, APP, case, _app_history(chosen[0], log, catalogue)))
-    history = _history(few, log)
-    targets = [_targets(row) for row in few]
-    free = {**history, "exclude": _texts([[]] * len(few)), "among": _names([]), "k": np.int32(K_MAX)}
+            replays.append(_replay(model_name, APP, case, app_history(chosen[0], log, catalogue)))
+    history = history_of(few, log)
+    targets = [targets_of(row) for row in few]
+    free = {**history, "exclude": texts([[]] * len(few)), "among": names([]), "k": np.int32(K_MAX)}
     chosen_items = sorted({item for row in few for item in row[ITEM]})
     return [
         *replays,
-        _replay(model_name, RECOMMEND, EXCLUDED, {**free, "exclude": _texts(targets)}),
-        _replay(model_name, RECOMMEND, AMONG, {**free, "among": _names(chosen_items)}),
+        _replay(model_name, RECOMMEND, EXCLUDED, {**free, "exclude": texts(targets)}),
+        _replay(model_name, RECOMMEND, AMONG, {**free, "among": names(chosen_items)}),
         _replay(model_name, RECOMMEND, SHORT, {**free, "k": np.int32(5)}),
     ]
 
@@ -177,68 +183,6 @@ def _check_list(replay: Replay, served: Answer) -> list[str]:
         for what, is_wrong in rules.items()
         if any(is_wrong(row, given) for row, given in enumerate(lists))
     ]
-
-
-def _targets(row: Row) -> list[bytes]:
-    """The items that are to be found."""
-    items: list[bytes] = row[ITEM][row[FIRST_TARGET][0] :]
-    return items
-
-
-def _context(row: Row) -> Row:
-    """What is known of a sequence before its targets."""
-    first = row[FIRST_TARGET][0]
-    return {name: row[name][:first] for name in (ITEM, TIME, EVENT_KIND) if name in row}
-
-
-def _repeat(row: Row, length: int) -> Row:
-    """The row with a context of `length` events: its own, again and again."""
-    first = row[FIRST_TARGET][0]
-    if not first:
-        return row
-    times = [row[TIME][0] - length + place for place in range(length)]
-    kinds = row.get(EVENT_KIND, [])
-    of_kind = {EVENT_KIND: [kinds[place % first] for place in range(length)] + kinds[first:]} if kinds else {}
-    return {
-        **of_kind,
-        ITEM: [row[ITEM][place % first] for place in range(length)] + row[ITEM][first:],
-        TIME: times + row[TIME][first:],
-        BASKET: [*range(length), *(length + 1 for _ in row[ITEM][first:])],
-        FIRST_TARGET: [length],
-    }
-
-
-def _app_history(row: Row, log: Log, catalogue: Sequence[str]) -> dict[str, Any]:
-    """What an app asks after the row's context."""
-    context = _context(row)
-    names = [name.decode(errors="surrogateescape") for name in context[ITEM]]
-    encoded = encode_history({"history": log.history}, catalogue, list(zip(names, context[TIME])))
-    kinds = {ITEM_NUMBERS: np.int32, AGES: np.float32}
-    return {name: np.array(values, kinds[name]) for name, values in encoded.items()}
-
-
-def _history(rows: Sequence[Row], log: Log) -> dict[str, Any]:
-    contexts = [_context(row) for row in rows]
-    width = max(1, *(len(context[ITEM]) for context in contexts))
-    times = np.zeros((len(rows), width), np.int64)
-    for row, context in enumerate(contexts):
-        times[row, : len(context[TIME])] = context[TIME]
-    kinds = {}
-    if names := [name.encode() for name in log.told_kinds]:
-        told = [[names[number] for number in context.get(EVENT_KIND, [])] for context in contexts]
-        # As many as the items, as those of one history are.
-        kinds[KINDS] = _texts([*told, [b""] * width])[:-1]
-    return {"items": _texts([context[ITEM] for context in contexts]), "times": times, **kinds}
-
-
-def _texts(lists: Sequence[Sequence[Any]]) -> Any:
-    """[rows, places], the empty text behind what there is."""
-    width = max(1, *map(len, lists))
-    return np.array([[*values, *[b""] * (width - len(values))] for values in lists], object)
-
-
-def _names(values: Sequence[Any]) -> Any:
-    return np.array(list(values), object)
 
 
 def _replay(model_name: str, signature: str, case: str, inputs: Mapping[str, Any]) -> Replay:

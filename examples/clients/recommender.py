@@ -58,6 +58,7 @@ class Recommender(ABC):
         k: int = 10,
         exclude: Sequence[Sequence[str]] = (),
         among: Sequence[str] = (),
+        context: Mapping[str, Sequence[str]] | None = None,
     ) -> list[list[Recommended]]:
         """The best items of each user, at most `k`; fewer where fewer are allowed, none of a choice that is unknown.
 
@@ -66,13 +67,20 @@ class Recommender(ABC):
           k: At most 100.
           exclude: What each user is not to be recommended; empty for nothing.
           among: All that may be recommended to anybody; empty for the whole catalogue.
+          context: Of a model whose dataset file has ``[log.context]``, and of no other: each of its columns → the text of each
+            user's request, such as ``{"store": ["31"]}``, the empty one for unknown. All columns are to be there.
 
         Raises:
-          ValueError: If `exclude` is of another number of users.
+          ValueError: If `exclude` or a column of `context` is of another number of users.
           RecommenderError: If there is no answer.
         """
         if exclude and len(exclude) != len(histories):
             raise ValueError(f"exclude is of {len(exclude)} users and histories of {len(histories)}.")
+        for column, values in (context or {}).items():
+            if len(values) != len(histories):
+                raise ValueError(
+                    f"context {column!r} is of {len(values)} users and histories of {len(histories)}."
+                )
         if not histories:
             return []
         ordered = [sorted(events, key=lambda event: event.time) for events in histories]
@@ -80,6 +88,7 @@ class Recommender(ABC):
         answer = self._ask(
             {
                 **({"kinds": kinds} if self.kinds else {}),
+                **{column: list(values) for column, values in (context or {}).items()},
                 "items": _fill_up([[event.item for event in events] for events in ordered], ""),
                 "times": _fill_up([[event.time for event in events] for events in ordered], 0),
                 "exclude": _fill_up(exclude or [[] for _ in histories], ""),

@@ -39,8 +39,14 @@ def reading_of(config: "Config") -> Reading:
         return Reading(
             dialect=config.source.dialect,
             columns=config.columns,
-            exact=(log.item, log.user, *log.operands, *(() if log.time_unit == "iso" else (log.time,))),
-            codes=(log.item, log.user),
+            exact=(
+                log.item,
+                log.user,
+                *log.operands,
+                *log.context,
+                *(() if log.time_unit == "iso" else (log.time,)),
+            ),
+            codes=(log.item, log.user, *log.context),
             # Whatever the unit: of a wrong one the error says which is right.
             times=(log.time,),
         )
@@ -100,6 +106,11 @@ def _check_log(config: "Config", where: str) -> None:
     if evaluation.item_name and not log.items:
         raise ConfigurationError(
             f"{where} [evaluation] item_name is of the item table: name its files with [log] items."
+        )
+    of_items = {*evaluation.columns, evaluation.item_name, *log.item_columns}
+    for column in sorted(of_items & {*log.context}):
+        raise ConfigurationError(
+            f"{where} [log.context] '{column}' is also a column of the item table that is read: rename one of the two."
         )
     if splits.by or splits.is_by_file:
         what = f"by '{splits.by}'" if splits.by else "by files"

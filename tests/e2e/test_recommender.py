@@ -31,6 +31,8 @@ where = "amount > 0"
 exclude = { shelf = ["bags"] }
 available = "stock"
 history = 20
+[log.context]
+till = { kind = "vocabulary", size = 4 }
 [splits]
 train = 8
 eval = 2
@@ -102,7 +104,11 @@ def purchases() -> list[tuple[Any, ...]]:
         begin = (FIRST_DAY + 2 * EVENTS - 5 + user / LATE_USERS) * DAY
         rows += [(f"late{user}", LATE, int(begin), 1), (f"late{user}", "0007", int(begin + DAY), 1)]
     rows.sort(key=lambda row: row[2])
-    return [("who", "product", "at", "amount"), *rows]
+    # Of every fourth purchase nobody knows it; the others are of one whose name is no number.
+    tills = ("01", "02", "01", "")
+    return [
+        ("who", "product", "at", "amount", "till"), *((*row, tills[n % 4]) for n, row in enumerate(rows))
+    ]  # fmt: skip
 
 
 def write(path: Path, rows: list[tuple[Any, ...]]) -> None:
@@ -173,11 +179,14 @@ def recommend(first: Run) -> Any:
     return tf.saved_model.load(first.summary["pushed_model"]).signatures["recommend"]
 
 
-def ask(recommend: Any, items: list[str], k: int = 10, among: tuple[str, ...] = ()) -> list[str]:
+def ask(
+    recommend: Any, items: list[str], k: int = 10, among: tuple[str, ...] = (), till: str = ""
+) -> list[str]:
     times = [(FIRST_DAY + 2 * place) * DAY * 1000 for place in range(len(items))]
     answer = recommend(
         items=tf.constant([items], tf.string), times=tf.constant([times], tf.int64),
         exclude=tf.constant([[""]]), among=tf.constant(list(among), tf.string), k=tf.constant(k),
+        till=tf.constant([till]),
     )  # fmt: skip
     assert np.all(np.diff(answer["scores"].numpy()[0]) <= 0)
     return [item.decode() for item in answer["items"].numpy()[0] if item]
@@ -195,6 +204,20 @@ def test_the_pushed_model_recommends_items_as_the_log_has_them(recommend: Any) -
         for items in (history, ["0001", "0007", "0013"])
     )
     assert teas > others
+
+
+def test_a_request_says_the_till_by_its_name_in_the_log_and_a_warm_start_keeps_what_it_means(
+    project: Project, first: Run, recommend: Any, later: Run
+) -> None:
+    assert (Path(first.summary["pushed_model"]) / "assets" / "till").read_text().split() == ["01", "02"]
+    assert all(len(ask(recommend, ["0006"], till=till)) == 10 for till in ("01", "", "never heard of"))
+    before, after = (
+        variables_of(model)["network/context/shift_till"].numpy()
+        for model in (Path(first.summary["pushed_model"]), trained_model(project))
+    )
+    # Two names, two ids that no name has yet, others, and missing.
+    assert [bool(np.abs(row).max()) for row in before] == [True, True, False, False, False, True]
+    np.testing.assert_array_equal(after, before)
 
 
 def test_an_item_that_nobody_took_can_be_recommended(recommend: Any) -> None:
@@ -232,7 +255,7 @@ def test_all_users_of_the_log_are_recommended_at_once_what_a_server_answers_each
         for row in csv.DictReader(file):
             lists.setdefault(row["user"], []).append(row["item"])
     histories: dict[str, list[tuple[Any, ...]]] = {}
-    for user, item, moment, amount in purchases()[1:]:
+    for user, item, moment, amount, *_ in purchases()[1:]:
         if amount > 0 and item != BAG:
             histories.setdefault(user, []).append((item, moment))
     assert lists.keys() == histories.keys()
@@ -241,6 +264,7 @@ def test_all_users_of_the_log_are_recommended_at_once_what_a_server_answers_each
         answer = recommend(
             items=tf.constant([items]), times=tf.constant([[1000 * each for each in times]], tf.int64),
             exclude=tf.constant([[""]]), among=tf.constant([], tf.string), k=tf.constant(5),
+            till=tf.constant([""]),
         )  # fmt: skip
         assert lists[user] == [item.decode() for item in answer["items"].numpy()[0]]
 
@@ -282,10 +306,15 @@ def test_what_is_sold_out_is_recommended_no_more_without_a_training(
     assert "0018" in everything[:5]
 
 
+def variables_of(model: Path) -> dict[str, Any]:
+    """By name."""
+    names = json.loads((model / LEARNER).read_text())["variables"]
+    return dict(zip(names, tf.saved_model.load(str(model)).model_variables))
+
+
 def rows_of(model: Path) -> dict[str, dict[str, Any]]:
     """Variable → item → its row."""
-    names = json.loads((model / LEARNER).read_text())["variables"]
-    variables = dict(zip(names, tf.saved_model.load(str(model)).model_variables))
+    variables = variables_of(model)
     items = (model / "assets" / VOCABULARY).read_text().splitlines()
     return {
         # The last row is of no item.

@@ -12,6 +12,7 @@ from trainer_module.retrieval.items import Features
 from trainer_module.retrieval.network import Network
 from trainer_module.retrieval.queries import AFTER_ALL, Queries, ages, basket_weights, find_queries
 from trainer_module.retrieval.repeats import Repeats, count_by_item, first_places
+from trainer_module.retrieval.training.comparison import Sequences
 
 DAY = 86_400_000
 COUNT = 6
@@ -34,7 +35,8 @@ def inputs(
 
 
 def losses_of(made: Network, given: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Queries]:
-    return made.losses(given["items"], given["times"], given["times"], given["first_target"], training=False)
+    sequences = Sequences(given["items"], given["times"], given["times"])
+    return made.losses(sequences, given["first_target"], training=False)
 
 
 def network(repeats: bool = True, **options: object) -> Network:
@@ -137,7 +139,7 @@ def test_counts_fade_by_item_as_numpy_says() -> None:
 
 def test_an_item_of_the_history_has_two_chances_and_their_sum_is_its_score() -> None:
     repeats = Repeats([1.0])
-    repeats((tf.zeros([1, 2], tf.int32), tf.ones([1, 1, 2, 2])))
+    repeats(tf.ones([1, 1, 2, 2]))
     own, as_new = np.array([[[0.5, -40.0, 100.0]]], np.float32), np.array([[[1.0, 3.0, -200.0]]], np.float32)
     # At the beginning the second counts next to nothing.
     np.testing.assert_allclose(repeats.mix(own, as_new)[0, 0], [0.5006, -5.0, 100.0], atol=1e-3)

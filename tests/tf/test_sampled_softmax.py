@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 import trainer_module  # noqa: F401 - before TensorFlow, as it chooses Keras 2
-from trainer_module.retrieval.sampled_softmax import Asked, Candidates, draw_candidates, losses
+from trainer_module.retrieval.training.sampled_softmax import Asked, Candidates, draw_candidates, losses
 
 COUNT = 40
 SHARES = 1 / np.arange(1, COUNT + 1)
@@ -18,8 +18,15 @@ def asked(biases: tf.Tensor, candidates: Candidates, targets: tf.Tensor) -> Aske
     """Users without a history, each of whom wants one item: no score depends on the user."""
     number = tf.shape(targets)[0]
     scores = tf.gather(biases, candidates.ids)[tf.newaxis] + tf.zeros([number, 1])
-    nothing = tf.zeros_like(targets)
-    return Asked(scores, None, nothing, tf.range(number), tf.range(number), targets, nothing)
+    return Asked(
+        scores - candidates.log_probabilities,
+        tf.range(number),
+        targets,
+        tf.fill([number], -1),
+        targets[:0],
+        targets[:0],
+        None,
+    )
 
 
 def learnt(factor: float) -> np.ndarray:
@@ -35,10 +42,7 @@ def learnt(factor: float) -> np.ndarray:
         with tf.GradientTape() as tape:
             ids, logarithms = draw_candidates(targets, targets[:0], frequencies)
             candidates = Candidates(ids, factor * logarithms)
-            history = targets[:, tf.newaxis]
-            loss = tf.reduce_mean(
-                losses(asked(biases, candidates, targets), candidates, history, history * 0, COUNT)
-            )
+            loss = tf.reduce_mean(losses(asked(biases, candidates, targets), candidates, COUNT))
         optimizer.apply_gradients([(tape.gradient(loss, biases), biases)])
 
     for number, targets in enumerate(drawn):
@@ -81,8 +85,7 @@ def test_the_gradient_with_even_and_popular_negatives_is_on_average_that_of_all_
     @tf.function
     def gradient(candidates: Candidates) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            history = target[:, tf.newaxis]
-            loss = losses(asked(biases, candidates, target), candidates, history, history * 0, COUNT)
+            loss = losses(asked(biases, candidates, target), candidates, COUNT)
         return tf.convert_to_tensor(tape.gradient(loss, biases))
 
     @tf.function
@@ -116,22 +119,21 @@ def test_the_probability_of_a_candidate_is_that_of_all_draws_together(even: int)
 
 def test_the_loss_is_what_numpy_says_and_own_items_and_targets_are_no_one_s_negatives() -> None:
     """Two queries of one chunk with a history of items 3, 1, 3: it wants 3 again and the new 0; then 2."""
-    history = np.array([[3, 1, 3, 0, 2]], np.int32)
-    places = np.array([[0, 1, 0, 3, 4]], np.int32)
     candidates = Candidates(tf.constant([0, 2, 1, 3]), tf.constant([-0.5, -1.0, -1.5, -2.0]))
     scores = np.random.default_rng(2).normal(size=(2, 4)).astype(np.float32)
-    own = np.random.default_rng(4).normal(size=(2, 5)).astype(np.float32)
+    own = np.random.default_rng(4).normal(size=5).astype(np.float32)
     queries = Asked(
-        tf.constant(scores), tf.constant(own), tf.constant([2, 4]), tf.constant([0, 0]),
-        tf.constant([0, 0, 1]), tf.constant([3, 0, 2]), tf.constant([0, 3, 4]),
+        scores=tf.constant(scores) - candidates.log_probabilities,
+        query=tf.constant([0, 0, 1]), target=tf.constant([3, 0, 2]), again=tf.constant([0, -1, -1]),
+        own_query=tf.constant([0, 0, 1, 1, 1]), own_item=tf.constant([3, 1, 3, 1, 0]), own=tf.constant(own),
     )  # fmt: skip
-    got = losses(queries, candidates, tf.constant(history), tf.constant(places), 4).numpy()
+    got = losses(queries, candidates, 4).numpy()
     # The first query has 3 and 1; candidate 0 is its target, and of the others only 2 is a negative.
-    first = np.exp([*own[0, :2], scores[0, 0], scores[0, 1] + 1.0])
+    first = np.exp([*own[:2], scores[0, 0], scores[0, 1] + 1.0])
     # The second one has 3, 1 and 0, and wants candidate 2.
-    second = np.exp([*own[1, [0, 1, 3]], scores[1, 1]])
+    second = np.exp([*own[2:], scores[1, 1]])
     expected = [
-        np.log(first.sum()) - own[0, 0],
+        np.log(first.sum()) - own[0],
         np.log(first.sum()) - scores[0, 0],
         np.log(second.sum()) - scores[1, 1],
     ]

@@ -73,6 +73,7 @@ EDITED = {
     "trainer_module/retrieval/network.py": TRAINS,
     "trainer_module/retrieval/encoders/gru.py": "",
     "trainer_module/retrieval/serving/answers.py": "",
+    "trainer_module/retrieval/training/comparison.py": TRAINS,
     "trainer_module/second_stage/pairs.py": "",
     "trainer_module/tasks/binary.py": f"DataGate, Transform, Tuner, Trainer, AppExporter, {TRAINS}",
     "trainer_module/preprocessing.py": f"Transform, {TRAINS}",

@@ -144,4 +144,9 @@ class TwoTower(Model):
             name = request_name(feature)
             named[f"network/items/vectors_{name}"] = (keys, dimensions)
             named[f"network/items/repeat_biases_{name}"] = (keys,)
+            # Of a column of requests, which an item's feature cannot be, too.
+            named[f"network/context/scale_{name}"] = named[f"network/context/shift_{name}"] = (
+                keys,
+                dimensions,
+            )
         return named

@@ -95,7 +95,7 @@ class AppRecommender:
         is_same = tf.equal(items[:, :, tf.newaxis], items[:, tf.newaxis, :])
         places = tf.argmax(tf.cast(is_same, tf.int32), axis=2, output_type=tf.int32)
         counts = tf.matmul(tf.cast(is_same, tf.float32), left[:, 0], transpose_b=True)
-        own = self._network.repeats.of_counts(counts) + tf.gather(self._repeat_biases + zero, known)
+        own = self._network.repeats(counts) + tf.gather(self._repeat_biases + zero, known)
         own = self._network.repeats.mix(own, tf.gather(scores[0], known))
         is_first = tf.equal(places, tf.range(events))
         return offer(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer_module.features import CATEGORICAL, NUMERIC
 from trainer_module.inputs.rows import FeatureSpec, PaddedList, read_rows
-from trainer_module.log import AVAILABLE, BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import AVAILABLE, BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log, context_name
 from trainer_module.retrieval.preprocessing import PADDING
 
 Array = NDArray[Any]
@@ -42,6 +42,8 @@ def sequence_spec(log: Log) -> dict[str, Any]:
     """What is read of a transformed sequence: `PADDING` or 0 behind its end."""
     names = (TIME, BASKET, EVENT_KIND) if log.events else (TIME, BASKET)
     lists = {name: PaddedList(log.length, tf.int64) for name in names}
+    for feature in log.context_features:
+        lists[context_name(feature.name)] = PaddedList(log.length, tf.int64, feature.ids - 1)
     return {
         ITEM: PaddedList(log.length, tf.int64, PADDING),
         **lists,

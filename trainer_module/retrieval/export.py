@@ -11,18 +11,30 @@ app              item numbers and ages of one history → item numbers and score
 All answers come from the same scores and the same mask.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
+from foundation.request_names import request_name
 from trainer_module.export import Archive, Tensors, write_archive
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, VOCABULARY, Log
+from trainer_module.log import (
+    BASKET,
+    EVENT_KIND,
+    FIRST_TARGET,
+    ITEM,
+    TIME,
+    VOCABULARY,
+    Log,
+    context_name,
+)
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.app import AppRecommender
 from trainer_module.retrieval.catalogue import Catalogue
+from trainer_module.retrieval.context import joined
 from trainer_module.retrieval.network import IS_ROW
 from trainer_module.retrieval.preprocessing import UNKNOWN
 from trainer_module.retrieval.serving.answers import Answers
@@ -69,15 +81,17 @@ def export_recommender(
             FIRST_TARGET: places[:, 0],
             IS_ROW: tf.ones([1]),
             EVENT_KIND: places,
+            **{context_name(column): places for column in log.context},
         }
         network(nothing)
         network.set_weights(trained.get_layer(network.name).get_weights())
         files = transform_output.vocabulary_file_by_name
-        archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size, fit_second)
+        preprocessing = transform_output.transform_features_layer() if log.context else None
+        archive = _archive(network, log, str(files(VOCABULARY)), catalogue.size, fit_second, preprocessing)
         # No request needs them; a later training finds the rows of features' values by them.
         archive.terms = [
             tf.saved_model.Asset(str(files(feature.vocabulary)))
-            for feature in settings.features
+            for feature in settings.all_features
             if feature.vocabulary
         ]
         return archive
@@ -85,8 +99,16 @@ def export_recommender(
     write_archive(make, settings, directory)
 
 
-def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fit | None = None) -> Archive:
+def _archive(
+    network: Any,
+    log: Log,
+    vocabulary: str,
+    items: int,
+    fit_second: Fit | None = None,
+    preprocessing: Callable[[Tensors], Tensors] | None = None,
+) -> Archive:
     archive = Archive()
+    archive.preprocessing = preprocessing
     archive.model_variables = list(network.variables)
     archive.catalogue = network.freeze()
     archive.index = make_index(network, archive.catalogue)
@@ -100,13 +122,15 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
     archive.names = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(vocabulary, tf.int64, line, tf.string, whole), ""
     )
-    answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items, stage)
+    encode = functools.partial(_encode, preprocessing, sorted(log.context)) if preprocessing else None
+    answers = Answers(network, log, archive.numbers.lookup, archive.names.lookup, items, stage, encode)
     if search is not None:
         answers = IndexedAnswers(answers, search)
     texts, whole_numbers = tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None, None], tf.int64)
     history = {"items": texts, "times": whole_numbers}
     if log.told_kinds:
         history[signatures.KINDS] = texts
+    history |= {request_name(column): tf.TensorSpec([None], tf.string) for column in log.context}
     asked = {
         **history,
         "exclude": texts,
@@ -150,12 +174,25 @@ def _archive(network: Any, log: Log, vocabulary: str, items: int, fit_second: Fi
         signatures.RANK: rank,
         signatures.RANKS: ranks,
     }
-    if stage is None and not log.told_kinds:
+    if stage is None and not log.told_kinds and not log.context:
         in_apps = AppRecommender(network, log, archive.catalogue, min(signatures.K_MAX, items))
         archive.app_variables = in_apps.variables
         app = tf.function(in_apps.recommend, input_signature=[in_apps.signature])
         archive.endpoints = {**archive.endpoints, signatures.APP: app}
     return archive
+
+
+def _encode(preprocessing: Callable[[Tensors], Tensors], columns: Sequence[str], texts: Tensors) -> tf.Tensor:
+    """int32 [users, columns]: the ids of a request's texts, string [users] of each column, as the examples' were made."""
+    rows = tf.stack(
+        [tf.range(tf.shape(texts[columns[0]], tf.int64)[0]), tf.zeros_like(texts[columns[0]], tf.int64)],
+        axis=1,
+    )
+    shape = tf.stack([tf.shape(rows, tf.int64)[0], 1])
+    raw = {column: tf.SparseTensor(rows, texts[column], shape) for column in columns}
+    # What is made of the columns that a request does not have is left out.
+    made = preprocessing(raw)
+    return joined([made[context_name(column)].values for column in columns])
 
 
 def _named(specs: dict[str, tf.TensorSpec]) -> dict[str, tf.TensorSpec]:

@@ -89,6 +89,10 @@ class Items(keras.layers.Layer):
         """float [..., dimensions] of integer ids [...]."""
         vectors = tf.gather(self._vectors, ids)
         for table, _, places, shares in self._features.values():
+            if places.shape[1] == 1:
+                # The one value has the whole share.
+                vectors += tf.gather(table, tf.gather(places[:, 0], ids))
+                continue
             embedded = tf.gather(table, tf.gather(places, ids))
             vectors += tf.reduce_sum(embedded * tf.gather(shares, ids)[..., tf.newaxis], axis=-2)
         if self._numbers.shape[1]:

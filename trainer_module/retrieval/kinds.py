@@ -40,10 +40,9 @@ class Kinds(keras.layers.Layer):
         scales, shifts = (_by_number(each, kinds) for each in (self._scales, self._shifts))
         return vectors * tf.cast(1 + scales, vectors.dtype) + tf.cast(shifts, vectors.dtype)
 
-    def weigh(self, left: tf.Tensor, kinds: tf.Tensor) -> tf.Tensor:
-        """What is left of each event, float32 [chunks, queries, memories, events], by what its kind counts."""
-        counts = tf.exp(_by_number(self._weights, kinds))
-        return left * counts[:, tf.newaxis, tf.newaxis]
+    def counts(self, kinds: tf.Tensor) -> tf.Tensor:
+        """float32 [chunks, events]: what each event counts where an item's events are counted."""
+        return tf.exp(_by_number(self._weights, kinds))
 
 
 def _by_number(rows: Sequence[Any], kinds: tf.Tensor) -> tf.Tensor:

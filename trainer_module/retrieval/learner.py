@@ -8,7 +8,17 @@ from typing import Any
 import tf_keras as keras
 
 from trainer_module.learner import Learner
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, ITEMS, TIME, VOCABULARY, Log
+from trainer_module.log import (
+    BASKET,
+    EVENT_KIND,
+    FIRST_TARGET,
+    ITEM,
+    ITEMS,
+    TIME,
+    VOCABULARY,
+    Log,
+    context_name,
+)
 from trainer_module.retrieval.catalogue import Catalogue, read_catalogue, sequence_spec
 from trainer_module.retrieval.export import export_recommender
 from trainer_module.retrieval.network import IS_ROW
@@ -55,7 +65,8 @@ class RetrievalLearner(Learner):
     def build(self) -> keras.Model:
         """A model from a batch of sequences to the loss of each."""
         network = self.settings.model.build_network(self.settings, self.catalogue)
-        lists = (ITEM, TIME, BASKET, EVENT_KIND) if self._log.events else (ITEM, TIME, BASKET)
+        lists = [ITEM, TIME, BASKET, *([EVENT_KIND] if self._log.events else [])]
+        lists += [context_name(column) for column in self._log.context]
         inputs = {name: keras.Input((self._log.length,), dtype="int64", name=name) for name in lists}
         inputs[FIRST_TARGET] = keras.Input((), dtype="int64", name=FIRST_TARGET)
         inputs[IS_ROW] = keras.Input((), dtype="float32", name=IS_ROW)

@@ -8,9 +8,9 @@ import tensorflow as tf
 import tf_keras as keras
 from numpy.typing import NDArray
 
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log, context_name
 from trainer_module.models.two_tower import TwoTower
-from trainer_module.retrieval import sampled_softmax
+from trainer_module.retrieval.context import Context, joined
 from trainer_module.retrieval.encoders import History, make_encoder
 from trainer_module.retrieval.items import Features, Items
 from trainer_module.retrieval.kinds import Kinds
@@ -24,10 +24,11 @@ from trainer_module.retrieval.queries import (
     find_queries,
     is_seen,
 )
-from trainer_module.retrieval.repeats import Repeats, first_places
-from trainer_module.retrieval.replicas import fill_up, gather_ids, mean_over_replicas
+from trainer_module.retrieval.repeats import Repeats, count_by_item, first_places
 from trainer_module.retrieval.scores import UNWANTED, exclude, offer, put_own
 from trainer_module.retrieval.serving.candidates import OwnItems
+from trainer_module.retrieval.training import comparison, sampled_softmax
+from trainer_module.retrieval.training.replicas import gather_ids, mean_over_replicas
 
 IS_ROW = "is_row"
 """Input, float32 [batch]: 0 for what only fills a batch up."""
@@ -48,6 +49,8 @@ class Network(keras.layers.Layer):
         self.items = Items(counts, features, model.dimensions, name="items")
         self.encoder = make_encoder(model)
         self.kinds = Kinds(log.told_kinds, model.dimensions, name="kinds") if log.told_kinds else None
+        asked_with = log.context_features
+        self.context = Context(asked_with, model.dimensions, name="context") if asked_with else None
         self.repeats = Repeats(model.memory_days, name="repeats") if log.repeats else None
         # What training has not seen may still be a target of the eval split: without a share it would be scored as
         # if it were never drawn, and drown all others.
@@ -78,7 +81,9 @@ class Network(keras.layers.Layer):
         items = tf.where(is_item, tf.cast(inputs[ITEM], tf.int32), self.items.count)
         times, order = (tf.where(there, inputs[name], AFTER_ALL) for name in (TIME, BASKET))
         kinds = None if self.kinds is None else inputs[EVENT_KIND]
-        losses, asked = self.losses(items, times, order, inputs[FIRST_TARGET], training, kinds)
+        context = [inputs[context_name(column)] for column in sorted(self._log.context)]
+        sequences = comparison.Sequences(items, times, order, kinds, joined(context) if context else None)
+        losses, asked = self.losses(sequences, inputs[FIRST_TARGET], training)
         weights = basket_weights(asked, self._model.basket_exponent)
         if self._log.events:
             of_kind = tf.constant(self._log.events.counts, tf.float32)
@@ -97,6 +102,7 @@ class Network(keras.layers.Layer):
         lengths: tf.Tensor,
         training: bool | None = False,
         kinds: tf.Tensor | None = None,
+        context: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Vectors float [chunks, queries, dimensions], and own scores [chunks, queries, events] with repeats."""
         seen = is_seen(lengths, tf.shape(items)[1])
@@ -104,58 +110,33 @@ class Network(keras.layers.Layer):
         known = self.items(items)
         told, counted = known, left
         if self.kinds is not None and kinds is not None:
-            told, counted = self.kinds(known, kinds), self.kinds.weigh(left, kinds)
+            told, counted = (
+                self.kinds(known, kinds),
+                left * self.kinds.counts(kinds)[:, tf.newaxis, tf.newaxis],
+            )
         vectors = self.encoder(History(told, order, lengths, left), training=training)
+        if self.context is not None and context is not None:
+            vectors = self.context((vectors, context[:, tf.newaxis]))
         if self.repeats is None:
             return vectors, None
-        own = self.repeats((first_places(items), counted)) + self.items.repeat_biases(items)[:, tf.newaxis]
+        own = self.repeats(count_by_item(first_places(items), counted))
+        own += self.items.repeat_biases(items)[:, tf.newaxis]
         as_new = tf.matmul(vectors, known, transpose_b=True) + self.items.biases(items)[:, tf.newaxis]
         return vectors, self.repeats.mix(own, tf.cast(as_new, own.dtype))
 
     def losses(
-        self,
-        items: tf.Tensor,
-        times: tf.Tensor,
-        order: tf.Tensor,
-        first_target: tf.Tensor,
-        training: bool | None = None,
-        kinds: tf.Tensor | None = None,
+        self, sequences: comparison.Sequences, first_target: tf.Tensor, training: bool | None = None
     ) -> tuple[tf.Tensor, Queries]:
         """The loss of each target, float32 [targets], and where the targets are.
 
         Args:
-          items: int32 [chunks, events], filled up with the number of items.
-          times: int64 [chunks, events], filled up with `AFTER_ALL`.
-          order: int64 [chunks, events], the same: ascending, and equal for events of one basket.
+          sequences: The events.
           first_target: int [chunks].
           training: Whether layers that drop numbers do.
-          kinds: int64 [chunks, events], where the model is told kinds.
         """
-        asked = find_queries(items, order, first_target, self.items.count)
-        vectors, own = self.users(items, times, order, asked.lengths, training, kinds)
-        targets = tf.gather_nd(items, tf.stack([asked.rows, asked.positions], axis=1))
-        candidates = self.candidates(self._targets_of_all(items, asked), training)
-        places = first_places(items)
-        # Queries without a target are none.
-        queries = tf.shape(asked.lengths)[1]
-        used, of = tf.unique(asked.rows * queries + asked.queries)
-        count = tf.size(candidates.ids)
-        limit = tf.size(items), self._model.negatives + self._model.uniform_negatives
-        ids = fill_up(candidates.ids, *limit, self.items.count)
-        scores = (
-            tf.matmul(tf.gather(_joined(vectors), used), self.items(ids)[:count], transpose_b=True)
-            + self.items.biases(ids)[:count]
-        )
-        flat = sampled_softmax.Asked(
-            scores=tf.cast(scores, tf.float32),
-            own=None if own is None else tf.gather(_joined(own), used),
-            lengths=tf.gather(tf.reshape(asked.lengths, [-1]), used),
-            rows=used // queries,
-            query=of,
-            target=targets,
-            first=tf.gather_nd(places, tf.stack([asked.rows, asked.positions], axis=1)),
-        )
-        return sampled_softmax.losses(flat, candidates, items, places, self.items.count), asked
+        asked = find_queries(sequences.items, sequences.order, first_target, self.items.count)
+        candidates = self.candidates(self._targets_of_all(sequences.items, asked), training)
+        return comparison.losses(self, sequences, asked, candidates, training), asked
 
     def candidates(self, targets: tf.Tensor, training: bool | None = None) -> sampled_softmax.Candidates:
         """What the queries of a step are compared with.
@@ -198,7 +179,13 @@ class Network(keras.layers.Layer):
         """float32 [users, dimensions] after whole histories, as `scores` is given them."""
         return self.ask(*history)[0]
 
-    def scores(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tf.Tensor:
+    def told(self, *more: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor | None]:
+        """Kinds and context among what `scores` is given behind items and times; None for what this network does not read."""
+        rest = list(more)
+        kinds = rest.pop(0) if rest and self.kinds is not None else None
+        return kinds, rest.pop(0) if rest and self.context is not None else None
+
+    def scores(self, items: tf.Tensor, times: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
         """Scores of the catalogue after whole histories, float32 [users, items].
 
         Items of the history are `trainer_module.retrieval.scores.UNWANTED` without repeats, and so is what is not available.
@@ -206,9 +193,10 @@ class Network(keras.layers.Layer):
         Args:
           items: int32 [users, events], at least one, filled up with the number of items.
           times: int64 [users, events], ascending, filled up with `queries.AFTER_ALL`.
-          *kinds: int64 [users, events], negative for unknown; none of a log whose requests do not say them.
+          *more: Kinds, int64 [users, events], negative for unknown, of a log whose requests say them; and context, int32
+            [users, columns], of one that has columns of requests.
         """
-        return self.score_all(*self.ask(items, times, *kinds))
+        return self.score_all(*self.ask(items, times, *more))
 
     def score_all(self, users: tf.Tensor, own: OwnItems) -> tf.Tensor:
         """What `scores` returns, of what `ask` does."""
@@ -221,7 +209,7 @@ class Network(keras.layers.Layer):
             scores = put_own(scores, own.items, own.may_return, own.scores)
         return offer(scores, self.items.available)
 
-    def ask(self, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
+    def ask(self, items: tf.Tensor, times: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, OwnItems]:
         """Users' vectors float32 [users, dimensions], and what of their histories may be taken again.
 
         Takes what `scores` does.
@@ -232,7 +220,8 @@ class Network(keras.layers.Layer):
         if self._log.same_time == "in_order":
             places = tf.range(tf.shape(items, tf.int64)[1])
             order = tf.where(is_event, tf.broadcast_to(places, tf.shape(items)), AFTER_ALL)
-        vectors, own = self.users(items, times, order, lengths, kinds=next(iter(kinds), None))
+        kinds, context = self.told(*more)
+        vectors, own = self.users(items, times, order, lengths, kinds=kinds, context=context)
         users = tf.cast(vectors[:, 0], tf.float32)
         if own is None:
             nothing = tf.fill(tf.shape(items), UNWANTED)
@@ -241,9 +230,3 @@ class Network(keras.layers.Layer):
         # The last is no item.
         may_be = tf.gather(tf.constant(np.append(self.items.available, False)), items)
         return users, OwnItems(items, tf.cast(own[:, 0], tf.float32), tf.logical_and(may_be, is_first))
-
-
-def _joined(by_chunk: tf.Tensor) -> tf.Tensor:
-    """[chunks, queries, any] as [chunks * queries, any]."""
-    shape = tf.shape(by_chunk)
-    return tf.reshape(by_chunk, [shape[0] * shape[1], shape[2]])

@@ -22,6 +22,8 @@ from trainer_module.log import (
     TIME,
     USER,
     VOCABULARY,
+    Log,
+    context_name,
     read_log,
 )
 
@@ -37,7 +39,8 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
       custom_config: The tables ``features``, ``label`` and ``log`` of `Settings.to_json`.
 
     Returns:
-      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; `EVENT_KIND`, as `ITEM`, of a log with kinds; `AVAILABLE`: int64 [batch], of one that says it; and
+      `ITEM`, `TIME` and `BASKET`: sparse int64 of up to `Log.length` values, `FIRST_TARGET`: int64 [batch]; `EVENT_KIND`, as `ITEM`, of a log with kinds; `AVAILABLE`: int64 [batch], of one that says it;
+      `context_name` of each column of a request: ids as `ITEM`; and
       `NUMERIC` and `CATEGORICAL` of items, where there are such features.
     """
     log = read_log(custom_config["log"], "[log]")
@@ -59,8 +62,20 @@ def preprocessing_fn(inputs: Mapping[str, Column], custom_config: Mapping[str, A
         FIRST_TARGET: _only(inputs[FIRST_TARGET]),
         **({EVENT_KIND: _cut(inputs[EVENT_KIND], log.length)} if log.events else {}),
         **({AVAILABLE: _only(inputs[AVAILABLE])} if log.available else {}),
+        **_context(inputs, log),
         **features,
     }
+
+
+def _context(inputs: Mapping[str, Column], log: Log) -> dict[str, tf.SparseTensor]:
+    """Of each column of a request the id of each event: to a feature's kind, an event is a row."""
+    ids: dict[str, tf.SparseTensor] = {}
+    for feature in log.context_features:
+        column = inputs[feature.name]
+        made = type(feature).transform([feature], [column.values[:, tf.newaxis]])
+        of_events = tf.SparseTensor(column.indices, made[:, 0], column.dense_shape)
+        ids[context_name(feature.name)] = _cut(of_events, log.length)
+    return ids
 
 
 def _only(column: tf.SparseTensor) -> tf.Tensor:

@@ -66,9 +66,60 @@ def basket_weights(asked: Queries, exponent: float) -> tf.Tensor:
     return tf.cast(tf.gather(counts, of), tf.float32) ** -exponent
 
 
+class Moments(NamedTuple):
+    """The times of chunks, each once: events of one moment fade together, and are seen or not seen together."""
+
+    of_events: tf.Tensor
+    """int32 [chunks, events]: the moment of each event."""
+    starts: tf.Tensor
+    """int32 [chunks, moments]: the place of the first event of each; beyond all places where there is no such moment."""
+    times: tf.Tensor
+    """int64 [chunks, moments]."""
+
+    def sum(self, values: tf.Tensor) -> tf.Tensor:
+        """float [chunks, moments, any]: of values of events, [chunks, events, any]."""
+        chunks, moments = tf.shape(self.starts)[0], tf.shape(self.starts)[1]
+        sums = tf.math.unsorted_segment_sum(values, self._segments(), chunks * moments)
+        return tf.reshape(sums, [chunks, moments, values.shape[2]])
+
+    def _segments(self) -> tf.Tensor:
+        chunks, moments = tf.shape(self.starts)[0], tf.shape(self.starts)[1]
+        return self.of_events + tf.range(chunks)[:, tf.newaxis] * moments
+
+
+def find_moments(times: tf.Tensor, order: tf.Tensor) -> Moments:
+    """The moments of chunks: a till's receipt of ten items is one.
+
+    Args:
+      times: int64 [chunks, events].
+      order: int64 [chunks, events], as `find_queries` takes it: each of its numbers is a moment of its own, too.
+    """
+    differ = (tf.not_equal(each[:, 1:], each[:, :-1]) for each in (times, order))
+    begins = tf.cast(tf.logical_or(*differ), tf.int32)
+    of_events = tf.pad(tf.cumsum(begins, axis=1), [[0, 0], [1, 0]])
+    chunks, events = tf.shape(times)[0], tf.shape(times)[1]
+    moments = tf.reduce_max(of_events) + 1
+    segments = of_events + tf.range(chunks)[:, tf.newaxis] * moments
+    places = tf.broadcast_to(tf.range(events), tf.shape(times))
+    starts = tf.reshape(tf.math.unsorted_segment_min(places, segments, chunks * moments), [chunks, moments])
+    at = tf.gather(times, tf.minimum(starts, events - 1), axis=1, batch_dims=1)
+    return Moments(of_events, starts, at)
+
+
 def is_seen(lengths: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
     """bool [chunks, queries, events]: which of `events` places come before each query of `lengths`."""
     return tf.range(events)[tf.newaxis, tf.newaxis] < lengths[:, :, tf.newaxis]
+
+
+def last_times(times: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """int64 [chunks, queries]: when the last event was that each query sees."""
+    return tf.gather(times, tf.maximum(lengths - 1, 0), axis=1, batch_dims=1)
+
+
+def days_between(earlier: tf.Tensor, later: tf.Tensor) -> tf.Tensor:
+    """float32: from and to int64, in milliseconds; at least 0."""
+    # Whole milliseconds until the difference is taken: float32 has steps of two minutes in today's dates.
+    return tf.cast(tf.maximum(later - earlier, 0), tf.float32) / _DAY
 
 
 def ages(times: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
@@ -77,10 +128,7 @@ def ages(times: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     To the last event and not to the query's own moment: when a user comes back is not known where one is asked
     what the user will take next, so a model that was trained with it would be served something else.
     """
-    last = tf.gather(times, tf.maximum(lengths - 1, 0), axis=1, batch_dims=1)
-    # Whole milliseconds until the difference is taken: float32 has steps of two minutes in today's dates.
-    passed = tf.maximum(last[:, :, tf.newaxis] - times[:, tf.newaxis, :], 0)
-    return tf.cast(passed, tf.float32) / _DAY
+    return days_between(times[:, tf.newaxis], last_times(times, lengths)[:, :, tf.newaxis])
 
 
 def fading(ages_: tf.Tensor, seen: tf.Tensor, days: tuple[float, ...]) -> tf.Tensor:
@@ -91,6 +139,10 @@ def fading(ages_: tf.Tensor, seen: tf.Tensor, days: tuple[float, ...]) -> tf.Ten
       seen: Of `is_seen`.
       days: After which 1/e is left; one memory each, and a last one that never fades.
     """
-    rates = tf.constant([*(1 / span for span in days), 0.0])[:, tf.newaxis]
-    left = tf.exp(-ages_[:, :, tf.newaxis, :] * rates)
+    left = tf.exp(ages_[:, :, tf.newaxis, :] * -rates_of(days)[:, tf.newaxis])
     return left * tf.cast(seen, tf.float32)[:, :, tf.newaxis, :]
+
+
+def rates_of(days: tuple[float, ...]) -> tf.Tensor:
+    """float32 [memories]: how fast the memories of `fading` fade, one over days."""
+    return tf.constant([*(1 / span for span in days), 0.0])

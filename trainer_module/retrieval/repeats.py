@@ -43,18 +43,8 @@ class Repeats(keras.layers.Layer):
         # A history of a hundred events begins with half of the probability.
         self._level = self.add_weight("level", [], initializer=keras.initializers.Constant(-6 / _HASTE))
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Scores, float32 [chunks, queries, events]; an item's is at its first place, elsewhere they mean nothing.
-
-        Args:
-          inputs: The place of each event's item (`first_places`), and what is left of each event
-            (`queries.fading`).
-        """
-        places, left = inputs
-        return self.of_counts(count_by_item(places, left))
-
-    def of_counts(self, counts: tf.Tensor) -> tf.Tensor:
-        """Scores of fading counts, float32 [..., memories]."""
+    def call(self, counts: tf.Tensor) -> tf.Tensor:
+        """Scores of an item's fading counts, float32 [...] of [..., memories]."""
         shares = tf.nn.softplus(self._shares * _HASTE)
         # So that what has faded away, and places without an item, stay finite.
         total = tf.math.log(tf.tensordot(counts, shares, 1) + 1e-3)
@@ -67,7 +57,7 @@ class Repeats(keras.layers.Layer):
         Of the second a share is learned. Somebody who follows a mood takes an item for what it is, whether they had it or not.
 
         Args:
-          own: float [chunks, queries, events]: of `call`.
+          own: float [...]: of `call`.
           as_new: The same, as the item is scored for users who do not have it.
         """
         as_new += self._share_as_new * _HASTE

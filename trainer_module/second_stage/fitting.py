@@ -104,8 +104,9 @@ def _make_examples(
     chosen, parts = np.flatnonzero(wanted), []
     for start in range(0, len(chosen), _BATCH):
         places = chosen[start : start + _BATCH]
-        kinds = [] if network.kinds is None else [baskets.kinds[places]]
-        found = look(baskets.items[places], baskets.times[places], *kinds)
+        told = [] if network.kinds is None else [baskets.kinds[places]]
+        told += [] if network.context is None else [baskets.context[places]]
+        found = look(baskets.items[places], baskets.times[places], *told)
         items, scores = (each.numpy()[:, : stage.limit] for each in (found.items, found.scores))
         lists = draw_lists(
             items, scores > UNWANTED, [baskets.targets[place] for place in places],
@@ -138,6 +139,7 @@ def _make_examples(
 def _nothing(stage: Stage, network: Any) -> Baskets:
     return Baskets(
         np.full((1, 1), network.items.count, np.int32), np.full((1, 1), np.iinfo(np.int64).max), np.full((1, 1), -1),
+        np.zeros((1, 0 if network.context is None else len(network.context.features)), np.int32),
         [np.zeros(0, np.int64)], [np.zeros([0, len(stage.settings.shares)], bool)], np.zeros(1, np.int64),
     )  # fmt: skip
 

@@ -31,12 +31,13 @@ class Moment(NamedTuple):
     """float32 [users, 1]: the logarithm of the sum of `exp(score)` over all items that retrieval scores."""
 
 
-def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *kinds: tf.Tensor) -> tuple[Moment, tf.Tensor]:
+def observe(network: Any, items: tf.Tensor, times: tf.Tensor, *more: tf.Tensor) -> tuple[Moment, tf.Tensor]:
     """The moment after whole histories, which are as `Network.scores` is given them, and these scores, float32 [users, items]."""
-    users, own = network.ask(items, times, *kinds)
+    users, own = network.ask(items, times, *more)
+    kinds, _ = network.told(*more)
     scores = network.score_all(users, own)
     total = tf.reduce_logsumexp(scores, axis=1, keepdims=True)
-    return Moment(items, times, next(iter(kinds), None), users, total), scores
+    return Moment(items, times, kinds, users, total), scores
 
 
 class Found(NamedTuple):

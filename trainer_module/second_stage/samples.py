@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_module.inputs.rows import read_rows
-from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
+from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log, context_name
 from trainer_module.retrieval.catalogue import sequence_spec
 from trainer_module.retrieval.kinds import UNKNOWN_KIND
 from trainer_module.retrieval.preprocessing import PADDING
@@ -34,6 +34,7 @@ class Baskets:
       items: int32 [baskets, history], filled up with the number of items.
       times: int64 [baskets, history], filled up with `AFTER_ALL`.
       kinds: int64 [baskets, history], filled up with `UNKNOWN_KIND`; all of it of a log without kinds.
+      context: int32 [baskets, columns] of requests: with what the basket was asked for.
       targets: int64 [distinct items], of each basket.
       is_of: bool [distinct items, objectives], of each basket: which of its targets had an event of which objective.
       sequences: int64 [baskets]: the number of the sequence that each is from.
@@ -42,6 +43,7 @@ class Baskets:
     items: Array
     times: Array
     kinds: Array
+    context: Array
     targets: Sequence[Array]
     is_of: Sequence[Array]
     sequences: Array
@@ -64,7 +66,8 @@ def read_baskets(
       kinds: The kinds of events that are objectives; without any there is one, of the kinds that are judged.
     """
     random = np.random.default_rng(seed)
-    kept: list[tuple[float, int, Array, Array, Array, Array, Array]] = []
+    kept: list[tuple[float, int, Array, Array, Array, Array, Array, list[int]]] = []
+    columns = [context_name(column) for column in sorted(log.context)]
     highest, number = np.inf, 0
     for row in read_rows(files, sequence_spec(log)).as_numpy_iterator():
         rows, places = _begins(row)
@@ -74,7 +77,8 @@ def read_baskets(
             if key < highest:
                 found = _basket(row, index, place, log, kinds)
                 if len(found[3]):
-                    kept.append((float(key), number + int(index), *found))
+                    asked_with = [int(row[column][index, place]) for column in columns]
+                    kept.append((float(key), number + int(index), *found, asked_with))
         kept.sort(key=lambda each: each[0])
         del kept[limit:]
         highest = kept[-1][0] if len(kept) == limit else np.inf
@@ -87,7 +91,9 @@ def read_baskets(
         items[place, : len(known)], times[place, : len(known)] = known, when
         of_kinds[place, : len(kind)] = kind
     sequences = np.array([each[1] for each in kept], np.int64)
-    return Baskets(items, times, of_kinds, [each[5] for each in kept], [each[6] for each in kept], sequences)
+    context = np.array([each[7] for each in kept], np.int32).reshape(len(kept), len(columns))
+    targets, is_of = [each[5] for each in kept], [each[6] for each in kept]
+    return Baskets(items, times, of_kinds, context, targets, is_of, sequences)
 
 
 def _begins(row: dict[str, Array]) -> tuple[Array, Array]:

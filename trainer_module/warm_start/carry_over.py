@@ -132,7 +132,10 @@ def _axes(settings: Settings, file_of: Callable[[str], Path]) -> dict[str, tuple
       settings: What the model was built from.
       file_of: Where the terms of a vocabulary are.
     """
-    terms = {each.name: read_terms(file_of(each.vocabulary)) for each in settings.features if each.vocabulary}
+    terms = {
+        each.name: read_terms(file_of(each.vocabulary)) for each in settings.all_features if each.vocabulary
+    }
+    requested = settings.log.context_features if settings.log else ()
     classes = settings.label.rules.class_vocabulary
     return settings.model.axes(
         numbers=[
@@ -144,7 +147,7 @@ def _axes(settings: Settings, file_of: Callable[[str], Path]) -> dict[str, tuple
             (feature.name, feature.kind): []
             if feature.share
             else feature.id_keys(terms.get(feature.name, ()))
-            for feature in settings.categorical
+            for feature in (*settings.categorical, *requested)
         },
         outputs=[("class", each) for each in read_terms(file_of(classes))]
         if classes

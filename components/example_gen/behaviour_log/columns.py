@@ -41,7 +41,8 @@ def read_events(
     users, items = (read_identifiers(file, name, columns[name]) for name in (log.user, log.item))
     times, is_time = read_times(file, log.time, columns[log.time], log.time_unit)
     kinds = _kinds(file, log, columns)
-    events = Events(users, items, times, first_place + np.arange(size), kinds)
+    context = {feature.name: _context(file, feature.name, columns) for feature in log.context_features}
+    events = Events(users, items, times, first_place + np.arange(size), kinds, context)
     there = filled(users) & filled(items) & is_time
     counts = holds("where", log.where, file, columns, size)
     named = np.ones(size, bool) if kinds is None else kinds >= 0
@@ -106,6 +107,18 @@ def _kinds(file: str, log: Log, columns: Mapping[str, pa.Array]) -> NDArray[np.i
     column = read_identifiers(file, log.events.column, columns[log.events.column])
     names = pa.array([name.encode() for name in log.events.names], pa.binary())
     return np.asarray(pc.index_in(column, value_set=names).fill_null(-1), np.int64)
+
+
+def _context(file: str, name: str, columns: Mapping[str, pa.Array]) -> pa.Array:
+    """pa.binary(): a text as it is written, a whole number in decimal, and the empty text for what is missing."""
+    column = columns[name]
+    if pa.types.is_floating(column.type) or is_list(column.type):
+        what = "lists" if is_list(column.type) else "decimals"
+        raise ConversionError(
+            f"{file}: column '{name}', which [log.context] names, holds {what}: a request has one text or whole number of it; "
+            "write such, or remove it."
+        )
+    return read_identifiers(file, name, column).fill_null(b"")
 
 
 def filled(column: pa.Array) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Events of a log as arrays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,20 @@ class Events:
     times: Numbers
     places: Numbers
     kinds: Numbers | None = None
+    context: Mapping[str, pa.Array] = field(default_factory=dict)
+    """Column of `Log.context` → pa.binary(), the empty text where it is missing."""
+
+    def take(self, places: Numbers) -> "Events":
+        """The events at `places`."""
+        wanted = pa.array(places)
+        return Events(
+            self.users.take(wanted),
+            self.items.take(wanted),
+            self.times[places],
+            self.places[places],
+            None if self.kinds is None else self.kinds[places],
+            {name: column.take(wanted) for name, column in self.context.items()},
+        )
 
 
 def keep(events: Events, wanted: Any) -> Events:
@@ -40,6 +54,7 @@ def keep(events: Events, wanted: Any) -> Events:
         times=events.times[wanted],
         places=events.places[wanted],
         kinds=None if events.kinds is None else events.kinds[wanted],
+        context={name: column.filter(mask) for name, column in events.context.items()},
     )
 
 
@@ -53,4 +68,5 @@ def together(parts: Sequence[Events]) -> Events:
         times=np.concatenate([part.times for part in parts]),
         places=np.concatenate([part.places for part in parts]),
         kinds=None if not kinds else np.concatenate(kinds),
+        context={name: pa.concat_arrays([part.context[name] for part in parts]) for name in parts[0].context},
     )

@@ -157,7 +157,8 @@ def to_examples(items: Items, log: Log) -> dict[str, Any]:
     empty = {USER: pa.nulls(size, pa.binary()), FIRST_TARGET: pa.nulls(size, pa.int64())}
     names = (TIME, BASKET, EVENT_KIND) if log.events else (TIME, BASKET)
     lists = {name: pa.nulls(size, pa.list_(pa.int64())) for name in names}
-    return {ITEM: items.identifiers, **empty, **lists, **items.columns}
+    context = {name: pa.nulls(size, pa.list_(pa.binary())) for name in log.context}
+    return {ITEM: items.identifiers, **empty, **lists, **context, **items.columns}
 
 
 def without_features(items: Items, size: int) -> dict[str, Any]:

@@ -5,7 +5,8 @@ user and one time are a basket, in the order of the log, and have one number, by
 target's history all of its own basket.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class _Sorted:
     users: pa.Array
     is_judged: NDArray[np.bool_]
     kinds: Numbers | None
+    context: Mapping[str, pa.Array]
 
 
 def make_sequences(events: Events, log: Log, starts: dict[str, int]) -> dict[str, dict[str, pa.Array]]:
@@ -122,15 +124,7 @@ def latest_events(events: Events, log: Log) -> Events:
     ordered = _sort(events, log)
     ends = np.repeat(ordered.starts[1:], np.diff(ordered.starts))
     wanted = ordered.order[np.arange(len(ends)) >= ends - log.history]
-    taken = pa.array(wanted)
-    kinds = None if events.kinds is None else events.kinds[wanted]
-    return Events(
-        events.users.take(taken),
-        events.items.take(taken),
-        events.times[wanted],
-        np.arange(len(wanted)),
-        kinds,
-    )
+    return replace(events.take(wanted), places=np.arange(len(wanted)))
 
 
 def _sort(events: Events, log: Log) -> _Sorted:
@@ -158,6 +152,7 @@ def _sort(events: Events, log: Log) -> _Sorted:
         users=users.dictionary.take(pa.array(codes[begins])),
         is_judged=is_judged[order],
         kinds=None if events.kinds is None else events.kinds[order],
+        context={name: column.take(pa.array(order)) for name, column in events.context.items()},
     )
 
 
@@ -205,6 +200,7 @@ def _examples(
     kinds = {} if ordered.kinds is None else {EVENT_KIND: lists(pa.array(ordered.kinds[places]))}
     return {
         **kinds,
+        **{name: lists(column.take(pa.array(places))) for name, column in ordered.context.items()},
         USER: ordered.users.take(pa.array(user)),
         ITEM: lists(ordered.items.take(pa.array(places))),
         TIME: lists(pa.array(ordered.times[places])),

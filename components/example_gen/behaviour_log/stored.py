@@ -20,6 +20,8 @@ from foundation.replacing import reveal
 EVENTS = "events"
 """The folder of a span's events, beside its examples."""
 _TAILS = "tails"
+_CONTEXT = "context "
+"""Before the name of a request's column: an event has columns of its own."""
 _KEPT = 3
 """Tails that stay: the window's, the one before, and a backfill's. Another is made again from the spans' events."""
 _ROWS = 1 << 20
@@ -42,6 +44,7 @@ def write_events(events: Events, file: Path | pa.NativeFile) -> None:
     columns = {"user": events.users, "item": events.items, "time": events.times, "place": events.places}
     if events.kinds is not None:
         columns["kind"] = events.kinds
+    columns |= {f"{_CONTEXT}{name}": column for name, column in events.context.items()}
     pq.write_table(pa.table(columns), file)
 
 
@@ -49,8 +52,15 @@ def read_events(file: Path | pa.NativeFile) -> Iterator[Events]:
     """The events of a file, a million at most at a time."""
     with pq.ParquetFile(file) as table:
         for batch in table.iter_batches(_ROWS):
-            users, items, *numbers = batch.columns
-            yield Events(users, items, *(np.array(each) for each in numbers))
+            columns = dict(zip(batch.schema.names, batch.columns))
+            context = {
+                name.removeprefix(_CONTEXT): columns.pop(name)
+                for name in batch.schema.names
+                if name.startswith(_CONTEXT)
+            }
+            users, items, *numbers = columns.values()
+            times, places, *kinds = (np.array(each) for each in numbers)
+            yield Events(users, items, times, places, next(iter(kinds), None), context)
 
 
 def count_parts(file_format: str, files: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from trainer_module.features.vocabulary import read_terms, unescape
 from trainer_module.log import VOCABULARY
 from trainer_module.retrieval.signatures import KINDS, RECOMMEND, RECOMMENDED, SCORES
 
+_ALWAYS = ("items", "times", "exclude", "among", "k")
 _MOST, _LEAST = 256, 8
 """Users of a request."""
 _SCORES = 1 << 22
@@ -49,10 +50,12 @@ class Recommender:
     Attributes:
       path: Of the SavedModel.
       is_told_kinds: Whether it is told the kinds of a history's events.
+      context: Inputs for the columns of ``[log.context]``, of which nothing is known before a request: they are missing.
     """
 
     path: str
     is_told_kinds: bool
+    context: tuple[str, ...]
 
     @property
     def items(self) -> pa.Array:
@@ -97,6 +100,7 @@ class Recommender:
                 "exclude": tf.fill([len(users), 1], ""),
                 "among": tf.zeros([0], tf.string),
                 "k": tf.constant(k, tf.int32),
+                **{name: tf.fill([len(users)], "") for name in self.context},
             }
             if told is not None:
                 asked[KINDS] = tf.constant(fill(told, b"", object), tf.string)
@@ -113,7 +117,8 @@ def read_recommender(path: Path) -> Recommender:
     asked = read_signatures(path).get(RECOMMEND)
     if asked is None:
         raise ValueError(f"{path} has no signature {RECOMMEND}: only models of behaviour logs recommend")
-    return Recommender(str(path), KINDS in {tensor.name for tensor in asked.inputs})
+    names = {tensor.name for tensor in asked.inputs}
+    return Recommender(str(path), KINDS in names, tuple(sorted(names - {*_ALWAYS, KINDS})))
 
 
 def _lists(users: NDArray[np.int64], items: Any, scores: Any) -> Lists:

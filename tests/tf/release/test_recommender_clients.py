@@ -61,6 +61,10 @@ def test_kinds_are_sent_in_the_order_of_the_events_by_who_says_that_the_model_is
     for kinds in (True, False):
         Offline("nowhere", "shop", kinds=kinds).recommend(histories)
     assert sent[0]["kinds"] == [["view", "buy", ""], ["", "", ""]] and "kinds" not in sent[1]
+    Offline("nowhere", "shop").recommend(histories, context={"store": ("31", "")})
+    assert sent[2]["store"] == ["31", ""] and "store" not in sent[1]
+    with pytest.raises(ValueError, match="context 'store' is of 1 users and histories of 2"):
+        Offline("nowhere", "shop").recommend(histories, context={"store": ["31"]})
 
 
 @pytest.mark.parametrize("protocol", CLIENTS)
@@ -128,5 +132,5 @@ def test_a_load_test_tells_a_model_the_kinds_that_it_requires(model: Path, tmp_p
     histories = load_test.make_histories(told, events=5)
     assert load_test.told_kinds(told) == ("buy", "view")
     assert {event.kind for history in histories for event in history} == {"buy", "view"}
-    assert load_test.told_kinds(model) == ()
+    assert load_test.told_kinds(model) == () and load_test.columns_of(model) == ()
     assert {event.kind for history in load_test.make_histories(model, events=5) for event in history} == {""}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from trainer_module.models.two_tower import TwoTower
+from trainer_module.retrieval.queries import Moments
 
 
 class History(NamedTuple):
@@ -21,7 +22,15 @@ class History(NamedTuple):
     lengths: tf.Tensor
     """int32 [chunks, queries]: how many events each query sees."""
     left: tf.Tensor
-    """float32 [chunks, queries, memories, events]: of `trainer_module.retrieval.queries.fading`."""
+    """float32 [chunks, queries, memories, moments]: of `trainer_module.retrieval.queries.fading`."""
+    moments: Moments | tuple[()] = ()
+    """Of the events; without them each is one of its own."""
+
+    def spread(self, of_moments: tf.Tensor) -> tf.Tensor:
+        """[chunks, any, queries, events] of what is of moments, [chunks, any, queries, moments]."""
+        if not isinstance(self.moments, Moments):
+            return of_moments
+        return tf.gather(of_moments, self.moments.of_events, axis=3, batch_dims=1)
 
 
 def make_encoder(settings: TwoTower) -> Any:

@@ -33,7 +33,7 @@ class Encoder(keras.layers.Layer):
         queries = tf.shape(history.lengths)[1]
         # Bounded, so that no difference to a chunk's largest, which a query may not see, changes what it gets.
         importance = tf.exp(8 * tf.tanh(self._importance(vectors) / 8))
-        faded = tf.einsum("cqme,hm->chqe", history.left, tf.nn.softplus(self._shares))
+        faded = history.spread(tf.einsum("cqme,hm->chqe", history.left, tf.nn.softplus(self._shares)))
         weights = faded * tf.transpose(importance, [0, 2, 1])[:, :, tf.newaxis]
         weights /= tf.reduce_sum(weights, axis=-1, keepdims=True) + 1e-6
         values = tf.reshape(self._values(vectors), [chunks, events, self._heads, self._size])

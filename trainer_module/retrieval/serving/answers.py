@@ -1,10 +1,11 @@
 """What a recommender's signatures answer, all from the same scores and the same mask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from foundation.request_names import request_name
 from trainer_module.export import Tensors
 from trainer_module.features.vocabulary import escape
 from trainer_module.log import BASKET, EVENT_KIND, FIRST_TARGET, ITEM, TIME, Log
@@ -29,10 +30,14 @@ class Answers:
         names: Callable[..., Any],
         items: int,
         stage: Stage | None = None,
+        encode: Callable[[Tensors], tf.Tensor] | None = None,
     ) -> None:
-        """Takes the network, what it was trained on, names to numbers and back, how many items there are, and a second stage."""
+        """Takes the network, what it was trained on, names to numbers and back, how many items there are, and a second stage.
+
+        And, of a log whose requests have columns, what makes ids, int32 [users, columns], of texts, [users] by column.
+        """
         self._log, self._numbers, self._names, self._items = log, numbers, names, items
-        self._order = Order(network, stage)
+        self._order, self._encode = Order(network, stage), encode
         self._k_max = min(signatures.K_MAX, items)
 
     def lookup(self, names: tf.Tensor) -> tf.Tensor:
@@ -45,7 +50,16 @@ class Answers:
         kinds = None
         if self._log.told_kinds:
             kinds = number_kinds(request[signatures.KINDS], self._log.told_kinds)
-        return self._latest(self.lookup(request["items"]), request["times"], kinds)
+        events = self._latest(self.lookup(request["items"]), request["times"], kinds)
+        return (*events, *self._context({name: request[request_name(name)] for name in self._log.context}))
+
+    def _context(self, texts: Tensors) -> tuple[tf.Tensor, ...]:
+        """With what is asked, as the last of what `Network.scores` is given; nothing of a log that has no such columns."""
+        return () if self._encode is None else (self._encode(texts),)
+
+    def parse(self, examples: tf.Tensor) -> Tensors:
+        """See the function; with the columns of requests."""
+        return parse(examples, tuple(self._log.context))
 
     def _latest(self, ids: tf.Tensor, times: tf.Tensor, kinds: tf.Tensor | None) -> tuple[tf.Tensor, ...]:
         # One place more, as nothing can be looked for among none.
@@ -97,24 +111,27 @@ class Answers:
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """What follows all events of each example."""
-        parsed = parse(examples)
+        parsed = self.parse(examples)
         moment, scores = self._order.observe(*self._of_example(parsed))
         return self._top(serve(scores, self._order.choose(moment, scores)), tf.constant(self._k_max))
 
     def _of_example(self, parsed: Tensors) -> tuple[tf.Tensor, ...]:
-        """All events of each example as a history."""
-        return self._latest(self.lookup(parsed[ITEM]), parsed[TIME], parsed[EVENT_KIND])
+        """All events of each example as a history; what a column of requests has first is what is asked with."""
+        events = self._latest(self.lookup(parsed[ITEM]), parsed[TIME], parsed[EVENT_KIND])
+        return (*events, *self._context({name: parsed[name][:, 0] for name in self._log.context}))
 
     def _before_targets(self, parsed: Tensors) -> tuple[tf.Tensor, ...]:
         """What is known of each sequence when its first target is asked for."""
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         basket = tf.gather(parsed[BASKET], first, batch_dims=1)
         is_context = (tf.range(tf.shape(ids, tf.int64)[1]) < first) & (parsed[BASKET] < basket)
-        return self._latest(tf.where(is_context, ids, PADDING), parsed[TIME], parsed[EVENT_KIND])
+        events = self._latest(tf.where(is_context, ids, PADDING), parsed[TIME], parsed[EVENT_KIND])
+        asked_with = {name: tf.gather(parsed[name], first, batch_dims=1)[:, 0] for name in self._log.context}
+        return (*events, *self._context(asked_with))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
         """int64 [batch, events]: ranks of targets from 1, ties counted against them; 0 for what is none or has none."""
-        parsed = parse(examples)
+        parsed = self.parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         moment, scores = self._order.observe(*self._before_targets(parsed))
         chosen = self._order.choose(moment, scores)
@@ -171,9 +188,13 @@ def ranks_of(scores: tf.Tensor, ids: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(of_row, given, fn_output_signature=tf.TensorSpec([None], tf.int64))
 
 
-def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]."""
-    kinds = {ITEM: tf.string, **dict.fromkeys((TIME, BASKET, EVENT_KIND, FIRST_TARGET), tf.int64)}
+def parse(examples: tf.Tensor, columns: Sequence[str] = ()) -> dict[str, tf.Tensor]:
+    """Dense [batch, events] of each feature, and `FIRST_TARGET` as [batch, 1]; of `columns` of requests one place more."""
+    kinds = {
+        ITEM: tf.string,
+        **dict.fromkeys(columns, tf.string),
+        **dict.fromkeys((TIME, BASKET, EVENT_KIND, FIRST_TARGET), tf.int64),
+    }
     parsed = tf.io.parse_example(examples, {name: tf.io.VarLenFeature(kind) for name, kind in kinds.items()})
     nothing = {EVENT_KIND: tf.constant(UNKNOWN_KIND, tf.int64)}
     dense = {name: tf.sparse.to_dense(column, nothing.get(name)) for name, column in parsed.items()}
@@ -181,6 +202,9 @@ def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
     for name in (TIME, BASKET, EVENT_KIND):
         missing = tf.maximum(width - tf.shape(dense[name])[1], 0)
         dense[name] = tf.pad(dense[name], [[0, 0], [0, missing]], constant_values=nothing.get(name, 0))
+    for name in columns:
+        missing = tf.maximum(width + 1 - tf.shape(dense[name])[1], 0)
+        dense[name] = tf.pad(dense[name], [[0, 0], [0, missing]], constant_values="")
     dense[FIRST_TARGET] = tf.reduce_sum(dense[FIRST_TARGET], axis=1, keepdims=True)
     return dense
 

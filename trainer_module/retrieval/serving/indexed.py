@@ -6,7 +6,7 @@ from trainer_module.export import Tensors
 from trainer_module.log import EVENT_KIND, FIRST_TARGET, ITEM
 from trainer_module.retrieval import signatures
 from trainer_module.retrieval.scores import UNWANTED
-from trainer_module.retrieval.serving.answers import Answers, measured, parse, ranks_of
+from trainer_module.retrieval.serving.answers import Answers, measured, ranks_of
 from trainer_module.retrieval.serving.search import Search
 from trainer_module.second_stage.order import sort
 from trainer_module.second_stage.pairs import Found
@@ -34,7 +34,7 @@ class IndexedAnswers(Answers):
 
     def of_examples(self, examples: tf.Tensor) -> Tensors:
         """See the base class."""
-        found = self._search.find(self._of_example(parse(examples)), self._order.limit)
+        found = self._search.find(self._of_example(self.parse(examples)), self._order.limit)
         return self._first(sort(found, self._order.judge(found)), tf.constant(self._k_max))
 
     def ranks(self, examples: tf.Tensor) -> Tensors:
@@ -43,7 +43,7 @@ class IndexedAnswers(Answers):
         `signatures.INDEX_RECALL` is how much of retrieval's exact list the index finds, whatever a second stage makes of it; not
         a number for an empty list.
         """
-        parsed = parse(examples)
+        parsed = self.parse(examples)
         ids, first = self.lookup(parsed[ITEM]), parsed[FIRST_TARGET]
         history = self._before_targets(parsed)
         _, exact = self._order.observe(*history)

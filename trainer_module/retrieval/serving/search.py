@@ -63,7 +63,7 @@ class Search:
         scores, items = tf.cond(
             is_short, lambda: choose(tf.range(self._network.items.count)), lambda: (scores, items)
         )
-        return Found(_moment(history, users, total), scores, items)
+        return Found(_moment(self._network, history, users, total), scores, items)
 
     def score(self, history: tuple[tf.Tensor, ...], items: tf.Tensor) -> tuple[Moment, tf.Tensor]:
         """The moment, and retrieval's scores of some items, float32 [users, any]; `UNWANTED` of what may not be recommended.
@@ -83,9 +83,10 @@ class Search:
         offered = (items >= 0) & tf.gather(tf.constant(self._network.items.available), known)
         second = self._network.model.second_stage
         total = self._index.search(users).total(own) if second else tf.zeros([tf.shape(users)[0], 1])
-        return _moment(history, users, total), tf.where(offered, scores, UNWANTED)
+        return _moment(self._network, history, users, total), tf.where(offered, scores, UNWANTED)
 
 
-def _moment(history: tuple[tf.Tensor, ...], users: tf.Tensor, total: tf.Tensor) -> Moment:
-    items, times, *kinds = history
-    return Moment(items, times, next(iter(kinds), None), users, total)
+def _moment(network: Any, history: tuple[tf.Tensor, ...], users: tf.Tensor, total: tf.Tensor) -> Moment:
+    items, times, *more = history
+    kinds, _ = network.told(*more)
+    return Moment(items, times, kinds, users, total)

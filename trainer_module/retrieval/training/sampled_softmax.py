@@ -53,27 +53,25 @@ def all_items(count: int) -> Candidates:
 
 
 class Asked(NamedTuple):
-    """The queries of a step, one after the other, and their targets."""
+    """The queries of a step, one after the other, their targets, and the items that they have."""
 
     scores: tf.Tensor
-    """float [queries, candidates]: as for items that a user does not have."""
-    own: tf.Tensor | None
-    """float [queries, events]: of the items of the history, at their first places; None without repeats."""
-    lengths: tf.Tensor
-    """int32 [queries]: how many events of its chunk each sees."""
-    rows: tf.Tensor
-    """int32 [queries]: its chunk."""
+    """float32 [queries, candidates]: as for items that a user does not have, less `Candidates.log_probabilities`."""
     query: tf.Tensor
     """int32 [targets]: the query of each target."""
     target: tf.Tensor
     """int32 [targets]: the item."""
-    first: tf.Tensor
-    """int32 [targets]: the first place of that item in its chunk."""
+    again: tf.Tensor
+    """int32 [targets]: its place among the pairs of a query and an item that it has; -1 for what the query does not have."""
+    own_query: tf.Tensor
+    """int32 [pairs]: the query."""
+    own_item: tf.Tensor
+    """int32 [pairs]: the item."""
+    own: tf.Tensor | None
+    """float32 [pairs]: the score; None without repeats."""
 
 
-def losses(
-    asked: Asked, candidates: Candidates, items: tf.Tensor, places: tf.Tensor, count: int
-) -> tf.Tensor:
+def losses(asked: Asked, candidates: Candidates, count: int) -> tf.Tensor:
     """The loss of each target, float32 [targets].
 
     Without repeats a target that the history holds cannot be recommended, and its loss is 0.
@@ -81,37 +79,30 @@ def losses(
     Args:
       asked: The queries.
       candidates: What they are compared with.
-      items: int32 [chunks, events].
-      places: int32 [chunks, events]: of `repeats.first_places`.
       count: The number of items, which is the padding.
     """
-    queries, number = tf.shape(asked.lengths)[0], tf.size(candidates.ids)
-    column = tf.scatter_nd(candidates.ids[:, tf.newaxis], tf.range(1, number + 1), [count + 1])
-    at = tf.stack([asked.query, tf.gather(column, asked.target) - 1], axis=1)
-    plain = tf.gather_nd(asked.scores, at)
-    is_repeat = asked.first < tf.gather(asked.lengths, asked.query)
-    is_target = tf.scatter_nd(at, tf.ones_like(asked.query), [queries, number]) > 0
-    known = _first_seen(items, tf.gather(column, items), number)
-    is_own = tf.gather(known, asked.rows) < asked.lengths[:, tf.newaxis]
+    queries, number = tf.shape(asked.scores)[0], tf.size(candidates.ids)
+    column = tf.scatter_nd(candidates.ids[:, tf.newaxis], tf.range(1, number + 1), [count + 1]) - 1
+    of_target, of_own = tf.gather(column, asked.target), tf.gather(column, asked.own_item)
     # Targets stand in the softmax uncorrected, since each query has its own with certainty.
-    corrected = asked.scores - candidates.log_probabilities
-    others = tf.where(is_own, _NEVER, tf.where(is_target, asked.scores, corrected))
+    at = tf.stack([asked.query, of_target], axis=1)
+    plain = tf.gather_nd(asked.scores, at) + tf.gather(candidates.log_probabilities, of_target)
+    others = tf.tensor_scatter_nd_update(asked.scores, at, plain)
+    is_own = tf.boolean_mask(tf.stack([asked.own_query, of_own], axis=1), of_own >= 0)
+    others = tf.tensor_scatter_nd_update(others, is_own, tf.fill([tf.shape(is_own)[0]], _NEVER))
+    is_repeat = asked.again >= 0
     if asked.own is None:
         total = tf.reduce_logsumexp(others, axis=1)
         return tf.where(is_repeat, 0.0, tf.gather(total, asked.query) - plain)
-    events = tf.shape(items)[1]
-    is_first = tf.equal(tf.gather(places, asked.rows), tf.range(events))
-    counts = tf.logical_and(is_first, tf.range(events) < asked.lengths[:, tf.newaxis])
-    own = tf.where(counts, asked.own, _NEVER)
-    total = tf.reduce_logsumexp(tf.concat([own, others], axis=1), axis=1)
-    again = tf.gather_nd(own, tf.stack([asked.query, asked.first], axis=1))
+    most = tf.maximum(
+        tf.reduce_max(others, axis=1), tf.math.unsorted_segment_max(asked.own, asked.own_query, queries)
+    )
+    most = tf.stop_gradient(most)
+    chances = tf.exp(asked.own - tf.gather(most, asked.own_query))
+    total = most + tf.math.log(
+        tf.reduce_sum(tf.exp(others - most[:, tf.newaxis]), axis=1)
+        + tf.math.unsorted_segment_sum(chances, asked.own_query, queries)
+    )
+    # With something to look up where there is no pair at all.
+    again = tf.gather(tf.pad(asked.own, [[0, 1]]), tf.maximum(asked.again, 0))
     return tf.gather(total, asked.query) - tf.where(is_repeat, again, plain)
-
-
-def _first_seen(items: tf.Tensor, columns: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Where each candidate comes first in each chunk, int32 [chunks, candidates]; the number of events if nowhere."""
-    chunks, events = tf.shape(items)[0], tf.shape(items)[1]
-    rows = tf.repeat(tf.range(chunks), events)
-    at = tf.stack([rows, tf.reshape(columns, [-1])], axis=1)
-    nowhere = tf.fill([chunks, number + 1], events)
-    return tf.tensor_scatter_nd_min(nowhere, at, tf.tile(tf.range(events), [chunks]))[:, 1:]
