@@ -17,6 +17,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.experimental.simple_artifacts import File
 
+from foundation.machine import usable_cores
 from foundation.replacing import replace_file
 from trainer_module.job import Job, recovery_below
 from trainer_module.run import HIDDEN_GPUS
@@ -60,9 +61,7 @@ def TunerStep(
     settings = Settings.from_json(json.loads(configuration))
     files = _files(examples, json.loads(train_splits))
     # KFP hands numbers back as it stored them, as doubles.
-    places = environments(
-        int(parallel), os.cpu_count() or 1, visible_gpus(os.environ), _environment(os.environ)
-    )
+    places = environments(int(parallel), usable_cores(), visible_gpus(os.environ), _environment(os.environ))
     recovery = recovery_below(
         Path(recovery_root), "tuning", configuration, tuning, files, transform_graph.uri, code_fingerprint
     )

@@ -123,7 +123,7 @@ def environments(
 
     Args:
       parallel: How many there are; 0 for one for each GPU or, without any, for each two cores.
-      cores: Of this machine; TensorFlow's threads are divided among the processes.
+      cores: That this process may use; TensorFlow's threads are divided among the processes.
       gpus: What CUDA calls the GPUs that trials may use; processes take turns with them.
       given: This process's own environment.
     """
