@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a training on several pods; plain documents, nothing is sent here.
+"""The Kubernetes objects of a training, or of trials, on several pods; plain documents, nothing is sent here.
 
 An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
 headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
@@ -199,9 +199,12 @@ def _environment(pods: WorkerPods, own: Sequence[Document]) -> list[Document]:
         {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
         *own,
     ]
+    # As of a step's own pod: nodes may show every GPU to a pod that asks for none.
+    hidden = {} if pods.gpus else {"CUDA_VISIBLE_DEVICES": "-1", "NVIDIA_VISIBLE_DEVICES": "none"}
     # `$(NAME)` would be replaced, and `$$` is how Kubernetes writes a `$` that stays one.
     variables += [
-        {"name": key, "value": value.replace("$", "$$")} for key, value in sorted(pods.environment.items())
+        {"name": key, "value": value.replace("$", "$$")}
+        for key, value in sorted({**hidden, **pods.environment}.items())
     ]
     variables += [
         {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -213,7 +213,8 @@ def test_pods_are_made_when_there_is_something_to_train_and_given_up_in_time(
         assert time.monotonic() - began < 5
         (made,) = cluster.made
     (container,) = made["spec"]["template"]["spec"]["containers"]
-    assert {"TF_CONFIG"}.isdisjoint(each["name"] for each in container["env"])
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert "TF_CONFIG" not in variables and variables["CUDA_VISIBLE_DEVICES"] == "-1"
     assert container["command"][-2:] == ["--name", "$(POD_NAME)"] and made["spec"]["parallelism"] == 2
 
 
@@ -225,6 +226,21 @@ def test_pods_that_never_start_are_given_up_on_with_the_clusters_reason(
         list(places.train([task(tmp_path / "recovery")], math.inf))
     assert "(FailedCreate: exceeded quota)" in str(refused.value)
     assert "less in [steps.Tuner]" in str(refused.value)
+
+
+def test_pods_that_end_before_they_take_a_trial_end_the_search_with_their_last_lines(
+    tmp_path: Path, values: WorkerPods
+) -> None:
+    cluster = Cluster()
+    places = opened(cluster, tmp_path, values)
+    cluster.phases = dict.fromkeys("abc", "Failed")
+    with places.closing(), pytest.raises(WorkersError) as refused:
+        list(places.train([task(tmp_path / "recovery")], math.inf))
+    assert str(refused.value) == (
+        "3 pods ended before they took a trial; the last one ended with status 137 (OOMKilled). Its last lines:\n"
+        "  no such module"
+    )
+    assert not cluster.made
 
 
 @pytest.mark.parametrize(
