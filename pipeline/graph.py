@@ -66,6 +66,7 @@ def build(
     *,
     cache: bool = True,
     worker_pods: Mapping[str, Any] | None = None,
+    trial_pods: Mapping[str, Any] | None = None,
     report: bool = False,
     beam_arguments: Sequence[Any] | None = None,
 ) -> Pipeline:
@@ -78,6 +79,7 @@ def build(
       cache: Whether a step whose inputs, parameters and code are unchanged may be skipped.
       worker_pods: The values of `components.trainer_pods.worker_pods.WorkerPods`; None where the Trainer's step
         runs the workers of a training itself.
+      trial_pods: {"code": the module that makes them, "count", "each": the same values}; None where the Tuner's step trains the trials itself.
       report: Whether the report is a step; a local run makes its own, also where a step failed.
       beam_arguments: Texts or placeholders; None for the configuration's.
     """
@@ -101,7 +103,7 @@ def build(
     transform = _transform(config, **given)
     transform.add_upstream_node(gate)
     baseline = BaselineModel(push_directory=str(workspace.serving), live_model=now.live_model)
-    tuner = _tuner(config, workspace, transform)
+    tuner = _tuner(config, workspace, transform, trial_pods)
     trainer = _trainer(config, workspace, transform, given["schema"], baseline, tuner, worker_pods)
     model, live = trainer.outputs["model"], baseline.outputs["model"]
 
@@ -197,11 +199,13 @@ def _transform(config: Config, **inputs: Any) -> Transform:
     )
 
 
-def _tuner(config: Config, workspace: Workspace, transform: Transform) -> Tuner | None:
+def _tuner(
+    config: Config, workspace: Workspace, transform: Transform, pods: Mapping[str, Any] | None
+) -> Tuner | None:
     if not config.tuning.is_wanted:
         return None
     return Tuner(
-        config.settings, config.tuning, config.learned_splits, recovery_root=str(workspace.recovery),
+        config.settings, config.tuning, config.learned_splits, pods, recovery_root=str(workspace.recovery),
         examples=transform.outputs["transformed_examples"], transform_graph=transform.outputs["transform_graph"],
     ).with_id("Tuner")  # fmt: skip
 

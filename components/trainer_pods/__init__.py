@@ -1,1 +1,1 @@
-"""The step Trainer where its workers are Kubernetes pods of their own."""
+"""The steps Trainer and Tuner where workers and trials have Kubernetes pods of their own."""

@@ -8,28 +8,24 @@ themselves (`heartbeat`), the Job goes a while later, and what is left on the vo
 training. A retry continues from the last checkpoint.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
-import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from components.trainer_pods import staging
 from components.trainer_pods.heartbeat import beating
-from components.trainer_pods.kubernetes_api import ApiError, Kubernetes, NotFound
+from components.trainer_pods.kubernetes_api import Kubernetes
+from components.trainer_pods.lifetime import WorkersError, cancellable, job_status, remove_job
 from components.trainer_pods.reasons import describe_failure, describe_missing
 from components.trainer_pods.worker_logs import WorkerLogs
 from components.trainer_pods.worker_pods import (
     LABEL,
-    Document,
     WorkerPods,
     heartbeat_file,
     index_of,
@@ -37,7 +33,6 @@ from components.trainer_pods.worker_pods import (
     service,
 )
 from foundation.saved_model import identity
-from foundation.sections import UserError
 from trainer_module.job import Job
 from trainer_module.settings import Settings
 from trainer_module.training.settings import Training
@@ -45,11 +40,6 @@ from trainer_module.tuning.space import with_values
 
 _LOG = logging.getLogger("trainer_module.pods")
 _POLL_SECONDS = 2.0
-_CANCELLED = 128 + signal.SIGTERM
-
-
-class WorkersError(UserError, RuntimeError):
-    """The training did not end well; the message names the worker and shows its last lines."""
 
 
 def run_fn(fn_args: Any) -> None:
@@ -99,23 +89,15 @@ def _train(run: Job, name: str, pods: WorkerPods, kubernetes: Kubernetes, job_fi
     # The host name is cut to 63 characters, which a pod's name may exceed.
     owner = kubernetes.owner(os.environ.get("KFP_POD_NAME") or socket.gethostname())
     logs = WorkerLogs(kubernetes, workers)
-    with _cancellable(), beating(heartbeat_file(job_file)):
+    with cancellable(), beating(heartbeat_file(job_file)):
         try:
             uid = kubernetes.replace("job", job(name, workers, pods, str(job_file), owner))
             kubernetes.replace("service", service(name, uid))
             _wait(kubernetes, name, uid, run.settings.training, logs)
         finally:
             # First of all: a cancelled step has less than a second (`heartbeat`).
-            _remove_job(kubernetes, name)
+            remove_job(kubernetes, name)
             logs.close()
-
-
-def _remove_job(kubernetes: Kubernetes, name: str) -> None:
-    """Removes the Job and all it owns; a failure to do so does not hide the error that ended the training."""
-    try:
-        kubernetes.delete("job", name)
-    except ApiError as error:
-        _LOG.warning("The Job %s was not removed, and goes by itself: %s", name, error)
 
 
 def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs: WorkerLogs) -> None:
@@ -138,7 +120,7 @@ def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs:
                 started.add(index)
                 logs.follow(index, pods[index]["metadata"]["name"])
         # Before the pods: those of a deleted Job fail too, and that is not why.
-        status = _status(kubernetes, name, uid)
+        status = job_status(kubernetes, name, uid)
         for index, phase in phases.items():
             if phase == "Failed":
                 raise WorkersError(describe_failure(index, workers, pods[index], logs))
@@ -152,29 +134,3 @@ def _wait(kubernetes: Kubernetes, name: str, uid: str, training: Training, logs:
             refusals = kubernetes.warnings(uid)
             raise WorkersError(describe_missing(min(missing), workers, pods, refusals, startup_seconds))
         time.sleep(_POLL_SECONDS)
-
-
-def _status(kubernetes: Kubernetes, name: str, uid: str) -> Document:
-    with contextlib.suppress(NotFound):
-        job = kubernetes.job(name)
-        if job["metadata"]["uid"] == uid and "deletionTimestamp" not in job["metadata"]:
-            status: Document = job.get("status", {})
-            return status
-    raise WorkersError(f"Someone deleted the Job {name} while it ran: run the step again.")
-
-
-@contextlib.contextmanager
-def _cancellable() -> Iterator[None]:
-    """SIGTERM, which is how a cluster cancels a step, ends the block so that it cleans up."""
-
-    def cancel(signum: int, frame: FrameType | None) -> None:
-        # Once is enough: a second signal must not end the cleaning up.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _LOG.warning("the step was cancelled: its workers are being removed")
-        raise SystemExit(_CANCELLED)
-
-    before = signal.signal(signal.SIGTERM, cancel)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

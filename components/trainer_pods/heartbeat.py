@@ -78,7 +78,7 @@ def watch(file: Path, patience: float, command: Sequence[str]) -> int:
                 last, changed = content, time.monotonic()
         if time.monotonic() - changed > patience:
             print(
-                f"The Trainer's step has been silent for {patience:g} s: it was cancelled or killed, so this "
+                f"The step of this worker has been silent for {patience:g} s: it was cancelled or killed, so this "
                 "worker ends.",
                 flush=True,
             )

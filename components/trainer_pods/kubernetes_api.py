@@ -1,4 +1,4 @@
-"""The few calls of Kubernetes' API that a training needs, with errors a person can act on."""
+"""The few calls of Kubernetes' API that a training or a search needs, with errors a person can act on."""
 
 import contextlib
 import json
@@ -55,8 +55,8 @@ class Kubernetes:
                 namespace = context["context"].get("namespace", "default")
         except (config.ConfigException, OSError) as error:
             raise ApiError(
-                "Several workers on a cluster need Kubernetes, and this process is in no pod and has no "
-                "KUBECONFIG: train on one worker, or run the pipeline on Kubeflow."
+                "Workers and trials in pods of their own need Kubernetes, and this process is in no pod and has no "
+                "KUBECONFIG: train on one worker, without [tuning] pods, or run the pipeline on Kubeflow."
             ) from error
         configuration = client.Configuration.get_default_copy()
         # urllib3 would ask three times more in silence, and a server that hangs would cost minutes.

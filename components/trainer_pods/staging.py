@@ -1,4 +1,4 @@
-"""What the workers of a training read and write on the volume that they share with the Trainer's step."""
+"""What the pods of a training, or of a search, read and write on the volume that they share with their step."""
 
 import contextlib
 import glob
@@ -14,6 +14,7 @@ from trainer_module.settings import Settings
 
 _LOG = logging.getLogger("trainer_module.pods")
 _CHECKPOINTS = "recovery"
+_STAGED = ("training-*", "tuning-*")
 # A training beside this one may be alive, a retry may come after its pause (`Step.retries`), and nothing else
 # will ever look at what a killed step left on the volume.
 _ABANDONED_SECONDS = 7 * 24 * 3600.0
@@ -79,10 +80,10 @@ def remove_abandoned(training_directory: Path, kept: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     os.utime(kept)
     now = kept.stat().st_mtime
-    for other in training_directory.glob("training-*"):
+    for other in (path for pattern in _STAGED for path in training_directory.glob(pattern)):
         # Another step may be removing the same.
         with contextlib.suppress(OSError):
             changed = max(path.stat().st_mtime for path in (other, *other.iterdir()))
             if other != kept and now - changed > _ABANDONED_SECONDS:
-                _LOG.info("removing what an abandoned training left: %s", other)
+                _LOG.info("removing what an abandoned step left: %s", other)
                 shutil.rmtree(other, ignore_errors=True)

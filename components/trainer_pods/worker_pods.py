@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a training on several pods; plain documents, nothing is sent here.
+"""The Kubernetes objects of a training, or of trials, on several pods; plain documents, nothing is sent here.
 
 An Indexed Job gives each pod a stable host name, `<job>-<index>.<service>`, and its index: with a
 headless Service that is all that TF_CONFIG needs. Both are core API: no operator, no custom resource.
@@ -8,7 +8,7 @@ Pods meet the Pod Security standard "restricted"
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _INDEX = "batch.kubernetes.io/job-completion-index"
 
 @dataclass(frozen=True)
 class WorkerPods:
-    """What the pod of each worker asks of the cluster: `[steps.Trainer]`, and of `[kubeflow]` what it needs.
+    """What each pod asks of the cluster: `[steps.<id>]` of its step, and of `[kubeflow]` what it needs.
 
     Attributes:
       training_directory: Where all pods see the same files; on one of `volumes`.
@@ -71,15 +71,45 @@ def service(name: str, job_uid: str) -> Document:
 
 def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Document | None) -> Document:
     """The Indexed Job: one pod a worker, none of which restarts, because the others would not let it join again."""
+    command = ("python", "-m", "trainer_module.distribution.worker", "--job", job_file)
+    own = [{"name": "TF_CONFIG", "value": tf_config(name, workers)}]
+    document = indexed_job(name, workers, pods, heartbeat_file(job_file), command, own, owner)
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    container["ports"] = [{"containerPort": PORT}]
+    return document
+
+
+def indexed_job(
+    name: str,
+    count: int,
+    pods: WorkerPods,
+    heartbeat: Path,
+    command: Sequence[str],
+    variables: Sequence[Document],
+    owner: Document | None,
+    restarts: int = 0,
+) -> Document:
+    """An Indexed Job of `count` pods that end when their step does.
+
+    Args:
+      name: Of the Job.
+      count: How many pods it has.
+      pods: What each of them asks for.
+      heartbeat: What the step writes to for as long as it lives.
+      command: What each of them runs.
+      variables: Of its environment, before those that the profile sets.
+      owner: The step's own pod.
+      restarts: How many of its pods may fail, and are replaced, before the Job does.
+    """
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": _metadata(name, owner),
         "spec": {
             "completionMode": "Indexed",
-            "completions": workers,
-            "parallelism": workers,
-            "backoffLimit": 0,
+            "completions": count,
+            "parallelism": count,
+            "backoffLimit": restarts,
             # In case even the step's clean-up is killed, and its pod is kept.
             "ttlSecondsAfterFinished": _KEEP_FINISHED_SECONDS,
             "template": {
@@ -88,7 +118,7 @@ def job(name: str, workers: int, pods: WorkerPods, job_file: str, owner: Documen
                     # Where Istio injects a proxy, a Job never completes.
                     "annotations": {"sidecar.istio.io/inject": "false"},
                 },
-                "spec": _pod(name, workers, pods, job_file),
+                "spec": _pod(name, pods, heartbeat, command, variables),
             },
         },
     }
@@ -116,7 +146,9 @@ def _metadata(name: str, owner: Document | None) -> Document:
     return metadata
 
 
-def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
+def _pod(
+    name: str, pods: WorkerPods, heartbeat: Path, command: Sequence[str], variables: Sequence[Document]
+) -> Document:
     resources = {"cpu": pods.cpu, "memory": pods.memory}
     if pods.gpus:
         resources[pods.gpu_resource] = str(pods.gpus)
@@ -146,12 +178,11 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
                 "name": "worker",
                 "image": pods.image,
                 "command": [
-                    *("python", "-m", "components.trainer_pods.heartbeat", str(heartbeat_file(job_file))),
+                    *("python", "-m", "components.trainer_pods.heartbeat", str(heartbeat)),
                     *("--patience", str(PATIENCE_SECONDS), "--"),
-                    *("python", "-m", "trainer_module.distribution.worker", "--job", job_file),
+                    *command,
                 ],
-                "env": _environment(name, workers, pods),
-                "ports": [{"containerPort": PORT}],
+                "env": _environment(pods, variables),
                 "resources": {"requests": resources, "limits": resources},
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 "volumeMounts": [{"name": volume, "mountPath": path} for volume, path, _ in mounted],
@@ -161,16 +192,19 @@ def _pod(name: str, workers: int, pods: WorkerPods, job_file: str) -> Document:
     return {key: value for key, value in pod.items() if value not in ({}, [])}
 
 
-def _environment(name: str, workers: int, pods: WorkerPods) -> list[Document]:
+def _environment(pods: WorkerPods, own: Sequence[Document]) -> list[Document]:
     index = f"metadata.annotations['{_INDEX}']"
     variables: list[Document] = [
         # Kubernetes sets it by itself, but after ours, and a variable can only refer to those before it.
         {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": index}}},
-        {"name": "TF_CONFIG", "value": tf_config(name, workers)},
+        *own,
     ]
+    # As of a step's own pod: nodes may show every GPU to a pod that asks for none.
+    hidden = {} if pods.gpus else {"CUDA_VISIBLE_DEVICES": "-1", "NVIDIA_VISIBLE_DEVICES": "none"}
     # `$(NAME)` would be replaced, and `$$` is how Kubernetes writes a `$` that stays one.
     variables += [
-        {"name": key, "value": value.replace("$", "$$")} for key, value in sorted(pods.environment.items())
+        {"name": key, "value": value.replace("$", "$$")}
+        for key, value in sorted({**hidden, **pods.environment}.items())
     ]
     variables += [
         {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

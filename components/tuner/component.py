@@ -4,11 +4,13 @@ TFX's Tuner trains one trial after the other in its own process, or needs Google
 them when it is killed; a trial of it is a Keras model, and here it is a whole training with the Trainer's own code.
 """
 
+import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,12 @@ from tfx.types.experimental.simple_artifacts import File
 from foundation.machine import usable_cores
 from foundation.replacing import replace_file
 from trainer_module.job import Job, recovery_below
-from trainer_module.run import HIDDEN_GPUS
 from trainer_module.settings import Settings
-from trainer_module.tuning.processes import Processes, environments
+from trainer_module.tuning.processes import Places, Processes, environments, trial_environment, visible_gpus
 from trainer_module.tuning.proposals import draw_trials
 from trainer_module.tuning.search import Search
 from trainer_module.tuning.settings import Tuning, read_tuning
-from trainer_module.tuning.trials import BEST, TRIALS
+from trainer_module.tuning.trials import BEST, TRIALS, Outcome
 
 
 @component
@@ -39,6 +40,7 @@ def TunerStep(
     tuning: Parameter[str],
     train_splits: Parameter[str],
     parallel: Parameter[int],
+    pods: Parameter[str],
     recovery_root: Parameter[str],
     code_fingerprint: Parameter[str],
 ) -> None:
@@ -54,21 +56,27 @@ def TunerStep(
       tuning: `Tuning.to_json` as JSON text.
       train_splits: What is learned from, as JSON text.
       parallel: See `Tuning`.
+      pods: Where trials are trained in pods of their own, {"code": a module, "count", "each": the values of `WorkerPods`}, as JSON text; ""
+        where they are trained here.
       recovery_root: A directory that outlives a killed run.
       code_fingerprint: Of the code that trains: trials of other code are not continued.
     """
     asked = read_tuning(json.loads(tuning), "[tuning]")
     settings = Settings.from_json(json.loads(configuration))
     files = _files(examples, json.loads(train_splits))
-    # KFP hands numbers back as it stored them, as doubles.
-    places = environments(int(parallel), usable_cores(), visible_gpus(os.environ), _environment(os.environ))
     recovery = recovery_below(
         Path(recovery_root), "tuning", configuration, tuning, files, transform_graph.uri, code_fingerprint
     )
-    Path(recovery).mkdir(parents=True, exist_ok=True)
     job = Job(files, _files(examples, ["eval"]), transform_graph.uri, "", "", recovery, settings)
     drawn, notes = draw_trials(asked, settings)
-    outcome = Search(asked, job, Processes(places, Path(recovery, "logs"))).run(drawn, notes)
+    # KFP hands numbers back as it stored them, as doubles.
+    opened = _in_pods(job, pods) if pods else _here(job, int(parallel))
+    with opened as (placed, places):
+        outcome = Search(asked, placed, places).run(drawn, notes)
+        _write(outcome, asked, Path(best.uri), Path(trials.uri))
+
+
+def _write(outcome: Outcome, asked: Tuning, best: Path, trials: Path) -> None:
     written = {
         "objective": asked.objective,
         "goal": asked.goal,
@@ -79,9 +87,29 @@ def TunerStep(
         "trials": [dataclasses.asdict(trial) for trial in outcome.trials],
     }
     values = dict(outcome.trials[outcome.best].values) if outcome.best else {}
-    replace_file(Path(trials.uri) / TRIALS, json.dumps(written, indent=1) + "\n")
-    replace_file(Path(best.uri) / BEST, json.dumps(values) + "\n")
+    replace_file(trials / TRIALS, json.dumps(written, indent=1) + "\n")
+    replace_file(best / BEST, json.dumps(values) + "\n")
+
+
+@contextlib.contextmanager
+def _here(job: Job, parallel: int) -> Iterator[tuple[Job, Places]]:
+    """Trials are trained in processes of this machine; what was trained stays if the block does not end well."""
+    recovery = Path(job.recovery_directory)
+    recovery.mkdir(parents=True, exist_ok=True)
+    chosen = environments(parallel, usable_cores(), visible_gpus(os.environ), trial_environment(os.environ))
+    yield job, Processes(chosen, recovery / "logs")
     shutil.rmtree(recovery, ignore_errors=True)
+
+
+def _in_pods(job: Job, pods: str) -> contextlib.AbstractContextManager[tuple[Job, Places]]:
+    # No import statement: on one machine an edit of that code repeats no search (`step.chosen`).
+    asked = json.loads(pods)
+    module = importlib.import_module(asked["code"])
+    each = module.WorkerPods(**asked["each"])
+    opened: contextlib.AbstractContextManager[tuple[Job, Places]] = module.on_pods(
+        job, f"tuning-{Path(job.recovery_directory).name}", each, asked["count"]
+    )
+    return opened
 
 
 # TFX makes the class when this module is imported: no type checker knows it as one.
@@ -92,7 +120,12 @@ class Tuner(_Step):
     """See `TunerStep`. Of the sections it takes what it reads, so that nothing else repeats it."""
 
     def __init__(
-        self, settings: Settings, tuning: Tuning, train_splits: Sequence[str], **inputs: Any
+        self,
+        settings: Settings,
+        tuning: Tuning,
+        train_splits: Sequence[str],
+        pods: Mapping[str, Any] | None = None,
+        **inputs: Any,
     ) -> None:
         """Takes the sections, and all else as `TunerStep` does."""
         super().__init__(
@@ -100,23 +133,10 @@ class Tuner(_Step):
             tuning=json.dumps(tuning.to_json(), sort_keys=True),
             train_splits=json.dumps(list(train_splits)),
             parallel=tuning.parallel,
+            pods=json.dumps(pods, sort_keys=True) if pods else "",
             code_fingerprint="",
             **inputs,
         )
-
-
-def visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """What CUDA calls the GPUs that a training may use: those that a runner hid from its own process."""
-    visible = environment.get(HIDDEN_GPUS) or environment.get("CUDA_VISIBLE_DEVICES")
-    if HIDDEN_GPUS in environment and not environment[HIDDEN_GPUS]:
-        visible = None
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    return [str(index) for index, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name not in (HIDDEN_GPUS, "TF_CONFIG")}
 
 
 def _files(examples: standard_artifacts.Examples, splits: Sequence[str]) -> tuple[str, ...]:

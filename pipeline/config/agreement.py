@@ -31,6 +31,11 @@ def check_agreement(config: "Config", where: str) -> None:
             f"{where} [retention] spans is {config.retention.spans}, and the window has {config.window.spans}: "
             "keep at least those."
         )
+    if config.tuning.pods and config.kubeflow is None:
+        raise ConfigurationError(
+            f"{where} [tuning] pods is {config.tuning.pods}, and profile {config.profile} has no [kubeflow]: trials have pods "
+            "of their own on Kubeflow alone; say it in that profile, or remove it."
+        )
     check_columns(config, where)
     check_space(config.tuning, config.settings, where)
     check_names(config.metrics, (*rules.metrics, *rules.overall_metrics, *rules.plots), where)

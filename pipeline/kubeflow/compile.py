@@ -62,6 +62,7 @@ def require_cluster(config: Config, *, scores: bool = False) -> Kubeflow:
         scoring_graph.run_parameters(config)
     else:
         pods.worker_pods(config, config.kubeflow)
+        pods.trial_pods(config, config.kubeflow)
     pods.platform(config, config.kubeflow, scores=scores)
     return config.kubeflow
 
@@ -161,6 +162,7 @@ def _compile(
             workspace,
             Surroundings(given[DATA_DIRECTORY], given.get(WINDOW_END, "")),
             worker_pods=pods.worker_pods(config, kubeflow),
+            trial_pods=pods.trial_pods(config, kubeflow),
             report=True,
         )
     runner = KubeflowV2DagRunner(

@@ -5,26 +5,28 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from components.step import DATA, MODELS, SCORED, SERVING_LOGS, SHARED, TO_SCORE, TRAINING
+from components.tuner.step import POD_CODE
 from foundation.sections import ConfigurationError
 from pipeline.config import Config
 from pipeline.kubeflow.documents import Document, constant, executor_label
 from pipeline.kubeflow.settings import Kubeflow, Step
 from pipeline.nodes import CLUSTER_NODES, SCORING_NODES, STEPS
 
-# The keys of `[steps.Trainer]` that are about the workers alone, where there are several.
+# The keys of `[steps.<id>]` that are about the pods that the step starts alone, where it starts any.
 _OF_WORKERS = ("cpu", "memory", "gpus", "shared_memory", "node_selector", "tolerations")
 
 
 def steps(config: Config) -> dict[str, Step]:
     """What each step's own pod asks for.
 
-    Where a training has several workers, `[steps.Trainer]` is about them; the step that starts and
-    watches them needs no more than any other.
+    Where a training has several workers, `[steps.Trainer]` is about them, and where trials have pods of their own,
+    `[steps.Tuner]` is about those; the step that starts and watches them needs no more than any other.
     """
     asked = {node: config.steps[node] for node in (*config.nodes, *CLUSTER_NODES, *SCORING_NODES)}
-    if config.settings.training.workers > 1:
-        asked["Trainer"] = dataclasses.replace(
-            asked["Trainer"],
+    watching = {"Trainer": config.settings.training.workers > 1, "Tuner": _tunes_in_pods(config)}
+    for node in (node for node, watches in watching.items() if watches):
+        asked[node] = dataclasses.replace(
+            asked[node],
             **{name: getattr(Step(), name) for name in _OF_WORKERS},
         )
     return asked
@@ -44,7 +46,37 @@ def worker_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
             f"[training] workers is {workers}, and the workers need a directory that all of them see: set "
             "[kubeflow] training_directory, on a ReadWriteMany volume."
         )
-    step = config.steps["Trainer"]
+    return _pods_of("Trainer", directory, config, kubeflow)
+
+
+def trial_pods(config: Config, kubeflow: Kubeflow) -> Document | None:
+    """What makes the pods that train trials, how many, and the values of `WorkerPods` of each; None where the Tuner's own pod does.
+
+    Raises:
+      ConfigurationError: If the pods would have no directory in common, or devices that no trial uses.
+    """
+    count, directory = config.tuning.pods, kubeflow.training_directory
+    if not _tunes_in_pods(config):
+        return None
+    if directory is None:
+        raise ConfigurationError(
+            f"[tuning] pods is {count}, and the pods need a directory that all of them see: set [kubeflow] "
+            "training_directory, on a ReadWriteMany volume."
+        )
+    if (gpus := config.steps["Tuner"].gpus) > 1:
+        raise ConfigurationError(
+            f"[steps.Tuner] gpus is {gpus}, and each of [tuning] pods trains one trial on one device: set it to 1, and "
+            "raise pods."
+        )
+    return {"code": POD_CODE, "count": count, "each": _pods_of("Tuner", directory, config, kubeflow)}
+
+
+def _tunes_in_pods(config: Config) -> bool:
+    return config.tuning.is_wanted and config.tuning.pods > 0
+
+
+def _pods_of(node: str, directory: str, config: Config, kubeflow: Kubeflow) -> Document:
+    step = config.steps[node]
     return {
         **{name: value for name, value in vars(step).items() if name != "retries"},
         "image": step.image or kubeflow.image,

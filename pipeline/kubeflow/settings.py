@@ -94,7 +94,7 @@ class Kubeflow:
     models_directory: str
     """Mounted folder of all pushed models; laid out like a local work directory."""
     training_directory: str | None = None
-    """Mounted folder that all workers of a training share; needed with several workers."""
+    """Mounted folder that all workers of a training share; needed with several workers, and with pods for trials."""
     shared_directory: str | None = None
     """Mounted folder that Beam's workers elsewhere see at the same path; needed with a runner other than DirectRunner."""
     volumes: dict[str, str] = field(default_factory=dict)

@@ -135,9 +135,10 @@ class Namespace:
         account: str = "tfx-trainer",
         name: str = "",
         on_argo: bool = False,
+        script: str = "step.py",
         **seconds: float,
     ) -> Step:
-        """Starts a pod as Argo makes it for a step of KFP, which trains as `overrides` say."""
+        """Starts a pod as Argo makes it for a step of KFP, which runs `script` as `overrides` say."""
         given = {
             "overrides": overrides, "data": data, "patience_seconds": 60, "keep_finished_seconds": 600,
             "away_seconds": 60, **seconds,
@@ -146,7 +147,7 @@ class Namespace:
         pod = name or f"taxi-{uuid.uuid4().hex[:5]}-system-container-impl-{uuid.uuid4().int % 10**9}"
         container = {
             "name": "main", "image": "tfx-pipeline",
-            "command": literal(*argo, "python", "-c", (HERE / "step.py").read_text(), json.dumps(given)),
+            "command": literal(*argo, "python", "-c", (HERE / script).read_text(), json.dumps(given)),
             # As KFP's API server sets them.
             "env": [{"name": "KFP_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

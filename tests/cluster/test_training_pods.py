@@ -192,7 +192,7 @@ def test_workers_of_a_killed_step_end_by_themselves_though_its_pod_is_kept(names
     step.signal(signal.SIGKILL)
     assert step.wait() == 137
     wait_until(lambda: namespace.node.container(workers[0]).status() == 4, "the workers' end", 30)
-    assert "The Trainer's step has been silent for 6 s" in namespace.log(workers[0])
+    assert "The step of this worker has been silent for 6 s" in namespace.log(workers[0])
     assert namespace.nothing_is_left(30)
     assert namespace.get("pods", step.pod), "it owns what is gone"
 

@@ -166,13 +166,13 @@ def test_the_platform_document_says_what_pods_need(site: Site, documents: Docume
     assert trainer["securityContext"] == {"runAsUser": "1000"}
 
 
-def test_several_workers_are_pods_that_the_trainers_step_starts(
+def test_several_workers_and_trials_are_pods_that_their_steps_start(
     site: Site, compiled: Callable[..., Path]
 ) -> None:
     shared = f"{site.directory}/volumes/models/training"
     package = compiled(
         *WEAK, "training.strategy=multi_worker", "training.workers=2", f"kubeflow.training_directory='{shared}'",
-        "steps.Trainer.gpus=1",
+        "steps.Trainer.gpus=1", "tuning.space.training.epochs={min=1,max=3}", "tuning.pods=3", "steps.Tuner.gpus=1", "steps.Tuner.memory='9Gi'",
     )  # fmt: skip
     spec, platform = yaml.safe_load_all(package.read_text())
     parameters = spec["root"]["dag"]["tasks"]["Trainer"]["inputs"]["parameters"]
@@ -182,12 +182,14 @@ def test_several_workers_are_pods_that_the_trainers_step_starts(
     )
     pods = json.loads(parameters["custom_config"]["runtimeValue"]["constant"])["worker_pods"]
     assert (pods["gpus"], pods["training_directory"]) == (1, f"{shared}/taxi")
-    step = spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]
-    assert "accelerator" not in step["resources"]
-    mounted = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["Trainer_executor"][
-        "pvcMount"
-    ]
-    assert [mount["constant"] for mount in mounted] == ["models"]
+    tuner = spec["root"]["dag"]["tasks"]["Tuner"]["inputs"]["parameters"]
+    trials = json.loads(tuner["pods"]["runtimeValue"]["constant"])
+    assert (trials["count"], trials["each"]["gpus"], trials["each"]["memory"]) == (3, 1, "9Gi")
+    for node in ("Trainer", "Tuner"):
+        step = spec["deploymentSpec"]["executors"][f"{node}_executor"]["container"]
+        assert "accelerator" not in step["resources"] and step["resources"]["resourceMemoryLimit"] != "9Gi"
+        pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][f"{node}_executor"]
+        assert [mount["constant"] for mount in pod["pvcMount"]] == ["models"]
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: Path) -> None:

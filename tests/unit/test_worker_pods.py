@@ -153,7 +153,7 @@ def test_a_worker_outlives_pauses_and_ends_when_its_step_is_silent(
     said, _ = worker.communicate(timeout=10)
     assert worker.returncode == heartbeat.ORPHANED
     assert said == (
-        "The Trainer's step has been silent for 1 s: it was cancelled or killed, so this worker ends.\n"
+        "The step of this worker has been silent for 1 s: it was cancelled or killed, so this worker ends.\n"
     )
 
 

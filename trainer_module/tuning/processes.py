@@ -9,9 +9,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from foundation.project import python_path
+from foundation.replacing import replace_file
 from trainer_module.job import Job
+from trainer_module.run import HIDDEN_GPUS
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
@@ -30,6 +33,21 @@ class _Process:
     process: "subprocess.Popen[str]"
     log: Path
     task: Task | None = None
+
+
+class Places(Protocol):
+    """Where trials are trained."""
+
+    def closing(self) -> contextlib.AbstractContextManager[None]:
+        """Whatever happens in the block, nothing is trained after it."""
+
+    def train(self, tasks: Sequence[Task], deadline: float) -> Iterator[Task]:
+        """Yields each of `tasks` when its result is there; gives up the others at `deadline`, by `time.monotonic`."""
+
+
+def write_failure(task: Task, error: str) -> None:
+    """Says in the result of `task` why there is none."""
+    replace_file(task.result, json.dumps({"history": {}, "seconds": 0.0, "error": error}))
 
 
 class Processes:
@@ -95,7 +113,7 @@ class Processes:
             elif status is not None:
                 del self._running[place]
                 error = f"the process ended with status {status}; its last words are in {each.log}"
-                task.result.write_text(json.dumps({"history": {}, "seconds": 0.0, "error": error}))
+                write_failure(task, error)
                 yield task
 
     def _start(self, place: int) -> _Process:
@@ -134,3 +152,18 @@ def environments(
         {**given, **shared, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)] if gpus else "-1"}
         for place in range(count)
     ]
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """What CUDA calls the GPUs that a training may use: those that a runner hid from its own process."""
+    visible = environment.get(HIDDEN_GPUS) or environment.get("CUDA_VISIBLE_DEVICES")
+    if HIDDEN_GPUS in environment and not environment[HIDDEN_GPUS]:
+        visible = None
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return [str(index) for index, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
+
+
+def trial_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What trials see of this process's own environment: not that it may be one of several workers."""
+    return {name: value for name, value in environment.items() if name not in (HIDDEN_GPUS, "TF_CONFIG")}

@@ -19,7 +19,7 @@ from foundation.replacing import replace_file
 from foundation.sections import UserError
 from trainer_module.job import Job
 from trainer_module.settings import Settings
-from trainer_module.tuning.processes import Processes, Task
+from trainer_module.tuning.processes import Places, Task
 from trainer_module.tuning.settings import Tuning
 from trainer_module.tuning.space import with_values
 from trainer_module.tuning.trials import Outcome, Trial, describe
@@ -38,12 +38,12 @@ class Search:
     Attributes:
       tuning: What is asked for.
       job: What a trial trains, with the settings as they are; its recovery directory is the search's own.
-      processes: Where trials are trained.
+      places: Where trials are trained.
     """
 
     tuning: Tuning
     job: Job
-    processes: Processes
+    places: Places
     _trials: list[Trial] = field(default_factory=list)
 
     def run(self, trials: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> Outcome:
@@ -63,7 +63,7 @@ class Search:
         ]
         rounds = self._rounds(max(trial.epochs for trial in self._trials))
         going, in_time = list(range(len(trials))), True
-        with self.processes.closing():
+        with self.places.closing():
             for index in range(rounds):
                 share = self.tuning.reduction_factor ** (index - rounds + 1)
                 in_time = self._train_round(index, share, going, settings, started, deadline)
@@ -98,7 +98,7 @@ class Search:
                 "tuning: %d trials of round %d were trained before", len(results) - len(open_tasks), index + 1
             )
         done = 0
-        for task in self.processes.train(open_tasks, deadline):
+        for task in self.places.train(open_tasks, deadline):
             done += 1
             replace_file(self._clock, json.dumps(time.monotonic() - started))
             trial = self._take(results[task.result], task.result, index)

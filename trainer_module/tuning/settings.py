@@ -65,6 +65,7 @@ class Tuning:
       reduction_factor: Of so many trials the best goes on, for so many times as many epochs; with 1 each trial is
         trained to its end.
       parallel: Trials at once; 0 for one on each GPU or, without any, on each two cores.
+      pods: On Kubeflow, how many pods train trials, one at a time each; 0 for the step's own pod.
       seed: Of the choice of trials.
       space: Setting, such as "training.learning_rate", → the values that may be tried.
     """
@@ -76,6 +77,7 @@ class Tuning:
     goal: Literal["min", "max"] = "min"
     reduction_factor: int = 3
     parallel: int = 0
+    pods: int = 0
     seed: int = 42
     space: Mapping[str, Parameter] = field(default_factory=dict)
 
@@ -88,6 +90,11 @@ class Tuning:
         )
         require(
             0 <= self.parallel <= 256, f"parallel is {self.parallel}; it must be from 0 (automatic) to 256."
+        )
+        require(0 <= self.pods <= 256, f"pods is {self.pods}; it must be from 0 (none) to 256.")
+        require(
+            not (self.pods and self.parallel),
+            f"pods is {self.pods} beside parallel {self.parallel}: a pod trains one trial at a time; remove one of them.",
         )
         require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more.")
         require(
@@ -103,7 +110,7 @@ class Tuning:
     def to_json(self) -> dict[str, Any]:
         """What `read_tuning` reads, without what decides only where and whether trials are run."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        del values["on"], values["parallel"]
+        del values["on"], values["parallel"], values["pods"]
         values["space"] = {
             key: {"choices": list(each.values)}
             if isinstance(each, Choices)
