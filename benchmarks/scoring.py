@@ -34,7 +34,7 @@ QUESTION = Question(
                 case,
                 "rows_per_second",
                 "rows/s",
-                _BOUND if case == "two processes" else None,
+                _BOUND if case == "two threads" else None,
                 more_is_better=True,
                 absolute=True,
             )
