@@ -3,10 +3,8 @@
 It is the protocol that Flink speaks: pickling, environments, artifacts, workers that import the project by themselves.
 """
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.evaluator.verdict import read_verdict
+from tests import job_service
 
 from .conftest import Project, Run
 
@@ -27,36 +26,8 @@ REMOTE, LOCAL = "remote", "local"
 @pytest.fixture(scope="module")
 def beam(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The settings of a run whose Beam pipelines are the job service's; it starts with nothing of the project."""
-    scratch = tmp_path_factory.mktemp("engine")
-    port_file, log = scratch / "port", scratch / "service.log"
-    with socket.socket() as free:
-        free.bind(("", 0))
-        pool_port = free.getsockname()[1]
-    service = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
-    pool = [sys.executable, "-m", "pipeline.engines.worker_pool", "--threads", "--port", str(pool_port)]
-    with log.open("w") as output:
-        started = [
-            subprocess.Popen(
-                [*service, "--port_file", str(port_file)], cwd=scratch, stdout=output, stderr=output
-            ),
-            subprocess.Popen(
-                pool, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            ),
-        ]
-    assert started[1].stdout and "Worker pool on port" in started[1].stdout.readline()
-    deadline = time.monotonic() + 60
-    while not port_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    options = [
-        f"--job_endpoint=localhost:{port_file.read_text()}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config=localhost:{pool_port}",
-    ]
-    yield f"beam.options={options}"
-    for process in started:
-        process.terminate()
-    for process in started:
-        process.wait(20)
+    with job_service.serving(tmp_path_factory.mktemp("engine"), project.root) as (options, log):
+        yield f"beam.options={options}"
     # ExampleGen, StatisticsGen, Evaluator, and Transform's two: what it analyzes, and what it writes.
     assert log.read_text().count("with state DONE") == 5, log.read_text()
 

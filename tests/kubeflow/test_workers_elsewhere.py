@@ -4,10 +4,7 @@ import errno
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from pipeline.config import ROOT
 from pipeline.kubeflow import sharing
 from pipeline.kubeflow.documents import Document, executor_label
+from tests import job_service
 from tests.kubeflow.emulator import Cluster, StepFailed
 from tests.kubeflow.object_store import Store
 from tests.kubeflow.site import Site
@@ -67,35 +65,9 @@ def hiding(directory: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def engine(pods: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     scratch = tmp_path_factory.mktemp("engine")
-    port_file, log = scratch / "port", scratch / "log"
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    commands = [
-        [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main", "--port_file", port_file],
-        [*hiding(pods), sys.executable, "-m", "pipeline.engines.worker_pool", "--threads", "--port", str(port)],
-    ]  # fmt: skip
-    with log.open("w") as output:
-        started = [
-            subprocess.Popen(command, cwd=scratch, env=environment, stdout=pipe, stderr=output, text=True)
-            for command, pipe in zip(commands, (output, subprocess.PIPE))
-        ]
-    said = started[1].stdout
-    assert said and "Worker pool on port" in said.readline(), log.read_text()
-    deadline = time.monotonic() + 60
-    while not port_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    options = [
-        f"--job_endpoint=localhost:{port_file.read_text()}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config=localhost:{port}",
-    ]
-    yield Engine(options, log)
-    for process in started:
-        process.terminate()
-    for process in started:
-        process.wait(20)
+    with job_service.serving(scratch, scratch, environment, hiding(pods)) as (options, log):
+        yield Engine(options, log)
 
 
 @pytest.fixture(scope="module")
