@@ -11,6 +11,7 @@ import tf_keras as keras
 from components.serving_check.recommendations import make_log_replays
 from tests.tf.test_retrieval import DAY, ITEMS, batch, example, request, vocabulary  # noqa: F401
 from tests.tf.test_second_stage import make_stage
+from tests.tf.test_told_kinds import draw_variables
 from trainer_module.export import Tensors
 from trainer_module.log import BASKET, FIRST_TARGET, ITEM, TIME, Log, context_name
 from trainer_module.models.two_tower import TwoTower
@@ -40,10 +41,7 @@ def make_network(scale: float = 0.3) -> Network:
     features = Features({}, np.zeros((ITEMS, 0), np.float32))
     made = Network(TwoTower(dimensions=8, softmax="full"), LOG, np.full(ITEMS, 5), features, name="network")
     made(training_batch())
-    random = np.random.default_rng(1)
-    for variable in made.variables:
-        drawn = 0.3 * random.normal(size=variable.shape)
-        variable.assign(drawn * (scale / 0.3 if "/context/" in variable.name else 1))
+    draw_variables(made, "/context/", scale)
     return made
 
 

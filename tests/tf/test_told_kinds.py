@@ -47,11 +47,16 @@ def make_network(scale: float = 0.3) -> Network:
     features = Features({"kind": (shelves, 4)}, np.zeros((ITEMS, 0), np.float32))
     made = Network(TwoTower(dimensions=8, softmax="full"), LOG, np.full(ITEMS, 5), features, name="network")
     made(training_batch())
-    random = np.random.default_rng(1)
-    for variable in made.variables:
-        drawn = 0.3 * random.normal(size=variable.shape)
-        variable.assign(drawn * (scale / 0.3 if "/kinds/" in variable.name else 1))
+    draw_variables(made, "/kinds/", scale)
     return made
+
+
+def draw_variables(network: Network, part: str, scale: float) -> None:
+    """Values of a deviation of 0.3, and of `scale` where `part` is in the variable's name."""
+    random = np.random.default_rng(1)
+    for variable in network.variables:
+        drawn = 0.3 * random.normal(size=variable.shape)
+        variable.assign(drawn * (scale / 0.3 if part in variable.name else 1))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["retrieval", "second stage"])
